@@ -1,0 +1,109 @@
+/**
+ * The IPFS node beside a peer. Implementations: `embedded` (Helia in the process), `memory` (tests); Kubo follows.
+ * All of them pass `test/suites/connector.suite.ts`.
+ *
+ * A node holds at most one record a wish: one CID, in its version 1, recursive or direct. CIDv0 and CIDv1 of one DAG
+ * are the same wish: whatever form is asked for, the answer is the same, and removing one removes both.
+ * CIDs are binary throughout.
+ */
+export interface Connector {
+  /** Which node this is. Rejects with IPFS_UNAVAILABLE when it does not answer. */
+  id(options: CallOptions): Promise<IpfsNodeId>;
+
+  /**
+   * Makes the node hold what the wish says, completely, and remember it durably: when this resolves, a crash of peer
+   * and node loses neither blocks nor record. A recursive record replaces a direct one and the reverse; asked for
+   * what is already so, it answers at once. Aborting undoes: no record is left that was not there before (blocks
+   * already fetched may stay for the collector). Two calls for one CID at once are run one after the other.
+   * Rejects with ConnectorError.
+   */
+  pin(wish: Wish, options: PinCallOptions): Promise<void>;
+
+  /** Forgets the record of either CID version. Unpinning what is not pinned succeeds. Blocks stay until collected. */
+  unpin(cid: Uint8Array, options: CallOptions): Promise<void>;
+
+  /**
+   * How the node holds this CID by a record of its own ('none' also where another DAG holds its blocks). For a
+   * recursive record this is a look at the record, not a walk of the DAG.
+   */
+  pinned(cid: Uint8Array, options: CallOptions): Promise<HoldMode | 'none'>;
+
+  /** All records, in unspecified order, as a stream of constant memory. CIDs in version 1. */
+  list(options: CallOptions): AsyncIterable<{ cid: Uint8Array; mode: HoldMode }>;
+
+  /** Connects the node to others, best effort: resolves when tried, never rejects but by abort. */
+  connect(addresses: readonly string[], options: CallOptions): Promise<void>;
+
+  /** Stores blocks; when it resolves they are on the disk. A block that does not match its CID: INVALID_DAG. */
+  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void>;
+
+  /** A block from the node's own store, undefined when it is not there. Never fetches. */
+  getBlock(cid: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined>;
+
+  /** Until released, garbage collection removes no block (adds in flight). Releasing twice does nothing. */
+  protect(): { release(): void };
+
+  /** Removes every block that no record holds, by mark and sweep. Yields what was removed, as it goes. */
+  collectGarbage(options: CallOptions): AsyncIterable<{ cid: Uint8Array; bytes: number }>;
+
+  /** Space of the node's repository, bytes. */
+  space(options: CallOptions): Promise<{ usedBytes: number; freeBytes: number }>;
+
+  /** Starts the node. Called once. */
+  start(): Promise<void>;
+  /** Stops the node, aborting what is under way. */
+  stop(): Promise<void>;
+}
+
+export type HoldMode = 'recursive' | 'direct';
+
+export interface Wish {
+  cid: Uint8Array;
+  mode: HoldMode;
+  /** Multiaddrs (with /p2p/) of who may have the content: connected to first, and again on a stall. */
+  sources: readonly string[];
+}
+
+export interface Block {
+  cid: Uint8Array;
+  bytes: Uint8Array;
+}
+
+export interface IpfsNodeId {
+  peerId: string;
+  /** Listening multiaddrs, each with /p2p/. */
+  addresses: string[];
+  /** Name and version of the software, for people: "helia/7.1.15". */
+  agent: string;
+}
+
+export interface CallOptions {
+  signal: AbortSignal;
+}
+
+export interface PinCallOptions extends CallOptions {
+  /** Called with the running number of blocks present (found or fetched). A stall is told by its absence. */
+  onProgress?: (blocks: number) => void;
+  /** Rejects with PIN_STALLED (or NO_PROVIDER when not one block came) after so long without a further block. */
+  stallTimeoutMs: number;
+}
+
+/**
+ *   NO_PROVIDER   nobody reachable had the root
+ *   PIN_STALLED   some blocks came, then none for the stall time-out
+ *   DISK_FULL     the node cannot store more
+ *   INVALID_DAG   a block does not hash to its CID, cannot be decoded, or is over the size limit
+ *   UNREACHABLE   the node itself does not answer
+ *   FAILED        anything else; the message has the node's words
+ */
+export type ConnectorErrorKind = 'NO_PROVIDER' | 'PIN_STALLED' | 'DISK_FULL' | 'INVALID_DAG' | 'UNREACHABLE' | 'FAILED';
+
+export class ConnectorError extends Error {
+  readonly kind: ConnectorErrorKind;
+
+  constructor(kind: ConnectorErrorKind, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'ConnectorError';
+    this.kind = kind;
+  }
+}
