@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/store/v1/store.proto.
  */
 export const file_pinfold_store_v1_store: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3N0b3JlL3YxL3N0b3JlLnByb3RvEhBwaW5mb2xkLnN0b3JlLnYxIvkBCghQaW5WYWx1ZRIMCgRuYW1lGAEgASgJEgwKBG1vZGUYAiABKA0SFwoPcmVwbGljYXRpb25fbWluGAMgASgREhcKD3JlcGxpY2F0aW9uX21heBgEIAEoERIYChB1c2VyX2FsbG9jYXRpb25zGAUgAygMEigKCG1ldGFkYXRhGAYgAygLMhYucGluZm9sZC5zdG9yZS52MS5QYWlyEg8KB29yaWdpbnMYByADKAkSEgoKY3JlYXRlZF9tcxgIIAEoBBISCgpleHBpcmVzX21zGAkgASgEEhQKDHVwZGF0ZWRfZnJvbRgKIAEoDBIMCgR0eXBlGAsgASgNIiIKBFBhaXISCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIjEKBlBpblJvdxInCgRkb3RzGAEgAygLMhkucGluZm9sZC5zdG9yZS52MS5MaXZlRG90IpMBCgdMaXZlRG90Eg8KB3JlcGxpY2EYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDQoFc3RhbXAYAyABKAQSDQoFdmFsdWUYBCABKAwSFwoPcGxhY2VtZW50X3N0YW1wGAUgASgEEhkKEXBsYWNlbWVudF9yZXBsaWNhGAYgASgNEhMKC2FsbG9jYXRpb25zGAcgAygNIngKB1JlcGxpY2ESCwoDcmlkGAEgASgMEg8KB3BlZXJfaWQYAiABKAwSEwoLaW5jYXJuYXRpb24YAyABKAYSDQoFY2xvY2sYBCABKAQSDAoEaGFzaBgFIAEoDBINCgVmbG9vchgGIAEoBBIOCgZmcm96ZW4YByABKAkiPwoHRmVlZFJvdxIPCgdjaGFuZ2VzGAEgASgMEhIKCmV2ZXJ5dGhpbmcYAiABKAgSDwoHdGltZV9tcxgDIAEoBCKdAQoLU3RhdHVzVmFsdWUSDgoGc3RhdHVzGAEgASgNEhAKCHNpbmNlX21zGAIgASgEEhAKCGF0dGVtcHRzGAMgASgNEhMKC2Vycm9yX2NsYXNzGAQgASgNEg0KBWVycm9yGAUgASgJEhMKC3JldHJ5X2F0X21zGAYgASgEEgwKBGhlbGQYByABKA0SEwoLdmVyaWZpZWRfbXMYCCABKARiBnByb3RvMw");
+  fileDesc("ChxwaW5mb2xkL3N0b3JlL3YxL3N0b3JlLnByb3RvEhBwaW5mb2xkLnN0b3JlLnYxIvkBCghQaW5WYWx1ZRIMCgRuYW1lGAEgASgJEgwKBG1vZGUYAiABKA0SFwoPcmVwbGljYXRpb25fbWluGAMgASgREhcKD3JlcGxpY2F0aW9uX21heBgEIAEoERIYChB1c2VyX2FsbG9jYXRpb25zGAUgAygMEigKCG1ldGFkYXRhGAYgAygLMhYucGluZm9sZC5zdG9yZS52MS5QYWlyEg8KB29yaWdpbnMYByADKAkSEgoKY3JlYXRlZF9tcxgIIAEoBBISCgpleHBpcmVzX21zGAkgASgEEhQKDHVwZGF0ZWRfZnJvbRgKIAEoDBIMCgR0eXBlGAsgASgNIiIKBFBhaXISCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIjEKBlBpblJvdxInCgRkb3RzGAEgAygLMhkucGluZm9sZC5zdG9yZS52MS5MaXZlRG90IpMBCgdMaXZlRG90Eg8KB3JlcGxpY2EYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDQoFc3RhbXAYAyABKAQSDQoFdmFsdWUYBCABKAwSFwoPcGxhY2VtZW50X3N0YW1wGAUgASgEEhkKEXBsYWNlbWVudF9yZXBsaWNhGAYgASgNEhMKC2FsbG9jYXRpb25zGAcgAygNIngKB1JlcGxpY2ESCwoDcmlkGAEgASgMEg8KB3BlZXJfaWQYAiABKAwSEwoLaW5jYXJuYXRpb24YAyABKAYSDQoFY2xvY2sYBCABKAQSDAoEaGFzaBgFIAEoDBINCgVmbG9vchgGIAEoBBIOCgZmcm96ZW4YByABKAkiXQoHRmVlZFJvdxItCgdjaGFuZ2VzGAEgAygLMhwucGluZm9sZC5zdG9yZS52MS5GZWVkQ2hhbmdlEhIKCmV2ZXJ5dGhpbmcYAiABKAgSDwoHdGltZV9tcxgDIAEoBCI0CgpGZWVkQ2hhbmdlEg8KB3Bpbl9rZXkYASABKAwSFQoNZGlnZXN0X2NoYW5nZRgCIAEoDCKdAQoLU3RhdHVzVmFsdWUSDgoGc3RhdHVzGAEgASgNEhAKCHNpbmNlX21zGAIgASgEEhAKCGF0dGVtcHRzGAMgASgNEhMKC2Vycm9yX2NsYXNzGAQgASgNEg0KBWVycm9yGAUgASgJEhMKC3JldHJ5X2F0X21zGAYgASgEEgwKBGhlbGQYByABKA0SEwoLdmVyaWZpZWRfbXMYCCABKARiBnByb3RvMw");
 
 /**
  * The value of a pin as its author wrote it: stored, sent and digested as these bytes. CID and namespace are in the key.
@@ -245,11 +245,9 @@ export const ReplicaSchema: GenMessage<Replica> = /*@__PURE__*/
  */
 export type FeedRow = Message<"pinfold.store.v1.FeedRow"> & {
   /**
-   * 24 bytes an operation: first 8 bytes of the pin key, then the change of its bucket's digest (128-bit, big-endian).
-   *
-   * @generated from field: bytes changes = 1;
+   * @generated from field: repeated pinfold.store.v1.FeedChange changes = 1;
    */
-  changes: Uint8Array;
+  changes: FeedChange[];
 
   /**
    * Everything may have changed: list again.
@@ -270,6 +268,32 @@ export type FeedRow = Message<"pinfold.store.v1.FeedRow"> & {
  */
 export const FeedRowSchema: GenMessage<FeedRow> = /*@__PURE__*/
   messageDesc(file_pinfold_store_v1_store, 5);
+
+/**
+ * @generated from message pinfold.store.v1.FeedChange
+ */
+export type FeedChange = Message<"pinfold.store.v1.FeedChange"> & {
+  /**
+   * The whole key, so that a removal can be told to those who never saw the pin.
+   *
+   * @generated from field: bytes pin_key = 1;
+   */
+  pinKey: Uint8Array;
+
+  /**
+   * What was added to the digest of its bucket: 16 bytes, big-endian, mod 2^128.
+   *
+   * @generated from field: bytes digest_change = 2;
+   */
+  digestChange: Uint8Array;
+};
+
+/**
+ * Describes the message pinfold.store.v1.FeedChange.
+ * Use `create(FeedChangeSchema)` to create a new message.
+ */
+export const FeedChangeSchema: GenMessage<FeedChange> = /*@__PURE__*/
+  messageDesc(file_pinfold_store_v1_store, 6);
 
 /**
  * A row of the status index.
@@ -325,5 +349,5 @@ export type StatusValue = Message<"pinfold.store.v1.StatusValue"> & {
  * Use `create(StatusValueSchema)` to create a new message.
  */
 export const StatusValueSchema: GenMessage<StatusValue> = /*@__PURE__*/
-  messageDesc(file_pinfold_store_v1_store, 6);
+  messageDesc(file_pinfold_store_v1_store, 7);
 

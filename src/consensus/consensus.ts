@@ -1,0 +1,112 @@
+import type { PinfoldError } from '../model/errors.ts';
+import type { PinFields, PinKey } from '../model/pin.ts';
+import type { StoredPin } from '../pinset/pinset.ts';
+
+/**
+ * Agreement of the peers on one pinset. Implementations: `crdt`; Raft follows. Callers branch on `capabilities`, never on
+ * a name. Every write ends up in the pinset (rows, feed, digest) of every peer; reading is done there.
+ */
+export interface Consensus {
+  readonly capabilities: Capabilities;
+
+  /**
+   * Decides requests, in order, and resolves with one outcome each when all are at the level asked. Requests of one call and of
+   * calls at the same time share transactions and flushes; a request is atomic, a call is not. Aborting stops the waiting: what was
+   * taken in may stand. Never rejects for a single request; rejects with STORAGE_FAILED, SHUTTING_DOWN or the abort's reason.
+   * At most `requestsPerCallMax` requests; callers wait for the answer before sending more than a few calls.
+   */
+  commit(requests: readonly Request[], options: { signal: AbortSignal }): Promise<Outcome[]>;
+
+  /**
+   * For a bulk stream: up to which number its operations are decided (0: the stream is not known).
+   */
+  streamDecided(stream: Uint8Array): number;
+
+  /** Whether this peer's flushed state contains that write. Throws INVALID_TOKEN. */
+  covers(position: Position): boolean;
+
+  /** A position that covers what is committed here now; undefined while that is not flushed. For resume tokens. */
+  flushedPosition(revision: number): Position | undefined;
+
+  /**
+   * Keys that may differ between the state at a position (from any peer) and now: for a watch that goes on at another peer. 'gone' when the
+   * log does not reach back so far; 'ahead' when this peer has not seen all of that position yet.
+   */
+  changedSince(position: Position): PinKey[] | 'gone' | 'ahead';
+
+  /** Whether writes are taken now, and if not, why: the error that `commit` would give. */
+  refusal(): PinfoldError | undefined;
+
+  status(): ConsensusStatus;
+
+  start(): Promise<void>;
+  /** Decides what was taken in, flushes, and stops. */
+  stop(): Promise<void>;
+}
+
+export interface Capabilities {
+  readonly name: 'crdt';
+  readonly hasLeader: boolean;
+  readonly writesInMinority: boolean;
+  readonly linearizableReads: boolean;
+  readonly conditionScope: 'observed' | 'linearizable';
+  /** Acknowledgement levels that `commit` takes. */
+  readonly levels: readonly AckLevel['kind'][];
+}
+
+export interface Request {
+  /** Done together or not at all, at one revision. At most 1,000. */
+  ops: readonly Op[];
+  /** On the key of the first operation. */
+  condition?: Condition;
+  /** 16 bytes: hash of a call's idempotency key, and of the request, to find that the key is used for something else. */
+  idempotency?: { key: Uint8Array; request: Uint8Array };
+  /** The number of this request in a bulk stream (16 bytes: hash of its key). Numbers already decided are answered as such. */
+  stream?: { key: Uint8Array; number: number };
+}
+
+/**
+ *   pin     replaces what this peer has seen of the key
+ *   unpin   removes what this peer has seen of the key; PIN_NOT_FOUND if that is nothing
+ *   amend   changes where the shown pin lies, if its etag is still `basis`; else nothing
+ *   expire  removes what of the key has expired, if the shown pin's etag is still `basis`; else nothing
+ */
+export type Op =
+  | { kind: 'pin'; key: PinKey; fields: PinFields; allocations: readonly string[] }
+  | { kind: 'unpin'; key: PinKey }
+  | { kind: 'amend'; key: PinKey; basis: Uint8Array; allocations: readonly string[] }
+  | { kind: 'expire'; key: PinKey; basis: Uint8Array };
+
+export type Condition = { kind: 'if-absent' } | { kind: 'if-match'; etag: Uint8Array };
+
+export type AckLevel = { kind: 'durable' } | { kind: 'replicated'; count: number } | { kind: 'pinned'; count: number };
+
+export type Outcome =
+  | {
+      ok: true;
+      /** The first operation's pin: as stored (pin), as it was (unpin). Undefined when an amend or expire did nothing, or for a repeated stream number. */
+      pin: StoredPin | undefined;
+      position: Position;
+      level: AckLevel;
+      /** Peer IDs of members who would not take this write. */
+      unseenBy: readonly string[];
+    }
+  | { ok: false; error: PinfoldError };
+
+/** Names a write, or a state, everywhere in the cluster. Opaque. */
+export type Position = Uint8Array;
+
+export interface ConsensusStatus {
+  phase: 'starting' | 'joining' | 'ready' | 'stopped';
+  /** While joining: buckets filled of all. */
+  progress: { done: number; of: number } | undefined;
+  leader: string | undefined;
+  alerts: readonly ConsensusAlert[];
+}
+
+export interface ConsensusAlert {
+  kind: 'FORK' | 'DIVERGED' | 'DISTRUSTED_BY' | 'CLOCK_SKEW' | 'DUPLICATE_IDENTITY' | 'CLOCK_ENTRIES';
+  peerId: string;
+  message: string;
+  sinceMs: number;
+}
