@@ -1,0 +1,61 @@
+import type { TrackerStatus, WishStatus } from '../model/status.ts';
+
+/**
+ * Brings this peer's IPFS node to what the pinset says, and knows how far it is (the _status index_).
+ *
+ * What the node must hold is a _wish_ for each CID (in version 1): the union of the claims allocated to this peer,
+ * recursive if any is, origins united. Work is derived from pinset minus status index, so a crash loses none: the
+ * feed is followed from a position kept on disk, and where the feed is gone the pinset is walked against the index.
+ * A wish without a status row has not been tried yet: it is `pin_queued`.
+ *
+ * Statuses of a wish (states and what moves them):
+ *   pin_queued -> pinning -> pinned | pin_error -> (retry) pinning ...
+ *   any -> unpin_queued -> unpinning -> (no row) | unpin_error -> (retry) unpinning ...
+ *   pinned -> unexpectedly_unpinned (the audit) -> pin_queued
+ */
+export interface Tracker {
+  /** What this peer says of each wish, in the order given: from rows, else derived (`pin_queued`, `remote`, `unpinned`). At most 1,000. */
+  statuses(cids: readonly Uint8Array[]): WishStatus[];
+
+  /** Rows with one of the indexed statuses, in order of wish keys, after `afterCid`. Bounded by `limit`. */
+  listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[];
+
+  /** All rows, in order of wish keys: what a watch begins with. Bounded by `limit`. */
+  listAll(afterCid: Uint8Array | undefined, limit: number): WishStatus[];
+
+  counts(): StatusCounts;
+
+  /** Puts wishes that failed (or vanished) at the front, now; all of them without `cids`. Yields what it queued, in bounded pieces. */
+  recover(cids: readonly Uint8Array[] | undefined, options: { signal: AbortSignal }): AsyncIterable<WishStatus[]>;
+
+  readonly feed: StatusFeed;
+
+  start(): Promise<void>;
+  /** Takes no new work, aborts attempts under way (their rows stay as they were), flushes. */
+  stop(): Promise<void>;
+}
+
+/** Rare statuses, kept in a second index. The others are derived or common. */
+export const indexedStatuses = ['pin_error', 'unpin_error', 'pinning', 'unpinning', 'unexpectedly_unpinned'] as const;
+
+export type IndexedStatus = (typeof indexedStatuses)[number] & TrackerStatus;
+
+export interface StatusCounts {
+  pinned: number;
+  pinning: number;
+  /** Waits for a first or next attempt, errors left out. Counted, not estimated, up to 1,000,000. */
+  queued: number;
+  failed: number;
+}
+
+/** Changes of status rows, for whoever watches. Bounded like the pinset's feed. */
+export interface StatusFeed {
+  /** Fresh whenever the status index begins anew: revisions of another incarnation mean nothing. */
+  readonly incarnation: Uint8Array;
+  /** Last flushed revision. */
+  readonly revision: number;
+  /** Present rows (or `unpinned`) of the wishes that changed after `revision`; 'gone' when the feed does not reach back. */
+  read(revision: number, limit: number): { revision: number; rows: WishStatus[] } | 'gone';
+  /** Resolves when `revision` is exceeded. Rejects with the signal's reason. */
+  wait(revision: number, options: { signal: AbortSignal }): Promise<void>;
+}
