@@ -1,0 +1,75 @@
+import * as dagCbor from '@ipld/dag-cbor';
+import * as dagPb from '@ipld/dag-pb';
+import { CID } from 'multiformats/cid';
+import { formatCid } from '../../model/cid.ts';
+import { ConnectorError } from '../connector.ts';
+import { IPLD_DEPTH_MAX } from '../constants.ts';
+
+const RAW = 0x55;
+const CBOR = 0x51;
+const JSON_CODE = 0x0200;
+const DAG_JSON = 0x0129;
+
+/** Codecs whose blocks have no links by definition: their presence is enough. */
+const leafCodecs: ReadonlySet<number> = new Set([RAW, CBOR, JSON_CODE]);
+
+export function isLeaf(cid: CID): boolean {
+  return leafCodecs.has(cid.code);
+}
+
+/**
+ * What a block links to, in its order, doubles kept. A block of a codec that is not known here cannot be shown to be
+ * complete, so it is INVALID_DAG like one that cannot be decoded, and not taken for a leaf.
+ */
+export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
+  if (isLeaf(cid)) return [];
+  try {
+    switch (cid.code) {
+      case dagPb.code:
+        return dagPb.decode(bytes).Links.map((link) => asCid(link.Hash));
+      case dagCbor.code:
+        return collect(dagCbor.decode(bytes), cborLink);
+      case DAG_JSON:
+        return collect(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)), jsonLink);
+    }
+  } catch (cause) {
+    throw invalid(cid, `cannot be decoded (${(cause as Error).message})`, cause);
+  }
+  throw invalid(cid, `has the codec 0x${cid.code.toString(16)}, which is not known here`);
+}
+
+function asCid(value: unknown): CID {
+  const cid = CID.asCID(value);
+  if (cid === null) throw new TypeError('a link is not a CID');
+  return cid;
+}
+
+/** Without recursion: nesting comes from strangers. */
+function collect(root: unknown, link: (value: object) => CID | undefined): CID[] {
+  const links: CID[] = [];
+  const stack: [unknown, number][] = [[root, 0]];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    const [value, depth] = next;
+    if (typeof value !== 'object' || value === null || value instanceof Uint8Array) continue;
+    if (depth > IPLD_DEPTH_MAX) throw new RangeError(`nested deeper than ${IPLD_DEPTH_MAX}`);
+    const cid = link(value);
+    if (cid !== undefined) links.push(cid);
+    else for (const child of Object.values(value).reverse()) stack.push([child, depth + 1]);
+  }
+  return links;
+}
+
+function cborLink(value: object): CID | undefined {
+  return CID.asCID(value) ?? undefined;
+}
+
+/** https://ipld.io/specs/codecs/dag-json/spec/#links: a map with the one key "/" and a text. */
+function jsonLink(value: object): CID | undefined {
+  const text = (value as Record<string, unknown>)['/'];
+  if (typeof text !== 'string' || Object.keys(value).length !== 1) return undefined;
+  return CID.parse(text);
+}
+
+function invalid(cid: CID, what: string, cause?: unknown): ConnectorError {
+  return new ConnectorError('INVALID_DAG', `the block ${formatCid(cid.bytes)} ${what}`, { cause });
+}

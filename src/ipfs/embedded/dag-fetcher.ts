@@ -1,0 +1,176 @@
+import type { CID } from 'multiformats/cid';
+import type { Clock, Timers } from '../../runtime/clock.ts';
+import { type CallOptions, ConnectorError, type PinCallOptions, type Wish } from '../connector.ts';
+import { BLOCK_BYTES_MAX, WANTS_MAX, WANTS_PER_PIN_MAX } from '../constants.ts';
+import type { DigestSet } from '../dag/digest-set.ts';
+import { checkBlock, IDENTITY_CODE } from '../dag/hashers.ts';
+import { walkDag } from '../dag/walk.ts';
+import { type StallWatch, stallWatch } from '../stall-watch.ts';
+import type { BlockFiles } from './block-files.ts';
+import type { Collector } from './collector.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface DagFetcherNeeds {
+  blocks: BlockFiles;
+  exchange: Exchange;
+  collector: Collector;
+  clock: Clock;
+  timers: Timers;
+}
+
+/**
+ * Makes DAGs complete on this disk. Whether one is, is told by walking all of it, each time: that an earlier
+ * walk was there says nothing, it may have been cut short.
+ */
+export class DagFetcher {
+  readonly #needs: DagFetcherNeeds;
+  #fetching = 0;
+
+  constructor(needs: DagFetcherNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Resolves when every block that the wish covers is on the disk. Rejects with ConnectorError or by abort. */
+  async complete(root: CID, wish: Pick<Wish, 'mode' | 'sources'>, options: PinCallOptions): Promise<void> {
+    this.#fetching++;
+    try {
+      await this.#needs.collector.whileWalking((visited) => new Fetch(root, wish, visited, options, this).run());
+    } finally {
+      this.#fetching--;
+    }
+  }
+
+  get needs(): DagFetcherNeeds {
+    return this.#needs;
+  }
+
+  wantsPerPin(): number {
+    return Math.max(1, Math.min(WANTS_PER_PIN_MAX, Math.floor(WANTS_MAX / this.#fetching)));
+  }
+}
+
+/** One call of `complete`. */
+class Fetch {
+  readonly #root: CID;
+  readonly #wish: Pick<Wish, 'mode' | 'sources'>;
+  readonly #visited: DigestSet;
+  readonly #options: PinCallOptions;
+  readonly #fetcher: DagFetcher;
+  readonly #stalled = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #watch: StallWatch;
+  #present = 0;
+  #fetched = 0;
+
+  constructor(
+    root: CID,
+    wish: Pick<Wish, 'mode' | 'sources'>,
+    visited: DigestSet,
+    options: PinCallOptions,
+    fetcher: DagFetcher,
+  ) {
+    this.#root = root;
+    this.#wish = wish;
+    this.#visited = visited;
+    this.#options = options;
+    this.#fetcher = fetcher;
+    this.#signal = AbortSignal.any([options.signal, this.#stalled.signal]);
+    this.#watch = stallWatch(fetcher.needs, {
+      stallTimeoutMs: options.stallTimeoutMs,
+      onQuiet: () => this.#tryAgain(),
+      onStalled: () => this.#stalled.abort(this.#stallError()),
+    });
+  }
+
+  async run(): Promise<void> {
+    try {
+      // Connecting goes beside the walk: what is here already need not wait for a source that does not answer.
+      this.#connect();
+      if (this.#wish.mode === 'direct') await this.#visitRootOnly();
+      else await walkDag(this.#root, this.#walkNeeds());
+      await this.#fetcher.needs.blocks.settled();
+    } finally {
+      this.#watch.stop();
+    }
+  }
+
+  #walkNeeds() {
+    return {
+      present: (cid: CID, options: CallOptions) => this.#ensure(cid, options),
+      load: (cid: CID, options: CallOptions) => this.#load(cid, options),
+      concurrency: () => this.#fetcher.wantsPerPin(),
+      visited: this.#visited,
+      signal: this.#signal,
+      onBlock: () => this.#progress(),
+    };
+  }
+
+  async #visitRootOnly(): Promise<void> {
+    this.#visited.add(this.#root.multihash.bytes);
+    await this.#ensure(this.#root, { signal: this.#signal });
+    this.#progress();
+  }
+
+  async #ensure(cid: CID, options: CallOptions): Promise<void> {
+    if (cid.multihash.code === IDENTITY_CODE) return;
+    if (!(await this.#fetcher.needs.blocks.has(cid.multihash.bytes))) await this.#fetch(cid, options);
+  }
+
+  /** A block that the disk has spoilt is thrown away and fetched again, or its links would lead astray. */
+  async #load(cid: CID, options: CallOptions): Promise<Uint8Array> {
+    if (cid.multihash.code === IDENTITY_CODE) return cid.multihash.digest;
+    const { blocks } = this.#fetcher.needs;
+    const bytes = await blocks.get(cid.multihash.bytes);
+    if (bytes === undefined) return this.#fetch(cid, options);
+    if (isIntact(cid, bytes)) return bytes;
+    await blocks.remove(cid.multihash.bytes, () => false);
+    return this.#fetch(cid, options);
+  }
+
+  async #fetch(cid: CID, options: CallOptions): Promise<Uint8Array> {
+    const { blocks, exchange } = this.#fetcher.needs;
+    const bytes = await exchange.want(cid, options);
+    await blocks.put(cid.multihash.bytes, bytes);
+    this.#fetched++;
+    exchange.have(cid, bytes);
+    return bytes;
+  }
+
+  #progress(): void {
+    this.#present++;
+    this.#watch.progress();
+    this.#options.onProgress?.(this.#present);
+  }
+
+  #connect(): void {
+    // Rejects only by abort, and then the walk tells of it.
+    this.#fetcher.needs.exchange.connect(this.#wish.sources, { signal: this.#signal }).catch(() => {});
+  }
+
+  /** Sources may have come back, and wants may have been lost on the way. */
+  #tryAgain(): void {
+    this.#connect();
+    this.#fetcher.needs.exchange.reask();
+  }
+
+  #stallError(): ConnectorError {
+    const waited = `within ${this.#options.stallTimeoutMs} ms`;
+    if (this.#fetched > 0) {
+      return new ConnectorError('PIN_STALLED', `${this.#present} blocks are here, and no further one came ${waited}`);
+    }
+    return new ConnectorError(
+      'NO_PROVIDER',
+      `no connected IPFS node sent a block ${waited}; here were ${this.#present}`,
+    );
+  }
+}
+
+function isIntact(cid: CID, bytes: Uint8Array): boolean {
+  if (bytes.length > BLOCK_BYTES_MAX) return false;
+  try {
+    checkBlock(cid, bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, PrivateKey } from '@libp2p/interface';
+import { ping } from '@libp2p/ping';
+import { preSharedKey } from '@libp2p/pnet';
+import { tcp } from '@libp2p/tcp';
+import { createLibp2p } from 'libp2p';
+import { CONNECTIONS_MAX } from '../constants.ts';
+import { formatSwarmKey } from '../swarm-key.ts';
+
+/** What other nodes see of us in identify. */
+const AGENT = 'pinfold';
+
+export interface HostInit {
+  privateKey: PrivateKey;
+  listenAddresses: readonly string[];
+  /** The pre-shared key, 32 bytes; undefined: the public network. */
+  swarmKey: Uint8Array | undefined;
+}
+
+/** A libp2p host of its own for the IPFS node, not started. No DHT, no bootstrap, no mDNS: who is dialled is told to it. */
+export function ipfsHost(init: HostInit): Promise<Libp2p> {
+  const protector =
+    init.swarmKey === undefined
+      ? {}
+      : { connectionProtector: preSharedKey({ psk: new TextEncoder().encode(formatSwarmKey(init.swarmKey)) }) };
+  return createLibp2p({
+    start: false,
+    privateKey: init.privateKey,
+    addresses: { listen: [...init.listenAddresses] },
+    nodeInfo: { userAgent: AGENT },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: { maxConnections: CONNECTIONS_MAX },
+    services: { identify: identify(), ping: ping() },
+    ...protector,
+  });
+}
