@@ -57,7 +57,8 @@ function install() {
   const result = spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 2, 2] });
   if (result.error) fail(`cannot run npm: ${result.error.message}`);
   if (result.status !== 0) fail(`npm ci failed (${result.signal ?? `exit code ${result.status}`}); see above`);
-  if (!existsSync(nodeBinary)) fail('npm ci brought no node_modules/.bin/node: are install scripts turned off for npm?');
+  if (!existsSync(nodeBinary))
+    fail('npm ci brought no node_modules/.bin/node: are install scripts turned off for npm?');
   writeFileSync(marker, lockHash);
   console.error(`pinfold: installed in ${Math.round((Date.now() - beganAt) / 1000)} s`);
 }

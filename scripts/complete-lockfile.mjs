@@ -32,7 +32,9 @@ function isLocked(parent, name) {
 function platformOf(name) {
   const words = name.split(/[-/]/);
   const os = words.find((word) => ['android', 'darwin', 'linux', 'win32', 'freebsd', 'openbsd'].includes(word));
-  const cpu = words.find((word) => ['arm64', 'x64', 'arm', 'armv7', 'ia32', 'ppc64', 's390x', 'riscv64'].includes(word));
+  const cpu = words.find((word) =>
+    ['arm64', 'x64', 'arm', 'armv7', 'ia32', 'ppc64', 's390x', 'riscv64'].includes(word),
+  );
   if (os === undefined || cpu === undefined) throw new Error(`${name}: its name does not say its platform`);
   const libc = words.includes('musl') ? { libc: ['musl'] } : {};
   return { cpu: [cpu === 'armv7' ? 'arm' : cpu], ...libc, os: [os] };
