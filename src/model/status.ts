@@ -16,6 +16,29 @@ export const trackerStatuses = {
 
 export type TrackerStatus = keyof typeof trackerStatuses;
 
+/** The numbers of the protobuf enum TrackerStatus, used on the wire and on disk. */
+export const statusNumbers: Record<TrackerStatus, number> = {
+  cluster_error: 1,
+  pin_error: 2,
+  unpin_error: 3,
+  pinned: 4,
+  pinning: 5,
+  unpinning: 6,
+  unpinned: 7,
+  remote: 8,
+  pin_queued: 9,
+  unpin_queued: 10,
+  sharded: 11,
+  unexpectedly_unpinned: 12,
+};
+
+const statusesByNumber = new Map(Object.entries(statusNumbers).map(([status, n]) => [n, status as TrackerStatus]));
+
+export function statusOfNumber(number: number): TrackerStatus | undefined {
+  return statusesByNumber.get(number);
+}
+
+/** Why an attempt failed. The place in the list plus 1 is its number on the wire and on disk; 0 is none. */
 export const errorClasses = [
   'no_provider',
   'timeout',
@@ -26,6 +49,10 @@ export const errorClasses = [
 ] as const;
 
 export type ErrorClass = (typeof errorClasses)[number];
+
+export function errorClassNumber(errorClass: ErrorClass | undefined): number {
+  return errorClass === undefined ? 0 : errorClasses.indexOf(errorClass) + 1;
+}
 
 /** What one peer says of one wish. */
 export interface WishStatus {

@@ -1,0 +1,42 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { type ClusterService, GetClusterResponseSchema } from '../../../gen/pinfold/v1/cluster_service_pb.ts';
+import type { Overview } from '../../cluster/overview.ts';
+import type { Handlers } from '../handlers.ts';
+import { peerMessage } from './peer-service.ts';
+
+export function clusterService(overview: Overview): Handlers<typeof ClusterService> {
+  return {
+    async getCluster() {
+      const cluster = overview.cluster();
+      const { capabilities, statuses } = cluster;
+      return create(GetClusterResponseSchema, {
+        name: cluster.name,
+        consensus: capabilities.name,
+        capabilities: {
+          hasLeader: capabilities.hasLeader,
+          writesInMinority: capabilities.writesInMinority,
+          linearizableReads: capabilities.linearizableReads,
+          linearizableConditions: capabilities.conditionScope === 'linearizable',
+        },
+        members: cluster.members.map(peerMessage),
+        leader: cluster.leader ?? '',
+        digest: cluster.digest,
+        pins: BigInt(cluster.pins),
+        version: cluster.version,
+        alerts: cluster.alerts.map(({ kind, peerId, message, sinceMs }) => ({
+          kind,
+          peerId,
+          message,
+          since: timestampFromMs(sinceMs),
+        })),
+        statuses: {
+          pinned: BigInt(statuses.pinned),
+          pinning: BigInt(statuses.pinning),
+          queued: BigInt(statuses.queued),
+          failed: BigInt(statuses.failed),
+        },
+      });
+    },
+  };
+}

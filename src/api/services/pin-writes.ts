@@ -1,0 +1,90 @@
+import { createHash, hash } from 'node:crypto';
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import {
+  type PinRequest,
+  PinRequestSchema,
+  PinResponseSchema,
+  type ReplacePinRequest,
+  ReplacePinRequestSchema,
+  ReplacePinResponseSchema,
+  type UnpinRequest,
+  UnpinRequestSchema,
+  UnpinResponseSchema,
+} from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import type { Pins, WriteOptions, Written } from '../../cluster/pins.ts';
+import type { CallContext } from '../../model/call-context.ts';
+import { parseCid } from '../../model/cid.ts';
+import { invalidField } from '../../model/errors.ts';
+import { keyBytesMax } from '../constants.ts';
+import { ackFrom, ackMessage, conditionFrom, msOf, namespaceOf, pinMessage, pinOptionsFrom } from './convert.ts';
+
+/** The unary writes of PinService. */
+export function pinWrites(pins: Pins) {
+  return {
+    async pin(request: PinRequest, call: CallContext) {
+      const write = {
+        kind: 'pin' as const,
+        cid: parseCid(request.cid),
+        namespace: namespaceOf(request.namespace),
+        options: pinOptionsFrom(request.options),
+        condition: conditionFrom(request.condition),
+      };
+      const options = writeOptions(PinRequestSchema, request, call);
+      return create(PinResponseSchema, writtenMessage(await pins.pin(write, options, call)));
+    },
+
+    async unpin(request: UnpinRequest, call: CallContext) {
+      const write = {
+        kind: 'unpin' as const,
+        cid: parseCid(request.cid),
+        namespace: namespaceOf(request.namespace),
+        condition: conditionFrom(request.condition),
+      };
+      const options = writeOptions(UnpinRequestSchema, request, call);
+      return create(UnpinResponseSchema, writtenMessage(await pins.unpin(write, options, call)));
+    },
+
+    async replacePin(request: ReplacePinRequest, call: CallContext) {
+      const write = {
+        from: parseCid(request.fromCid, 'from_cid'),
+        to: parseCid(request.toCid, 'to_cid'),
+        namespace: namespaceOf(request.namespace),
+        name: request.name,
+        expiresMs: request.expires === undefined ? undefined : msOf(request.expires, 'expires'),
+        condition: conditionFrom(request.condition),
+      };
+      const options = writeOptions(ReplacePinRequestSchema, request, call);
+      return create(ReplacePinResponseSchema, writtenMessage(await pins.replace(write, options, call)));
+    },
+  };
+}
+
+function writtenMessage({ pin, level, position, unseenBy }: Written) {
+  return { pin: pinMessage(pin), level: ackMessage(level), position, unseenBy: [...unseenBy] };
+}
+
+type Writing = { ack?: Parameters<typeof ackFrom>[0]; idempotencyKey: string };
+
+function writeOptions<D extends DescMessage>(
+  schema: D,
+  request: MessageShape<D> & Writing,
+  call: CallContext,
+): WriteOptions {
+  const ack = ackFrom(request.ack);
+  const key = request.idempotencyKey;
+  if (key === '') return { ack, idempotency: undefined };
+  return {
+    ack,
+    idempotency: {
+      key: keyHash(schema.typeName, key, 'idempotency_key', call),
+      request: hash('sha256', toBinary(schema, request), 'buffer').subarray(0, 16),
+    },
+  };
+}
+
+/** Keys of different callers and different methods never meet. 16 bytes. */
+export function keyHash(scope: string, key: string, field: string, call: CallContext): Uint8Array {
+  if (Buffer.byteLength(key) > keyBytesMax) throw invalidField(field, `at most ${keyBytesMax} bytes are allowed`);
+  const digest = createHash('sha256').update(scope).update('\0').update(call.principal).update('\0').update(key);
+  return digest.digest().subarray(0, 16);
+}

@@ -1,0 +1,169 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type WriteBatch,
+  type WriteOperation,
+  type WritePinsRequest,
+  type WritePinsResponse,
+  WritePinsResponseSchema,
+} from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import type { BulkWrite, Pins } from '../../cluster/pins.ts';
+import type { AckLevel, Outcome } from '../../consensus/consensus.ts';
+import type { CallContext } from '../../model/call-context.ts';
+import { parseCid } from '../../model/cid.ts';
+import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
+import { batchesInFlightMax, operationsPerBatchMax } from '../constants.ts';
+import { ackFrom, ackMessage, conditionFrom, namespaceOf, pinOptionsFrom } from './convert.ts';
+import { keyHash } from './pin-writes.ts';
+
+/**
+ * One bulk stream: batches are read ahead by a few, so that the disk is never idle, and answered in order. The client is held back by the
+ * flow control of its stream, since no more is read while the answers wait.
+ */
+export async function* writePins(
+  pins: Pins,
+  requests: AsyncIterable<WritePinsRequest>,
+  call: CallContext,
+): AsyncIterable<WritePinsResponse> {
+  const incoming = new Incoming(requests);
+  const { key, ack } = await startOf(incoming, call);
+  const decided = key === undefined ? 0 : pins.bulkDecided(key);
+  yield started(decided);
+
+  let next = decided + 1;
+  let ended = false;
+  const inFlight: Promise<WritePinsResponse>[] = [];
+  try {
+    for (;;) {
+      while (!ended && inFlight.length < batchesInFlightMax) {
+        const request = await incoming.next(inFlight[0]);
+        if (request === 'answered') break;
+        if (request.done) {
+          ended = true;
+          break;
+        }
+        const writes = writesOf(batchOf(request.value), next);
+        if (writes.length === 0) continue;
+        const first = next;
+        next += writes.length;
+        const position = key === undefined ? undefined : { key, first };
+        const answer = pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
+        // It is awaited in its turn; until then its failure must not count as unhandled.
+        answer.catch(() => {});
+        inFlight.push(answer);
+      }
+      const oldest = inFlight.shift();
+      if (oldest === undefined) return;
+      yield await oldest;
+    }
+  } finally {
+    await incoming.close();
+  }
+}
+
+/** The messages of the client; a read given up for an answer stays for the next time. */
+class Incoming {
+  readonly #requests: AsyncIterator<WritePinsRequest>;
+  #read: Promise<IteratorResult<WritePinsRequest>> | undefined;
+
+  constructor(requests: AsyncIterable<WritePinsRequest>) {
+    this.#requests = requests[Symbol.asyncIterator]();
+  }
+
+  /** The next message, or 'answered' if `answer` settles (either way) before it comes. */
+  async next(answer?: Promise<unknown>): Promise<IteratorResult<WritePinsRequest> | 'answered'> {
+    this.#read ??= this.#requests.next();
+    const answered = () => 'answered' as const;
+    const first =
+      answer === undefined ? await this.#read : await Promise.race([this.#read, answer.then(answered, answered)]);
+    if (first !== 'answered') this.#read = undefined;
+    return first;
+  }
+
+  async close(): Promise<void> {
+    this.#read?.catch(() => {});
+    await this.#requests.return?.();
+  }
+}
+
+async function startOf(incoming: Incoming, call: CallContext) {
+  const first = await incoming.next();
+  if (first === 'answered' || first.done || first.value.message.case !== 'start')
+    throw invalidField('start', 'must be the first message');
+  const { streamKey, ack } = first.value.message.value;
+  const key = streamKey === '' ? undefined : keyHash('pinfold.v1.WritePins', streamKey, 'start.stream_key', call);
+  return { key, ack: ackFrom(ack) satisfies AckLevel };
+}
+
+function batchOf({ message }: WritePinsRequest): WriteBatch {
+  if (message.case !== 'batch') throw invalidField('batch', 'every message after the first must have one');
+  if (message.value.operations.length > operationsPerBatchMax) {
+    throw invalidField('batch.operations', `at most ${operationsPerBatchMax} a message`);
+  }
+  return message.value;
+}
+
+/** The operations from number `next` on: those before it are decided already. */
+function writesOf({ first, operations }: WriteBatch, next: number): BulkWrite[] {
+  const number = Number(first);
+  if (number < 1 || number > next) {
+    throw new PinfoldError('STREAM_GAP', `batch.first is ${number}, but the next number of this stream is ${next}`, {
+      fields: [{ field: 'batch.first', problem: `leaves a gap after ${next - 1}` }],
+    });
+  }
+  const skip = next - number;
+  return (skip === 0 ? operations : operations.slice(skip)).map(writeOf);
+}
+
+function writeOf({ operation }: WriteOperation): BulkWrite {
+  try {
+    switch (operation.case) {
+      case 'pin': {
+        const { cid, namespace, options, condition } = operation.value;
+        return {
+          kind: 'pin',
+          cid: parseCid(cid),
+          namespace: namespaceOf(namespace),
+          options: pinOptionsFrom(options),
+          condition: conditionFrom(condition),
+        };
+      }
+      case 'unpin': {
+        const { cid, namespace, condition } = operation.value;
+        const write = { cid: parseCid(cid), namespace: namespaceOf(namespace), condition: conditionFrom(condition) };
+        return { kind: 'unpin', ...write };
+      }
+      default:
+        throw invalidField('operation', 'must be a pin or an unpin');
+    }
+  } catch (error) {
+    if (isPinfoldError(error)) return { kind: 'invalid', error };
+    throw error;
+  }
+}
+
+function started(decided: number): WritePinsResponse {
+  return create(WritePinsResponseSchema, { message: { case: 'started', value: { decided: BigInt(decided) } } });
+}
+
+function decidedMessage(first: number, outcomes: readonly Outcome[]): WritePinsResponse {
+  const failures = [];
+  let last: Extract<Outcome, { ok: true }> | undefined;
+  for (let i = 0; i < outcomes.length; i++) {
+    const outcome = outcomes[i] as Outcome;
+    if (outcome.ok) last = outcome;
+    else failures.push({ number: BigInt(first + i), reason: outcome.error.code, message: outcome.error.message });
+  }
+  return create(WritePinsResponseSchema, {
+    message: {
+      case: 'decided',
+      value: {
+        first: BigInt(first),
+        last: BigInt(first + outcomes.length - 1),
+        failures,
+        ...(last === undefined
+          ? {}
+          : { level: ackMessage(last.level), position: last.position, unseenBy: [...last.unseenBy] }),
+      },
+    },
+  });
+}

@@ -1,0 +1,46 @@
+import type { CallContext } from '../model/call-context.ts';
+import type { PinFilter, PinOrder, Pinset, StoredPin } from '../pinset/pinset.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
+import { checkNamespaceAllowed } from './pins.ts';
+
+export interface ListingQuery {
+  filter: PinFilter;
+  order: PinOrder;
+  /** Stop after so many pins; 0: none left. */
+  pageSize: number;
+  cursor: Uint8Array | undefined;
+  /** At most so many pins at a time. */
+  pieceSize: number;
+}
+
+export interface ListingPiece {
+  pins: readonly StoredPin[];
+  cursor: Uint8Array | undefined;
+}
+
+/** The pinset, piece by piece and in constant memory; other work gets a turn between two pieces. */
+export async function* listPins(
+  needs: { pinset: Pick<Pinset, 'list'>; timers: Timers },
+  query: ListingQuery,
+  call: CallContext,
+): AsyncIterable<ListingPiece> {
+  const filter = withinNamespaces(query.filter, call);
+  let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
+  let cursor = query.cursor;
+  do {
+    const limit = Math.min(left, query.pieceSize);
+    const page = needs.pinset.list({ filter, order: query.order, limit, ...(cursor === undefined ? {} : { cursor }) });
+    left -= page.pins.length;
+    cursor = page.cursor;
+    // A piece may be empty where the filter let nothing through: only the last of those is of use to a caller.
+    if (page.pins.length > 0 || cursor === undefined) yield page;
+    await sleep(needs.timers, 0, call.signal);
+  } while (cursor !== undefined && left > 0);
+}
+
+/** The filter, narrowed to what the caller may see. Throws PERMISSION_DENIED for a namespace that is not the caller's. */
+export function withinNamespaces(filter: PinFilter, call: CallContext): PinFilter {
+  for (const namespace of filter.namespaces ?? []) checkNamespaceAllowed(namespace, call);
+  if (call.namespaces === 'all' || filter.namespaces !== undefined) return filter;
+  return { ...filter, namespaces: call.namespaces };
+}

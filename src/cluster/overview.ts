@@ -1,0 +1,69 @@
+import type { Capabilities, Consensus } from '../consensus/consensus.ts';
+import { PinfoldError } from '../model/errors.ts';
+import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
+import type { Pinset } from '../pinset/pinset.ts';
+import type { StatusCounts, Tracker } from '../tracker/tracker.ts';
+
+/** The cluster and its members, as this peer sees them. */
+export interface Overview {
+  cluster(): ClusterOverview;
+  peers(): PeerOverview[];
+  /** Without an ID this peer. Throws PEER_NOT_FOUND. */
+  peer(peerId: string): PeerOverview;
+}
+
+export interface ClusterOverview {
+  name: string;
+  capabilities: Capabilities;
+  members: PeerOverview[];
+  leader: string | undefined;
+  digest: Uint8Array;
+  pins: number;
+  version: string;
+  alerts: Alert[];
+  statuses: StatusCounts;
+}
+
+export interface PeerOverview extends Member {
+  /** This peer, while it takes in the pinset. */
+  joining: boolean;
+}
+
+export interface OverviewNeeds {
+  clusterName: string;
+  version: string;
+  consensus: Pick<Consensus, 'capabilities' | 'status'>;
+  monitor: Pick<Monitor, 'members' | 'member' | 'alerts'>;
+  pinset: Pick<Pinset, 'count' | 'digest'>;
+  tracker: Pick<Tracker, 'counts'>;
+}
+
+export function overview(needs: OverviewNeeds): Overview {
+  const { consensus, monitor, pinset, tracker } = needs;
+  const withPhase = (member: Member): PeerOverview => ({
+    ...member,
+    joining: member.self && consensus.status().phase === 'joining',
+  });
+  return {
+    cluster() {
+      const status = consensus.status();
+      return {
+        name: needs.clusterName,
+        capabilities: consensus.capabilities,
+        members: monitor.members().map(withPhase),
+        leader: status.leader,
+        digest: pinset.digest.root(),
+        pins: pinset.count(),
+        version: needs.version,
+        alerts: [...monitor.alerts(), ...status.alerts],
+        statuses: tracker.counts(),
+      };
+    },
+    peers: () => monitor.members().map(withPhase),
+    peer(peerId) {
+      const member = peerId === '' ? monitor.members()[0] : monitor.member(peerId);
+      if (member !== undefined) return withPhase(member);
+      throw new PinfoldError('PEER_NOT_FOUND', `no member has the peer ID ${peerId}; "pinfold peers ls" lists them`);
+    },
+  };
+}

@@ -1,0 +1,244 @@
+import type { Allocator } from '../allocator/allocator.ts';
+import type { AckLevel, Condition, Consensus, Op, Outcome, Request } from '../consensus/consensus.ts';
+import type { CallContext } from '../model/call-context.ts';
+import { formatCid } from '../model/cid.ts';
+import { invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
+import { everywhere, type PinFields } from '../model/pin.ts';
+import { pinKey } from '../model/pin-key.ts';
+import { checkNamespace, checkPinFields } from '../model/validate-pin.ts';
+import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import type { Clock } from '../runtime/clock.ts';
+
+/** The pinset's use cases: pin, unpin, replace, in ones and in bulk. */
+export interface Pins {
+  pin(write: PinWrite, options: WriteOptions, call: CallContext): Promise<Written>;
+  /** Rejects with PIN_NOT_FOUND when there is no such pin. */
+  unpin(write: UnpinWrite, options: WriteOptions, call: CallContext): Promise<Written>;
+  /** Pins `to` with the options of `from` and unpins `from`, in one transaction. */
+  replace(write: ReplaceWrite, options: WriteOptions, call: CallContext): Promise<Written>;
+  /** Operations of a bulk stream, numbered from `first`. One outcome each, in order; never rejects for one of them. */
+  bulk(
+    writes: readonly BulkWrite[],
+    stream: BulkPosition | undefined,
+    ack: AckLevel,
+    call: CallContext,
+  ): Promise<Outcome[]>;
+  /** Up to which number the operations of that stream are decided. */
+  bulkDecided(stream: Uint8Array): number;
+  /** Throws PIN_NOT_FOUND. */
+  get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin;
+}
+
+export interface PinWrite {
+  kind: 'pin';
+  cid: Uint8Array;
+  namespace: string;
+  /** Factors 0: the cluster's. `createdMs` is set here. */
+  options: Omit<PinFields, 'createdMs' | 'type' | 'updatedFrom'>;
+  condition: Condition | undefined;
+  /** A peer that must be among the allocations, as it has the blocks. */
+  must?: string;
+}
+
+export interface UnpinWrite {
+  kind: 'unpin';
+  cid: Uint8Array;
+  namespace: string;
+  condition: Condition | undefined;
+}
+
+export interface ReplaceWrite {
+  from: Uint8Array;
+  to: Uint8Array;
+  namespace: string;
+  name: string | undefined;
+  expiresMs: number | undefined;
+  condition: Condition | undefined;
+}
+
+/** `invalid`: it could not even be read; it still has its number. */
+export type BulkWrite = PinWrite | UnpinWrite | { kind: 'invalid'; error: PinfoldError };
+
+export interface BulkPosition {
+  /** 16 bytes. */
+  key: Uint8Array;
+  first: number;
+}
+
+export interface WriteOptions {
+  ack: AckLevel;
+  idempotency: { key: Uint8Array; request: Uint8Array } | undefined;
+}
+
+export interface Written {
+  pin: StoredPin;
+  position: Uint8Array;
+  level: AckLevel;
+  unseenBy: readonly string[];
+}
+
+export interface PinsInit {
+  replicationMin: number;
+  replicationMax: number;
+  follower: boolean;
+}
+
+export interface PinsNeeds {
+  consensus: Pick<Consensus, 'commit' | 'streamDecided' | 'capabilities'>;
+  pinset: Pick<Pinset, 'get'>;
+  allocate: Allocator;
+  /** Peers that can take pins, with their free space. */
+  candidates: () => readonly { peerId: string; freeBytes: number }[];
+  clock: Clock;
+}
+
+export function pins(init: PinsInit, needs: PinsNeeds): Pins {
+  const { consensus, pinset, clock } = needs;
+
+  function pinOp(write: PinWrite, updatedFrom?: Uint8Array): Op {
+    checkNamespace(write.namespace);
+    const key = pinKey(write.cid, write.namespace);
+    const nowMs = clock.nowMs();
+    const fields: PinFields = { ...write.options, createdMs: nowMs, updatedFrom, type: 'data' };
+    if (fields.replicationMin === 0) fields.replicationMin = init.replicationMin;
+    if (fields.replicationMax === 0) fields.replicationMax = init.replicationMax;
+    checkPinFields(fields);
+    if (fields.expiresMs !== 0 && fields.expiresMs <= nowMs) {
+      throw invalidField('options.expires', 'lies in the past');
+    }
+    return { kind: 'pin', key, fields, allocations: allocationsOf(key, fields, write.must) };
+  }
+
+  function allocationsOf(key: Uint8Array, fields: PinFields, must: string | undefined): string[] {
+    if (fields.replicationMin === everywhere) return [];
+    return needs.allocate({
+      replicationMin: fields.replicationMin,
+      replicationMax: fields.replicationMax,
+      current: pinset.get(key)?.pin.allocations ?? [],
+      userAllocations: fields.userAllocations,
+      candidates: needs.candidates(),
+      ...(must === undefined ? {} : { must }),
+    });
+  }
+
+  function unpinOp(write: UnpinWrite): Op {
+    checkNamespace(write.namespace);
+    return { kind: 'unpin', key: pinKey(write.cid, write.namespace) };
+  }
+
+  function requestOf(ops: readonly Op[], condition: Condition | undefined, rest: Partial<Request>): Request {
+    return { ops, ...(condition === undefined ? {} : { condition }), ...rest };
+  }
+
+  async function one(ops: readonly Op[], condition: Condition | undefined, options: WriteOptions, call: CallContext) {
+    checkLevel(options.ack);
+    const { idempotency } = options;
+    const request = requestOf(ops, condition, idempotency === undefined ? {} : { idempotency });
+    const [outcome] = await consensus.commit([request], { signal: call.signal });
+    if (outcome === undefined) throw new Error('commit answered no outcome for a request');
+    if (!outcome.ok) throw outcome.error;
+    const { pin, position, level, unseenBy } = outcome;
+    if (pin === undefined) throw new Error('a write of a user was answered without its pin');
+    return { pin, position, level, unseenBy };
+  }
+
+  function checkLevel(ack: AckLevel): void {
+    if (consensus.capabilities.levels.includes(ack.kind)) return;
+    throw new PinfoldError(
+      'UNIMPLEMENTED',
+      `acknowledgement level ${ack.kind} is not there yet; ask for ${consensus.capabilities.levels.join(' or ')}`,
+    );
+  }
+
+  function checkMayWrite(namespace: string, call: CallContext): void {
+    if (init.follower)
+      throw new PinfoldError('FOLLOWER', 'this peer is a follower and takes no writes; ask another one');
+    checkNamespaceAllowed(namespace, call);
+  }
+
+  function bulkRequest(write: BulkWrite, call: CallContext, stream: Request['stream']): Request {
+    if (write.kind === 'invalid') throw write.error;
+    checkMayWrite(write.namespace, call);
+    const op = write.kind === 'pin' ? pinOp(write) : unpinOp(write);
+    return requestOf([op], write.condition, stream === undefined ? {} : { stream });
+  }
+
+  return {
+    async pin(write, options, call) {
+      checkMayWrite(write.namespace, call);
+      return one([pinOp(write)], write.condition, options, call);
+    },
+
+    async unpin(write, options, call) {
+      checkMayWrite(write.namespace, call);
+      return one([unpinOp(write)], write.condition, options, call);
+    },
+
+    async replace(write, options, call) {
+      checkMayWrite(write.namespace, call);
+      if (Buffer.compare(write.from, write.to) === 0) {
+        throw invalidField('to_cid', 'is the CID to be replaced; to change its options, pin it again');
+      }
+      const unpin = unpinOp({ kind: 'unpin', cid: write.from, namespace: write.namespace, condition: undefined });
+      const old = pinset.get(unpin.key);
+      // Not there: not found, unless this is a retry of a call that was done.
+      if (old === undefined) {
+        const written = await one([unpin], write.condition, options, call);
+        return { ...written, pin: this.get(write.to, write.namespace, call) };
+      }
+      const {
+        cid: _cid,
+        namespace,
+        allocations: _allocations,
+        createdMs: _created,
+        type: _type,
+        ...options_
+      } = old.pin;
+      const pin: PinWrite = {
+        kind: 'pin',
+        cid: write.to,
+        namespace,
+        options: { ...options_, name: write.name ?? options_.name, expiresMs: write.expiresMs ?? options_.expiresMs },
+        condition: undefined,
+      };
+      // The pin that goes must be as it was read; a condition of the caller is one on it, too.
+      const condition = write.condition ?? { kind: 'if-match' as const, etag: old.etag };
+      const written = await one([unpin, pinOp(pin, write.from)], condition, options, call);
+      return { ...written, pin: this.get(write.to, namespace, call) };
+    },
+
+    async bulk(writes, stream, ack, call) {
+      checkLevel(ack);
+      const refused = new Map<number, PinfoldError>();
+      const requests = writes.map((write, i): Request => {
+        const position = stream === undefined ? undefined : { key: stream.key, number: stream.first + i };
+        try {
+          return bulkRequest(write, call, position);
+        } catch (error) {
+          if (!isPinfoldError(error)) throw error;
+          refused.set(i, error);
+          // Without operations it only takes its number.
+          return requestOf([], undefined, position === undefined ? {} : { stream: position });
+        }
+      });
+      const outcomes = await consensus.commit(requests, { signal: call.signal });
+      for (const [i, error] of refused) outcomes[i] = { ok: false, error };
+      return outcomes;
+    },
+
+    bulkDecided: (stream) => consensus.streamDecided(stream),
+
+    get(cid, namespace, call) {
+      checkNamespace(namespace);
+      checkNamespaceAllowed(namespace, call);
+      const pin = pinset.get(pinKey(cid, namespace));
+      if (pin !== undefined) return pin;
+      throw new PinfoldError('PIN_NOT_FOUND', `${formatCid(cid)} is not pinned in the namespace "${namespace}"`);
+    },
+  };
+}
+
+export function checkNamespaceAllowed(namespace: string, call: CallContext): void {
+  if (call.namespaces === 'all' || call.namespaces.includes(namespace)) return;
+  throw new PinfoldError('PERMISSION_DENIED', `the namespace "${namespace}" is not yours`);
+}
