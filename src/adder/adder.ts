@@ -1,0 +1,207 @@
+import { type ImportCandidate, type ImportResult, importer } from 'ipfs-unixfs-importer';
+import { fixedSize } from 'ipfs-unixfs-importer/chunker';
+import { balanced } from 'ipfs-unixfs-importer/layout';
+import type { CID } from 'multiformats/cid';
+import { type Connector, ConnectorError, type ConnectorErrorKind } from '../ipfs/connector.ts';
+import { unlessAborted } from '../ipfs/turns.ts';
+import { type ErrorCode, invalidField, PinfoldError } from '../model/errors.ts';
+import { BlockBatches } from './block-batches.ts';
+import { CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, NODE_LINKS_MAX, ROOTS_HELD_MAX } from './constants.ts';
+import { EntryPaths } from './entry-paths.ts';
+
+export interface AdderNeeds {
+  blocks: Pick<Connector, 'putBlocks' | 'protect'>;
+}
+
+export interface AddEntry {
+  /** Relative, `/` between names: "photos/cat.jpg". A directory comes before what is in it, or is left out. */
+  path: string;
+  /** Absent: a directory. Read to its end before the next entry is asked for. */
+  content?: AsyncIterable<Uint8Array>;
+  /** Unix permission bits, kept in the DAG. Default: not kept, as Kubo. */
+  mode?: number;
+  /** Kept in the DAG. Default: not kept, as Kubo. */
+  mtime?: { secs: bigint; nsecs?: number };
+}
+
+/** The defaults give the CIDs of `ipfs add --cid-version=1 --raw-leaves` of Kubo. */
+export interface AddOptions {
+  /** Aborting ends the add: nothing more is read or written, and nothing was pinned. */
+  signal: AbortSignal;
+  /** Puts everything into one more directory, without a name. Default false: each top-level entry is a root. */
+  wrapWithDirectory?: boolean;
+  /** Default 1. */
+  cidVersion?: 0 | 1;
+  /** Default: true for CIDs of version 1, false for version 0. */
+  rawLeaves?: boolean;
+  /** Bytes of a leaf. Default 262,144. */
+  chunkBytes?: number;
+  /** Links of an inner node of a file. Default 174. */
+  nodeLinks?: number;
+  /** Called with the bytes of content read so far, after each piece that came in. */
+  onProgress?: (bytes: number) => void;
+}
+
+export interface Added {
+  /** As given; of the wrapping directory: ''. */
+  path: string;
+  cid: Uint8Array;
+  /** Of the whole DAG, blocks that occur in it twice counted twice; what Kubo shows. */
+  dagBytes: number;
+  /** Of the file. Absent for directories. */
+  contentBytes?: number;
+  /** Whether it is to be pinned: in no other that was added. */
+  isRoot: boolean;
+}
+
+export interface Adder {
+  /**
+   * Makes UnixFS DAGs of what streams in and stores their blocks, in constant memory but for the names. Yields every file and
+   * directory (but empty ones inside others) when it is made, each root after everything of it is on the disk, the roots last of what lies in
+   * them. Nothing is pinned: until that is done the caller holds a `protect()` of its own; the one held here ends with
+   * the stream. Throws PinfoldError (INVALID_ARGUMENT naming the field, DISK_FULL, IPFS_UNAVAILABLE),
+   * the signal's reason, or what the content threw.
+   */
+  add(entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<Added, void, undefined>;
+}
+
+export function adder(needs: AdderNeeds): Adder {
+  return { add: (entries, options) => add(needs, entries, options) };
+}
+
+async function* add(needs: AdderNeeds, entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<Added> {
+  const settings = checked(options);
+  const protection = needs.blocks.protect();
+  const batches = new BlockBatches(needs.blocks, options);
+  try {
+    const store = {
+      put: async (cid: CID, bytes: Uint8Array) => {
+        await batches.put({ cid: cid.bytes, bytes });
+        return cid;
+      },
+    };
+    const results = importer(candidates(entries, options), store as Parameters<typeof importer>[1], settings);
+    yield* heldUntilStored(results, batches, options);
+  } catch (cause) {
+    throw addError(cause);
+  } finally {
+    await batches.settled();
+    protection.release();
+  }
+}
+
+/** Roots wait for the flush, and share it. */
+async function* heldUntilStored(
+  results: AsyncIterable<ImportResult>,
+  batches: BlockBatches,
+  options: AddOptions,
+): AsyncGenerator<Added> {
+  let held: Added[] = [];
+  for await (const result of results) {
+    options.signal.throwIfAborted();
+    const added = addedOf(result, options);
+    if (!added.isRoot) yield added;
+    else if (held.push(added) >= ROOTS_HELD_MAX) {
+      await batches.flush();
+      yield* held;
+      held = [];
+    }
+  }
+  await batches.flush();
+  options.signal.throwIfAborted();
+  yield* held;
+}
+
+async function* candidates(entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<ImportCandidate> {
+  const paths = new EntryPaths();
+  let bytes = 0;
+  for await (const entry of untilAborted(entries, options.signal)) {
+    paths.add(entry.path, entry.content !== undefined);
+    const { path, content } = entry;
+    const kept = { ...(entry.mode !== undefined && { mode: entry.mode }), ...(entry.mtime && { mtime: entry.mtime }) };
+    if (content === undefined) {
+      yield { path, ...kept };
+      continue;
+    }
+    const counted = (async function* () {
+      for await (const piece of untilAborted(content, options.signal)) {
+        yield piece;
+        bytes += piece.length;
+        options.onProgress?.(bytes);
+      }
+    })();
+    yield { path, content: counted, ...kept };
+  }
+}
+
+/** Ends with the signal's reason also while the source keeps us waiting. */
+async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = source[Symbol.asyncIterator]();
+  let isOver = false;
+  try {
+    for (;;) {
+      const next = await unlessAborted(iterator.next(), signal);
+      if (next.done === true) {
+        isOver = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    // Not waited for: a source that hangs in `next` would hang here, too. Its own failure is no news any more.
+    if (!isOver) iterator.return?.()?.catch(() => {});
+  }
+}
+
+function addedOf(result: ImportResult, options: AddOptions): Added {
+  const path = result.path ?? '';
+  const isDirectory = result.unixfs?.isDirectory() === true;
+  const contentBytes = result.unixfs === undefined ? result.size : result.unixfs.fileSize();
+  return {
+    path,
+    cid: result.cid.bytes,
+    dagBytes: Number(result.size),
+    ...(!isDirectory && { contentBytes: Number(contentBytes) }),
+    isRoot: options.wrapWithDirectory === true ? path === '' : !path.includes('/'),
+  };
+}
+
+function checked(options: AddOptions) {
+  const { cidVersion = 1, rawLeaves = cidVersion === 1, chunkBytes = 262_144, nodeLinks = 174 } = options;
+  if (cidVersion !== 0 && cidVersion !== 1) throw invalidField('cidVersion', `${cidVersion}; it is 0 or 1`);
+  checkRange('chunkBytes', chunkBytes, 1, CHUNK_BYTES_MAX);
+  checkRange('nodeLinks', nodeLinks, 2, NODE_LINKS_MAX);
+  return {
+    cidVersion,
+    rawLeaves,
+    wrapWithDirectory: options.wrapWithDirectory ?? false,
+    chunker: fixedSize({ chunkSize: chunkBytes }),
+    layout: balanced({ maxChildrenPerNode: nodeLinks }),
+    // One at a time: entries arrive in one stream, the next one after the content of this one.
+    fileImportConcurrency: 1,
+    blockWriteConcurrency: CHUNKS_IN_FLIGHT_MAX,
+    // As Kubo: directories become HAMT shards above 256 KiB of names and CIDs.
+    shardSplitThresholdBytes: 262_144,
+    shardSplitStrategy: 'links-bytes' as const,
+  };
+}
+
+function checkRange(field: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw invalidField(field, `${value}; it is a whole number from ${min} to ${max}`);
+  }
+}
+
+const codes: Readonly<Record<ConnectorErrorKind, ErrorCode>> = {
+  DISK_FULL: 'DISK_FULL',
+  UNREACHABLE: 'IPFS_UNAVAILABLE',
+  NO_PROVIDER: 'INTERNAL',
+  PIN_STALLED: 'INTERNAL',
+  INVALID_DAG: 'INTERNAL',
+  FAILED: 'STORAGE_FAILED',
+};
+
+function addError(cause: unknown): unknown {
+  if (!(cause instanceof ConnectorError)) return cause;
+  return new PinfoldError(codes[cause.kind], cause.message, { cause });
+}

@@ -1,0 +1,244 @@
+import t from 'tap';
+import { type AddEntry, type Added, type AddOptions, adder } from '../../../src/adder/adder.ts';
+import { type Block, ConnectorError } from '../../../src/ipfs/connector.ts';
+import { formatCid } from '../../../src/model/cid.ts';
+import { isPinfoldError } from '../../../src/model/errors.ts';
+import { directory, files, hello, patternFile, smallChunks, wide } from './kubo-vectors.ts';
+
+/** A sink that knows what is stored, what is not yet, and whether it is protected. */
+function sink(behaviour: { putBlocks?: (blocks: readonly Block[]) => Promise<void> } = {}) {
+  const state = { stored: new Set<string>(), open: 0, openMax: 0, protections: 0, unprotectedPuts: 0 };
+  return {
+    state,
+    async putBlocks(blocks: readonly Block[]) {
+      if (state.protections === 0) state.unprotectedPuts++;
+      state.open++;
+      state.openMax = Math.max(state.openMax, state.open);
+      await (behaviour.putBlocks?.(blocks) ?? new Promise((resolve) => setImmediate(resolve)));
+      for (const block of blocks) state.stored.add(formatCid(block.cid));
+      state.open--;
+    },
+    protect() {
+      state.protections++;
+      return {
+        release: () => {
+          state.protections--;
+        },
+      };
+    },
+  };
+}
+
+async function* pieces(bytes: Uint8Array, pieceBytes = 65_536): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+}
+
+async function* from<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items;
+}
+
+function text(value: string): AsyncIterable<Uint8Array> {
+  return pieces(new TextEncoder().encode(value));
+}
+
+type Options = Omit<AddOptions, 'signal'> & { signal?: AbortSignal };
+
+async function run(entries: Iterable<AddEntry> | AsyncIterable<AddEntry>, options: Options = {}, blocks = sink()) {
+  const added: Added[] = [];
+  const stream = Symbol.asyncIterator in entries ? entries : from(entries);
+  const signal = options.signal ?? new AbortController().signal;
+  for await (const one of adder({ blocks }).add(stream, { ...options, signal })) {
+    if (one.isRoot) t.ok(blocks.state.stored.has(formatCid(one.cid)), 'a root that is yielded is stored');
+    if (one.isRoot) t.equal(blocks.state.open, 0, 'and so is all below it');
+    added.push(one);
+  }
+  t.equal(blocks.state.protections, 0, 'the protection is released');
+  t.equal(blocks.state.unprotectedPuts, 0, 'no block is stored without protection');
+  return added;
+}
+
+async function rootOf(entries: Iterable<AddEntry>, options: Options = {}): Promise<string> {
+  const roots = (await run(entries, options)).filter((one) => one.isRoot);
+  t.equal(roots.length, 1, 'one root');
+  return formatCid((roots[0] as Added).cid);
+}
+
+t.test('files have the CIDs of Kubo', async (t) => {
+  for (const [length, raw, version0, wrapped] of files) {
+    const file = () => [{ path: 'f', content: pieces(patternFile(length), 100_001) }];
+    t.equal(await rootOf(file()), raw, `${length} bytes`);
+    t.equal(await rootOf(file(), { cidVersion: 0 }), version0, `${length} bytes, version 0`);
+    t.equal(await rootOf(file(), { rawLeaves: false }), wrapped, `${length} bytes, no raw leaves`);
+  }
+});
+
+t.test('options have the meaning of those of Kubo', async (t) => {
+  t.equal(await rootOf([{ path: 'f', content: pieces(patternFile(1_000_000)) }], { chunkBytes: 1000 }), smallChunks);
+  t.equal(await rootOf([{ path: 'hello', content: text('hello world\n') }]), hello.plain);
+  t.equal(await rootOf([{ path: 'hello', content: text('hello world\n') }], { wrapWithDirectory: true }), hello.wrapped);
+});
+
+t.test('directories have the CIDs of Kubo', async (t) => {
+  const entries = (): AddEntry[] => [
+    { path: 'd/a.txt', content: text('hello world\n') },
+    { path: 'd/empty' },
+    { path: 'd/sub' },
+    { path: 'd/sub/zero', content: text('') },
+    { path: 'd/sub/b.bin', content: pieces(patternFile(300_000)) },
+  ];
+  t.equal(await rootOf(entries()), directory.plain);
+  t.equal(await rootOf(entries(), { wrapWithDirectory: true }), directory.wrapped);
+  t.equal(await rootOf(entries(), { cidVersion: 0 }), directory.version0);
+});
+
+t.test('wide directories are sharded where Kubo shards them', async (t) => {
+  for (const [count, cid] of wide) {
+    const entries = Array.from({ length: count }, (_, at) => ({
+      path: `w/file-with-a-longer-name-${at + 1}.txt`,
+      content: text(`${at + 1}\n`),
+    }));
+    t.equal(await rootOf(entries), cid, `${count} files`);
+  }
+});
+
+t.test('tells what it has added', async (t) => {
+  const entries = [
+    { path: 'd/one', content: pieces(patternFile(300_000)) },
+    { path: 'two', content: text('2') },
+  ];
+  const progress: number[] = [];
+  const added = await run(entries, { onProgress: (bytes) => progress.push(bytes) });
+  t.same(
+    added.map(({ path, contentBytes, isRoot }) => ({ path, contentBytes, isRoot })),
+    [
+      { path: 'd/one', contentBytes: 300_000, isRoot: false },
+      { path: 'two', contentBytes: 1, isRoot: true },
+      { path: 'd', contentBytes: undefined, isRoot: true },
+    ],
+  );
+  t.equal(progress.at(-1), 300_001);
+  t.same(progress, progress.toSorted((a, b) => a - b));
+});
+
+t.test('an entry is asked for when the content before it is read', async (t) => {
+  let isReading = false;
+  async function* entries(): AsyncGenerator<AddEntry> {
+    for (const path of ['a', 'b', 'c']) {
+      t.notOk(isReading);
+      yield {
+        path,
+        content: (async function* () {
+          isReading = true;
+          yield* pieces(patternFile(600_000));
+          isReading = false;
+        })(),
+      };
+    }
+  }
+  t.equal((await run(entries())).length, 3);
+});
+
+t.test('memory is bounded by batches', async () => {
+  let inSink = 0;
+  let inSinkMax = 0;
+  const blocks = sink({
+    putBlocks: async (batch) => {
+      const bytes = batch.reduce((sum, block) => sum + block.bytes.length, 0);
+      inSink += bytes;
+      inSinkMax = Math.max(inSinkMax, inSink);
+      await new Promise((resolve) => setImmediate(resolve));
+      inSink -= bytes;
+    },
+  });
+  await run([{ path: 'f', content: pieces(patternFile(40_000_000)) }], {}, blocks);
+  t.ok(blocks.state.openMax <= 2, 'two batches at once');
+  t.ok(inSinkMax <= 2 * (4 * 1024 * 1024 + 262_144), `${inSinkMax} bytes at once`);
+});
+
+t.test('paths that name no place below the root are refused', async (t) => {
+  const bad: [string, string[]][] = [
+    ['empty', ['']],
+    ['absolute', ['/etc/passwd']],
+    ['parent', ['a/../../b']],
+    ['dot', ['./a']],
+    ['empty name', ['a//b']],
+    ['slash at the end', ['a/']],
+    ['NUL', ['a\0b']],
+    ['backslash at the end of a name', ['a\\/b']],
+    ['not Unicode', ['\ud800']],
+    ['long name', ['a'.repeat(256)]],
+    ['deep', [Array(200).fill('a').join('/')]],
+    ['twice', ['a', 'a']],
+    ['in a file', ['a', 'a/b']],
+    ['file over a directory', ['a/b', 'a']],
+  ];
+  for (const [name, paths] of bad) {
+    const entries = paths.map((path) => ({ path, content: text('x') }));
+    const blocks = sink();
+    await t.rejects(run(entries, {}, blocks), { code: 'INVALID_ARGUMENT', details: { fields: [{ field: 'path' }] } }, name);
+    t.equal(blocks.state.protections, 0, `${name}: protection released`);
+  }
+  await t.rejects(run([{ path: 'a/b', content: text('x') }, { path: 'a' }]), { code: 'INVALID_ARGUMENT' }, 'late directory');
+});
+
+t.test('options out of range are refused', async (t) => {
+  const file = () => [{ path: 'a', content: text('x') }];
+  await t.rejects(run(file(), { chunkBytes: 0 }), { code: 'INVALID_ARGUMENT' });
+  await t.rejects(run(file(), { chunkBytes: 2 * 1024 * 1024 }), { code: 'INVALID_ARGUMENT' });
+  await t.rejects(run(file(), { nodeLinks: 1 }), { code: 'INVALID_ARGUMENT' });
+});
+
+t.test('an abort ends it, also while the content hangs', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('the caller went away');
+  const blocks = sink();
+  let isReturned = false;
+  const content = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => {
+        setImmediate(() => controller.abort(reason));
+        return new Promise<never>(() => {});
+      },
+      return: async () => {
+        isReturned = true;
+        return { done: true as const, value: undefined };
+      },
+    }),
+  };
+  const failure = await run([{ path: 'a', content }], { signal: controller.signal }, blocks).catch((cause) => cause);
+  t.equal(failure, reason);
+  t.equal(blocks.state.protections, 0);
+  t.ok(isReturned, 'the source is told');
+});
+
+t.test('a content that breaks ends it, and no root is yielded', async (t) => {
+  const blocks = sink();
+  const broken = new Error('broken pipe');
+  const content = (async function* () {
+    yield patternFile(300_000);
+    throw broken;
+  })();
+  const added: Added[] = [];
+  const stream = adder({ blocks }).add(from([{ path: 'a', content }]), { signal: new AbortController().signal });
+  await t.rejects(async () => {
+    for await (const one of stream) added.push(one);
+  }, broken);
+  t.same(added, []);
+  t.equal(blocks.state.protections, 0);
+});
+
+t.test('a full disk is told as such, and nothing is yielded as a root', async (t) => {
+  const blocks = sink({ putBlocks: () => Promise.reject(new ConnectorError('DISK_FULL', 'no space')) });
+  const failure = await run([{ path: 'a', content: text('x') }], {}, blocks).catch((cause) => cause);
+  t.ok(isPinfoldError(failure, 'DISK_FULL'));
+  t.equal(blocks.state.protections, 0);
+});
+
+t.test('leaving the stream early releases the protection', async (t) => {
+  const blocks = sink();
+  const stream = adder({ blocks }).add(from([{ path: 'd/a', content: text('x') }, { path: 'd/b', content: text('y') }]), {
+    signal: new AbortController().signal,
+  });
+  for await (const _ of stream) break;
+  t.equal(blocks.state.protections, 0);
+});
