@@ -34,11 +34,12 @@ export function peerMessage(peer: PeerOverview): Peer {
     health: peer.joining ? PeerHealth.JOINING : healths[peer.health],
     ipfs: peer.ipfs ?? { error: 'the IPFS node of this peer is not known' },
     ...(peer.lastHeardMs === 0 ? {} : { lastHeard: timestampFromMs(peer.lastHeardMs) }),
-    metrics: peer.metrics.map(({ name, value, valid }) => ({
-      name,
-      valid,
-      value: typeof value === 'number' ? { case: 'number', value } : { case: 'text', value },
-    })),
+    metrics: peer.metrics.map(metricMessage),
     self: peer.self,
   });
+}
+
+function metricMessage({ name, value, valid }: PeerOverview['metrics'][number]) {
+  const shown = typeof value === 'number' ? { case: 'number' as const, value } : { case: 'text' as const, value };
+  return { name, valid, value: shown };
 }
