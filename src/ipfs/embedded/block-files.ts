@@ -16,6 +16,7 @@ import { base32upper } from 'multiformats/bases/base32';
 import { ConnectorError } from '../connector.ts';
 import { FREE_BYTES_MIN, LANDING_BLOCKS_MAX, LANDING_BYTES_MAX, LANDING_FILES_OPEN_MAX } from '../constants.ts';
 import { forEachLimited } from '../for-each-limited.ts';
+import type { BlockStore } from '../node/block-store.ts';
 
 interface Landing {
   name: string;
@@ -39,7 +40,7 @@ const TEMPORARY = 'tmp';
  * What a crash leaves in `tmp/` is removed at the start, and all folders are flushed then: a rename that an earlier
  * process made without step 3 becomes durable before anyone relies on it.
  */
-export class BlockFiles {
+export class BlockFiles implements BlockStore {
   readonly #folder: string;
   readonly #queue: Landing[] = [];
   /** By name: what is not yet on the disk, also while it is being written. */
@@ -63,7 +64,6 @@ export class BlockFiles {
     this.#usage.scan = this.#countUsage(shards);
   }
 
-  /** Resolves when all that was being written is on the disk. */
   async close(): Promise<void> {
     this.#usage.stopped = true;
     await this.#usage.scan;
@@ -78,10 +78,6 @@ export class BlockFiles {
     return this.#usage.bytes;
   }
 
-  /**
-   * Resolves when the block is on the disk, also when it had been there. The caller has checked it against its CID.
-   * Rejects with DISK_FULL or FAILED.
-   */
   async put(multihash: Uint8Array, bytes: Uint8Array): Promise<void> {
     const name = nameOf(multihash);
     while (this.#deleting.has(name)) await this.#deleting.get(name);
@@ -96,7 +92,6 @@ export class BlockFiles {
     return landing.landed;
   }
 
-  /** Whether it is there. On the disk, that is, once `settled`. */
   async has(multihash: Uint8Array): Promise<boolean> {
     const name = nameOf(multihash);
     while (this.#deleting.has(name)) await this.#deleting.get(name);
@@ -112,15 +107,10 @@ export class BlockFiles {
     return readFile(this.#pathOf(name)).catch(unlessMissing(undefined));
   }
 
-  /** Resolves when every block that `has` told of before the call is on the disk; rejects when one failed. */
   async settled(): Promise<void> {
     await Promise.all([...this.#landing.values()].map((landing) => landing.landed));
   }
 
-  /**
-   * Deletes a block, unless `keep` says otherwise at the last moment: `has`, `get` and `put` of the same block wait
-   * from then on until it is gone. Resolves with the bytes freed, undefined if it was kept or had gone.
-   */
   async remove(multihash: Uint8Array, keep: () => boolean): Promise<number | undefined> {
     const name = nameOf(multihash);
     const path = this.#pathOf(name);
@@ -134,7 +124,7 @@ export class BlockFiles {
     return found.size;
   }
 
-  /** Multihashes of all blocks, one folder's names in memory at a time. Blocks that come or go meanwhile may or may not show. */
+  /** One folder's names in memory at a time. */
   async *list(): AsyncGenerator<Uint8Array> {
     for (const shard of await this.#shards()) {
       for (const file of await readdir(join(this.#folder, shard))) {

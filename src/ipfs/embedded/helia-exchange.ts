@@ -11,14 +11,18 @@ import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.
 import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, REASK_PAUSE_MS, SOURCES_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
 import { checkBlock, hashers } from '../dag/hashers.ts';
 import { forEachLimited } from '../for-each-limited.ts';
+import type { BlockStore } from '../node/block-store.ts';
+import type { Exchange } from '../node/exchange.ts';
 import { unlessAborted } from '../turns.ts';
-import type { Exchange, LocalBlocks } from './exchange.ts';
 import { SharedWants } from './shared-wants.ts';
 
+/** The blocks that it gives away. */
+type SentBlocks = Pick<BlockStore, 'has' | 'get'>;
+
 export interface HeliaExchangeNeeds {
-  /** Not started: the exchange starts and stops it. */
-  host: Libp2p;
-  blocks: LocalBlocks;
+  /** Makes the host; not started: the exchange starts and stops it. */
+  host: () => Promise<Libp2p>;
+  blocks: SentBlocks;
   timers: Timers;
   logger: Logger;
 }
@@ -29,19 +33,13 @@ export interface HeliaExchangeNeeds {
  */
 export class HeliaExchange implements Exchange {
   readonly #needs: HeliaExchangeNeeds;
-  readonly #helia: Helia;
   readonly #wants: SharedWants;
+  #host: Libp2p | undefined;
+  #helia: Helia | undefined;
   #bitswap: BlockBroker | undefined;
 
   constructor(needs: HeliaExchangeNeeds) {
     this.#needs = needs;
-    const helia = createHeliaLight({ blockstore: new GivenBlocks(needs.blocks), hashers: [...hashers.values()] });
-    const add = helia.addBlockBroker.bind(helia);
-    helia.addBlockBroker = (broker) => {
-      if (typeof broker !== 'function') this.#bitswap = broker;
-      add(broker);
-    };
-    this.#helia = withBitswap(Object.assign(helia, { libp2p: needs.host }));
     this.#wants = new SharedWants({
       attempt: (cid, options) => this.#attempt(cid, options),
       pause: (options) => sleep(needs.timers, REASK_PAUSE_MS, options.signal),
@@ -49,33 +47,46 @@ export class HeliaExchange implements Exchange {
   }
 
   async start(): Promise<void> {
-    await this.#needs.host.start();
+    const host = await this.#needs.host();
+    this.#host = host;
+    const helia = createHeliaLight({ blockstore: new GivenBlocks(this.#needs.blocks), hashers: [...hashers.values()] });
+    const add = helia.addBlockBroker.bind(helia);
+    helia.addBlockBroker = (broker) => {
+      if (typeof broker !== 'function') this.#bitswap = broker;
+      add(broker);
+    };
+    this.#helia = withBitswap(Object.assign(helia, { libp2p: host }));
+    await host.start();
     await this.#helia.start();
   }
 
   /** A host that failed to stop stays `stopping` for ever: it is not waited for any longer than a while. */
   async stop(): Promise<void> {
     const gaveUp = new AbortController();
-    const timer = this.#needs.timers.after(STOP_TIMEOUT_MS, () =>
-      gaveUp.abort(new Error('the IPFS host does not stop')),
-    );
+    const fail = () => gaveUp.abort(new Error('the IPFS host does not stop'));
+    const timer = this.#needs.timers.after(STOP_TIMEOUT_MS, fail);
     try {
-      await unlessAborted(
-        Promise.resolve(this.#helia.stop()).finally(() => this.#needs.host.stop()),
-        gaveUp.signal,
-      );
+      await unlessAborted(this.#stopParts(), gaveUp.signal);
     } finally {
       timer.cancel();
     }
   }
 
+  async #stopParts(): Promise<void> {
+    try {
+      await this.#helia?.stop();
+    } finally {
+      await this.#host?.stop();
+    }
+  }
+
   id(): IpfsNodeId {
-    const { host } = this.#needs;
-    if (host.status !== 'started') throw new ConnectorError('UNREACHABLE', `the IPFS node is ${host.status}`);
+    const host = this.#host;
+    if (host?.status !== 'started') throw new ConnectorError('UNREACHABLE', 'the IPFS node is not running');
     return {
       peerId: host.peerId.toString(),
       addresses: host.getMultiaddrs().map(String),
-      agent: `${this.#helia.info.name}/${this.#helia.info.version}`,
+      agent: `${this.#helia?.info.name}/${this.#helia?.info.version}`,
     };
   }
 
@@ -107,8 +118,9 @@ export class HeliaExchange implements Exchange {
   }
 
   async #dial(peerId: string, addresses: Multiaddr[], options: CallOptions): Promise<void> {
-    const { host, logger, timers } = this.#needs;
-    if (peerId === host.peerId.toString()) return;
+    const { logger, timers } = this.#needs;
+    const host = this.#host;
+    if (host === undefined || peerId === host.peerId.toString()) return;
     const late = new AbortController();
     const timer = timers.after(CONNECT_TIMEOUT_MS, () => late.abort(new Error('dialling took too long')));
     try {
@@ -142,9 +154,9 @@ function byPeer(addresses: readonly string[], logger: Logger): Map<string, Multi
 
 /** What Helia's bitswap reads the blocks to send from. It never writes. */
 class GivenBlocks extends BaseBlockstore {
-  readonly #blocks: LocalBlocks;
+  readonly #blocks: SentBlocks;
 
-  constructor(blocks: LocalBlocks) {
+  constructor(blocks: SentBlocks) {
     super();
     this.#blocks = blocks;
   }

@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid';
 import type { CallOptions, IpfsNodeId } from '../connector.ts';
 
-/** How the embedded node gets blocks from other nodes and gives them its own. */
+/** How a node in the process gets blocks from other nodes and gives them its own. */
 export interface Exchange {
   id(): IpfsNodeId;
   /** Dials what can be dialled; resolves when all was tried. Rejects only by abort. */
@@ -14,10 +14,4 @@ export interface Exchange {
   have(cid: CID, bytes: Uint8Array): void;
   start(): Promise<void>;
   stop(): Promise<void>;
-}
-
-/** The blocks that an exchange gives away. */
-export interface LocalBlocks {
-  has(multihash: Uint8Array): Promise<boolean>;
-  get(multihash: Uint8Array): Promise<Uint8Array | undefined>;
 }

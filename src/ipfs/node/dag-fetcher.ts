@@ -6,17 +6,17 @@ import type { DigestSet } from '../dag/digest-set.ts';
 import { checkBlock, IDENTITY_CODE } from '../dag/hashers.ts';
 import { walkDag } from '../dag/walk.ts';
 import { type StallWatch, stallWatch } from '../stall-watch.ts';
-import type { BlockFiles } from './block-files.ts';
-import type { Collector } from './collector.ts';
+import type { BlockStore } from './block-store.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface DagFetcherNeeds {
-  blocks: BlockFiles;
+  blocks: BlockStore;
   exchange: Exchange;
-  collector: Collector;
   clock: Clock;
   timers: Timers;
 }
+
+type Shape = Pick<Wish, 'mode' | 'sources'>;
 
 /**
  * Makes DAGs complete on this disk. Whether one is, is told by walking all of it, each time: that an earlier
@@ -30,11 +30,14 @@ export class DagFetcher {
     this.#needs = needs;
   }
 
-  /** Resolves when every block that the wish covers is on the disk. Rejects with ConnectorError or by abort. */
-  async complete(root: CID, wish: Pick<Wish, 'mode' | 'sources'>, options: PinCallOptions): Promise<void> {
+  /**
+   * Resolves when every block that the wish covers is on the disk; `visited` has them then. Rejects with
+   * ConnectorError or by abort.
+   */
+  async complete(root: CID, wish: Shape, visited: DigestSet, options: PinCallOptions): Promise<void> {
     this.#fetching++;
     try {
-      await this.#needs.collector.whileWalking((visited) => new Fetch(root, wish, visited, options, this).run());
+      await new Fetch(root, wish, visited, options, this).run();
     } finally {
       this.#fetching--;
     }
@@ -52,7 +55,7 @@ export class DagFetcher {
 /** One call of `complete`. */
 class Fetch {
   readonly #root: CID;
-  readonly #wish: Pick<Wish, 'mode' | 'sources'>;
+  readonly #wish: Shape;
   readonly #visited: DigestSet;
   readonly #options: PinCallOptions;
   readonly #fetcher: DagFetcher;
@@ -62,13 +65,7 @@ class Fetch {
   #present = 0;
   #fetched = 0;
 
-  constructor(
-    root: CID,
-    wish: Pick<Wish, 'mode' | 'sources'>,
-    visited: DigestSet,
-    options: PinCallOptions,
-    fetcher: DagFetcher,
-  ) {
+  constructor(root: CID, wish: Shape, visited: DigestSet, options: PinCallOptions, fetcher: DagFetcher) {
     this.#root = root;
     this.#wish = wish;
     this.#visited = visited;

@@ -6,11 +6,11 @@ import { LOCAL_READS_MAX, WALK_BLOCKS_MAX } from '../constants.ts';
 import { DigestSet } from '../dag/digest-set.ts';
 import { walkDag } from '../dag/walk.ts';
 import { unlessAborted } from '../turns.ts';
-import type { BlockFiles } from './block-files.ts';
+import type { BlockStore } from './block-store.ts';
 import type { PinRecords } from './pin-records.ts';
 
 export interface CollectorNeeds {
-  blocks: Pick<BlockFiles, 'get' | 'has' | 'remove' | 'list'>;
+  blocks: Pick<BlockStore, 'get' | 'has' | 'remove' | 'list'>;
   records: Pick<PinRecords, 'list'>;
 }
 

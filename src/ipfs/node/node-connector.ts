@@ -1,0 +1,183 @@
+import type { CID } from 'multiformats/cid';
+import { byteString } from '../../model/bytes.ts';
+import type { Clock, Timers } from '../../runtime/clock.ts';
+import { Lifecycle } from '../../runtime/lifecycle.ts';
+import {
+  type Block,
+  type CallOptions,
+  type Connector,
+  ConnectorError,
+  type HoldMode,
+  type IpfsNodeId,
+  type PinCallOptions,
+  type Wish,
+} from '../connector.ts';
+import { checkBlock, IDENTITY_CODE } from '../dag/hashers.ts';
+import { Turns } from '../turns.ts';
+import { wishCid } from '../wish-cid.ts';
+import type { BlockStore } from './block-store.ts';
+import { Collector } from './collector.ts';
+import { DagFetcher } from './dag-fetcher.ts';
+import type { Exchange } from './exchange.ts';
+import type { PinRecords } from './pin-records.ts';
+
+export interface NodeConnectorNeeds {
+  blocks: BlockStore;
+  records: PinRecords;
+  exchange: Exchange;
+  clock: Clock;
+  timers: Timers;
+  /** In place of fetching and checking, for a double that lies. */
+  complete?: DagFetcher['complete'];
+}
+
+/** What every IPFS node in the process has in common: wishes, walks, records and collection over three ports. */
+export class NodeConnector implements Connector {
+  readonly #needs: NodeConnectorNeeds;
+  readonly #collector: Collector;
+  readonly #complete: DagFetcher['complete'];
+  readonly #turns = new Turns();
+  readonly #stopping = new AbortController();
+  readonly #calls = new Set<Promise<unknown>>();
+  readonly #lifecycle: Lifecycle;
+
+  constructor(needs: NodeConnectorNeeds) {
+    const { blocks, records, exchange } = needs;
+    this.#needs = needs;
+    this.#collector = new Collector({ blocks, records });
+    const fetcher = new DagFetcher(needs);
+    this.#complete =
+      needs.complete ?? ((root, wish, visited, options) => fetcher.complete(root, wish, visited, options));
+    this.#lifecycle = new Lifecycle([
+      { name: 'ipfs blocks', start: () => blocks.open(), stop: () => blocks.close() },
+      { name: 'ipfs pin records', start: () => records.open(), stop: () => records.close() },
+      { name: 'ipfs exchange', start: () => exchange.start(), stop: () => exchange.stop() },
+    ]);
+  }
+
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new ConnectorError('UNREACHABLE', 'the IPFS node is stopping'));
+    await Promise.allSettled(this.#calls);
+    await this.#lifecycle.stop();
+  }
+
+  async id(options: CallOptions): Promise<IpfsNodeId> {
+    return this.#call(options, async () => this.#needs.exchange.id());
+  }
+
+  async pin(wish: Wish, options: PinCallOptions): Promise<void> {
+    const cid = wishCid(wish.cid);
+    return this.#call(options, (signal) =>
+      this.#turns.run(byteString(cid.bytes), signal, () => this.#pin(cid, wish, { ...options, signal })),
+    );
+  }
+
+  async unpin(bytes: Uint8Array, options: CallOptions): Promise<void> {
+    const cid = wishCid(bytes);
+    await this.#call(options, (signal) =>
+      this.#turns.run(byteString(cid.bytes), signal, () => this.#needs.records.remove(cid.bytes)),
+    );
+  }
+
+  pinned(cid: Uint8Array, options: CallOptions): Promise<HoldMode | 'none'> {
+    return this.#call(options, async () => this.#needs.records.get(wishCid(cid).bytes) ?? 'none');
+  }
+
+  async *list(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; mode: HoldMode }> {
+    this.#checkUp();
+    for await (const record of this.#needs.records.list()) {
+      this.#stopping.signal.throwIfAborted();
+      options.signal.throwIfAborted();
+      yield record;
+    }
+  }
+
+  connect(addresses: readonly string[], options: CallOptions): Promise<void> {
+    return this.#call(options, (signal) => this.#needs.exchange.connect(addresses, { signal }));
+  }
+
+  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
+    return this.#call(options, async () => {
+      const { exchange } = this.#needs;
+      const checked = blocks.map((block) => ({ cid: checkedCid(block), bytes: block.bytes }));
+      await Promise.all(checked.map((block) => this.#put(block.cid, block.bytes)));
+      for (const { cid, bytes } of checked) exchange.have(cid, bytes);
+    });
+  }
+
+  getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
+    return this.#call(options, async () => {
+      const { multihash } = wishCid(bytes);
+      return multihash.code === IDENTITY_CODE ? multihash.digest : this.#needs.blocks.get(multihash.bytes);
+    });
+  }
+
+  protect(): { release(): void } {
+    return this.#collector.protect();
+  }
+
+  async *collectGarbage(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; bytes: number }> {
+    this.#checkUp();
+    const signal = AbortSignal.any([options.signal, this.#stopping.signal]);
+    yield* this.#collector.collect({ signal });
+  }
+
+  space(options: CallOptions): Promise<{ usedBytes: number; freeBytes: number }> {
+    const { blocks } = this.#needs;
+    return this.#call(options, async () => ({ usedBytes: blocks.usedBytes, freeBytes: await blocks.freeBytes() }));
+  }
+
+  async #pin(cid: CID, wish: Wish, options: PinCallOptions): Promise<void> {
+    const before = this.#needs.records.get(cid.bytes);
+    if (before === wish.mode) return;
+    if (before === 'recursive') return this.#record(cid, wish.mode, before, options);
+    // The collector lets go of what was walked only when the record that holds it is there.
+    await this.#collector.whileWalking(async (visited) => {
+      await this.#complete(cid, wish, visited, options);
+      await this.#record(cid, wish.mode, before, options);
+    });
+  }
+
+  async #record(cid: CID, mode: HoldMode, before: HoldMode | undefined, options: CallOptions): Promise<void> {
+    const { records } = this.#needs;
+    options.signal.throwIfAborted();
+    await records.put(cid.bytes, mode);
+    if (!options.signal.aborted) return;
+    await (before === undefined ? records.remove(cid.bytes) : records.put(cid.bytes, before));
+    throw options.signal.reason;
+  }
+
+  async #put(cid: CID, bytes: Uint8Array): Promise<void> {
+    if (cid.multihash.code === IDENTITY_CODE) return;
+    this.#collector.keep(cid.multihash.bytes);
+    await this.#needs.blocks.put(cid.multihash.bytes, bytes);
+  }
+
+  /** Every call ends when the node stops, and the stop waits for it. */
+  async #call<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const signal = AbortSignal.any([options.signal, this.#stopping.signal]);
+    signal.throwIfAborted();
+    this.#checkUp();
+    const call = fn(signal);
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  #checkUp(): void {
+    if (this.#lifecycle.state !== 'running') throw new ConnectorError('UNREACHABLE', 'the IPFS node is not running');
+  }
+}
+
+function checkedCid(block: Block): CID {
+  const cid = wishCid(block.cid);
+  checkBlock(cid, block.bytes);
+  return cid;
+}
