@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import {
   checkKey,
+  checkRange,
   checkValue,
   nestedTransaction,
   outsideTransaction,
@@ -184,7 +185,9 @@ class LmdbStorage implements Storage {
 
   #range(name: TableName, range: Range = {}, txn: NativeTxn | undefined, check: () => void): Iterable<Entry> {
     check();
-    return readRange(this.#table(name).native, range, txn, check);
+    const { native } = this.#table(name);
+    checkRange(range);
+    return readRange(native, range, txn, check);
   }
 }
 

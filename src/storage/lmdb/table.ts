@@ -1,4 +1,3 @@
-import { checkRange } from '../checks.ts';
 import type { Entry, Range, TableName } from '../storage.ts';
 import type { NativeRange, NativeRoot, NativeTable, NativeTxn } from './native.ts';
 
@@ -30,7 +29,6 @@ export function* readRange(
   txn: NativeTxn | undefined,
   check: () => void,
 ): Iterable<Entry> {
-  checkRange(range);
   check();
   if (range.to?.length === 0) return;
   for (const entry of table.getRange(nativeRange(range, txn))) {
