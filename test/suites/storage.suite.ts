@@ -91,7 +91,10 @@ function transactionCases(t: Test, factory: StorageFactory): void {
     const storage = await factory(t, tables);
     const outer = storage.transaction((tx) => {
       tx.put('a', bytes('k'), bytes('outer'));
-      t.throws(() => storage.transaction((inner) => inner.put('a', bytes('k'), bytes('inner'))), /inside a transaction/);
+      t.throws(
+        () => storage.transaction((inner) => inner.put('a', bytes('k'), bytes('inner'))),
+        /inside a transaction/,
+      );
     });
     await outer.committed;
     t.equal(text(storage.read.get('a', bytes('k'))), 'outer');
@@ -120,31 +123,29 @@ function transactionCases(t: Test, factory: StorageFactory): void {
     t.equal(text(storage.read.get('index', bytes('k'))), '1');
   });
 
-  t.test('committed and flushed come in the order of the transactions, also for those that wrote nothing', async (t) => {
-    const storage = await factory(t, tables);
-    const order: string[] = [];
-    const waits: Promise<unknown>[] = [];
-    for (let i = 0; i < 20; i++) {
-      const commit = storage.transaction((tx) => {
-        if (i % 3 !== 2) tx.put('a', bytes(`k${i}`), new Uint8Array(1000));
-      });
-      waits.push(commit.committed.then(() => order.push(`c${i}`)));
-      waits.push(commit.flushed.then(() => order.push(`f${i}`)));
-      if (i % 4 === 3) await commit.committed;
-    }
-    await Promise.all(waits);
-    await storage.flushed();
-    const numbers = (kind: string) => order.filter((entry) => entry.startsWith(kind)).map((entry) => +entry.slice(1));
-    t.same(
-      numbers('c'),
-      [...Array(20).keys()],
-    );
-    t.same(
-      numbers('f'),
-      [...Array(20).keys()],
-    );
-    for (let i = 0; i < 20; i++) t.ok(order.indexOf(`c${i}`) < order.indexOf(`f${i}`), `${i} committed, then flushed`);
-  });
+  t.test(
+    'committed and flushed come in the order of the transactions, also for those that wrote nothing',
+    async (t) => {
+      const storage = await factory(t, tables);
+      const order: string[] = [];
+      const waits: Promise<unknown>[] = [];
+      for (let i = 0; i < 20; i++) {
+        const commit = storage.transaction((tx) => {
+          if (i % 3 !== 2) tx.put('a', bytes(`k${i}`), new Uint8Array(1000));
+        });
+        waits.push(commit.committed.then(() => order.push(`c${i}`)));
+        waits.push(commit.flushed.then(() => order.push(`f${i}`)));
+        if (i % 4 === 3) await commit.committed;
+      }
+      await Promise.all(waits);
+      await storage.flushed();
+      const numbers = (kind: string) => order.filter((entry) => entry.startsWith(kind)).map((entry) => +entry.slice(1));
+      t.same(numbers('c'), [...Array(20).keys()]);
+      t.same(numbers('f'), [...Array(20).keys()]);
+      for (let i = 0; i < 20; i++)
+        t.ok(order.indexOf(`c${i}`) < order.indexOf(`f${i}`), `${i} committed, then flushed`);
+    },
+  );
 
   t.test('many transactions in flight, each reading what the ones before it wrote', async (t) => {
     const storage = await factory(t, tables);
@@ -250,7 +251,10 @@ function snapshotCases(t: Test, factory: StorageFactory): void {
     const second = await storage.snapshot();
     await write('3').flushed;
     for (let i = 0; i < 20; i++) await write('4').committed;
-    for (const [snapshot, value] of [[await first, '1'], [second, '2']] as const) {
+    for (const [snapshot, value] of [
+      [await first, '1'],
+      [second, '2'],
+    ] as const) {
       t.equal(text(snapshot.get('a', bytes('k1000'))), value);
       const entries = pairs(snapshot.range('a', { from: bytes('k'), to: bytes('l') }));
       t.equal(entries.length, 500);
@@ -332,7 +336,8 @@ function keyCases(t: Test, factory: StorageFactory): void {
       for (const size of sizes) tx.put('a', bytes(`size ${size}`), value(size));
       return sizes.map((size) => tx.get('a', bytes(`size ${size}`)));
     });
-    const same = (seen: Uint8Array | undefined, size: number) => seen !== undefined && Buffer.compare(seen, value(size)) === 0;
+    const same = (seen: Uint8Array | undefined, size: number) =>
+      seen !== undefined && Buffer.compare(seen, value(size)) === 0;
     t.ok(sizes.every((size, i) => same(commit.value[i], size)));
     await commit.committed;
     for (const size of sizes) t.ok(same(storage.read.get('a', bytes(`size ${size}`)), size), `get of ${size} bytes`);
@@ -390,10 +395,20 @@ type Step =
   | { do: 'snapshot' };
 
 async function modelCase(t: Test, factory: StorageFactory): Promise<void> {
-  const part = fc.constantFrom(Uint8Array.of(0), Uint8Array.of(255), bytes('a'), bytes('b'), new Uint8Array(170).fill(7));
+  const part = fc.constantFrom(
+    Uint8Array.of(0),
+    Uint8Array.of(255),
+    bytes('a'),
+    bytes('b'),
+    new Uint8Array(170).fill(7),
+  );
   const key = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => new Uint8Array(Buffer.concat(parts)));
   const value = fc.oneof(fc.uint8Array({ maxLength: 8 }), fc.constant(new Uint8Array(5000).fill(9)));
-  const op = fc.record({ table: fc.constantFrom('a' as const, 'b' as const), key, value: fc.option(value, { nil: undefined }) });
+  const op = fc.record({
+    table: fc.constantFrom('a' as const, 'b' as const),
+    key,
+    value: fc.option(value, { nil: undefined }),
+  });
   const range: fc.Arbitrary<Range> = fc.record(
     { from: key, to: key, reverse: fc.boolean(), limit: fc.nat(6) },
     { requiredKeys: [] },
@@ -407,7 +422,13 @@ async function modelCase(t: Test, factory: StorageFactory): Promise<void> {
         throws: fc.integer({ max: 5, min: 0 }).map((n) => n === 0),
       }),
     },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), for: fc.constantFrom('committed', 'flushed', 'microtask') }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('wait' as const),
+        for: fc.constantFrom('committed', 'flushed', 'microtask'),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('range' as const), range }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('snapshot' as const) }) },
   );
@@ -441,7 +462,8 @@ async function runModel(storage: Storage, steps: readonly Step[]): Promise<void>
   for (const { reader, model } of snapshots) {
     for (const table of ['a', 'b'] as const) {
       compare([...reader.range(table)], sorted(model[table]));
-      for (const [key, value] of model[table]) equal(hex(reader.get(table, Buffer.from(key, 'hex')) ?? new Uint8Array(1)), value);
+      for (const [key, value] of model[table])
+        equal(hex(reader.get(table, Buffer.from(key, 'hex')) ?? new Uint8Array(1)), value);
     }
     reader.close();
   }
@@ -489,7 +511,10 @@ function sorted(model: ReadonlyMap<string, string>): [string, string][] {
 }
 
 function compare(seen: readonly Entry[], expected: readonly [string, string][]): void {
-  equal(seen.map(({ key, value }) => `${hex(key)}=${hex(value)}`).join('\n'), expected.map((pair) => pair.join('=')).join('\n'));
+  equal(
+    seen.map(({ key, value }) => `${hex(key)}=${hex(value)}`).join('\n'),
+    expected.map((pair) => pair.join('=')).join('\n'),
+  );
 }
 
 function equal(seen: unknown, expected: unknown): void {

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { statSync, truncateSync } from 'node:fs';
 import {
   checkKey,
   checkRange,
@@ -13,8 +13,8 @@ import type { Commit, Entry, Range, Reader, Snapshot, Storage, TableName, TableS
 import { CommitQueue } from './commit-queue.ts';
 import { MAP_BYTES_DEFAULT } from './constants.ts';
 import type { NativeRoot, NativeTable, NativeTxn } from './native.ts';
-import { damaged, openFile } from './open-file.ts';
-import { openTable, readRange } from './table.ts';
+import { damaged, openFile, readFailed } from './open-file.ts';
+import { openTable, type RangeGuard, readRange } from './table.ts';
 
 export interface LmdbStorageInit {
   /** The data file. Its folder must exist; a second file, named after it with `-lock`, is put beside it. */
@@ -32,10 +32,10 @@ export interface LmdbStorageInit {
  * awaits `committed` now and then.
  */
 export async function lmdbStorage(init: LmdbStorageInit): Promise<Storage> {
-  const { root, shortened } = openFile(init.path, init.mapBytes ?? MAP_BYTES_DEFAULT, init.tables.length);
+  const { root, shortBytes } = openFile(init.path, init.mapBytes ?? MAP_BYTES_DEFAULT, init.tables.length);
   try {
     const tables = new Map(init.tables.map((spec) => [spec.name, newTable(root, spec)]));
-    for (const { native } of tables.values()) verify(native, shortened);
+    for (const { native } of tables.values()) verify(native, shortBytes !== undefined);
     // Creating tables is not flushed by lmdb-js.
     await new Promise<void>((resolve, reject) => {
       root.sync((error) => (error ? reject(error) : resolve()));
@@ -43,6 +43,7 @@ export async function lmdbStorage(init: LmdbStorageInit): Promise<Storage> {
     return new LmdbStorage(init.path, root, tables);
   } catch (cause) {
     await root.close();
+    if (shortBytes !== undefined) truncateSync(init.path, shortBytes);
     throw damaged(init.path, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
@@ -172,7 +173,7 @@ class LmdbStorage implements Storage {
   #get(table: Table, key: Uint8Array, txn?: NativeTxn): Uint8Array | undefined {
     this.#check();
     checkKey(key);
-    return txn === undefined ? table.native.get(key) : table.native.get(key, { transaction: txn });
+    return this.#readKey(table, key, txn);
   }
 
   #getQueued(table: Table, name: TableName, key: Uint8Array): Uint8Array | undefined {
@@ -180,14 +181,22 @@ class LmdbStorage implements Storage {
     checkKey(key);
     const queued = this.#queue.find(table.dbi, key);
     if (queued !== undefined) return queued ?? undefined;
-    return table.native.get(key);
+    return this.#readKey(table, key);
+  }
+
+  #readKey({ native }: Table, key: Uint8Array, txn?: NativeTxn): Uint8Array | undefined {
+    try {
+      return txn === undefined ? native.get(key) : native.get(key, { transaction: txn });
+    } catch (cause) {
+      throw readFailed(this.#path, cause);
+    }
   }
 
   #range(name: TableName, range: Range = {}, txn: NativeTxn | undefined, check: () => void): Iterable<Entry> {
     check();
     const { native } = this.#table(name);
     checkRange(range);
-    return readRange(native, range, txn, check);
+    return readRange(native, range, txn, { check, failed: (cause) => readFailed(this.#path, cause) });
   }
 }
 
@@ -233,10 +242,9 @@ function newTable(root: NativeRoot, { name, writeOnly }: TableSpec): Table {
 
 /** Reads the first and the last entry, or all, so that damage is met now and not in the middle of work. */
 function verify(table: NativeTable, all: boolean): void {
-  if (all) {
-    for (const _ of readRange(table, {}, undefined, () => {}));
-    return;
+  const guard: RangeGuard = { check() {}, failed: (cause) => cause as Error };
+  const ranges = all ? [{}] : [{ limit: 1 }, { limit: 1, reverse: true }];
+  for (const range of ranges) {
+    for (const _ of readRange(table, range, undefined, guard));
   }
-  for (const _ of readRange(table, { limit: 1 }, undefined, () => {}));
-  for (const _ of readRange(table, { limit: 1, reverse: true }, undefined, () => {}));
 }

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
 import { open } from 'lmdb';
 import { PinfoldError } from '../../model/errors.ts';
 import { HEADER_BYTES, READERS_MAX } from './constants.ts';
@@ -10,15 +10,18 @@ const MAGIC = 0xbeefc0de;
 const PAGE_SIZE_AT = META + 24;
 const LAST_PAGE_AT = META + 24 + 2 * 48;
 
+const PAGE_SIZES = [4096, 8192, 16_384, 32_768, 65_536];
+
 export interface OpenedFile {
   readonly root: NativeRoot;
-  /** The file is shorter than its header says: rightly so when only free pages are missing. */
-  readonly shortened: boolean;
+  /** Bytes that the file had when fewer than its header says: rightly so when only free pages are missing. */
+  readonly shortBytes: number | undefined;
 }
 
 /** Opens or creates the file. Throws DATA_CORRUPT for what is not one of ours or cannot be read. */
 export function openFile(path: string, mapBytes: number, tables: number): OpenedFile {
-  const shortened = existsSync(path) && statSync(path).size > 0 && isShortened(path);
+  const size = existsSync(path) ? statSync(path).size : 0;
+  const shortBytes = size > 0 ? lengthen(path, mapBytes) : undefined;
   try {
     const root = open({
       path,
@@ -27,7 +30,7 @@ export function openFile(path: string, mapBytes: number, tables: number): Opened
       name: null as unknown as string,
       encoding: 'binary',
       keyEncoding: 'binary',
-      mapSize: Math.max(mapBytes, existsSync(path) ? statSync(path).size * 2 : 0),
+      mapSize: Math.max(mapBytes, size * 2),
       maxDbs: tables + 1,
       maxReaders: READERS_MAX,
       // The commit of one transaction goes on while the one before it is being flushed, and a crash of the machine
@@ -37,7 +40,7 @@ export function openFile(path: string, mapBytes: number, tables: number): Opened
       noSync: false,
       noMetaSync: false,
     });
-    return { root: nativeRoot(root), shortened };
+    return { root: nativeRoot(root), shortBytes };
   } catch (cause) {
     throw openFailed(path, cause);
   }
@@ -60,37 +63,42 @@ export function damaged(path: string, what: string, cause?: unknown): PinfoldErr
   );
 }
 
+/** What to throw for an error that LMDB reports when reading: almost always damage. */
+export function readFailed(path: string, cause: unknown): PinfoldError {
+  return damaged(path, cause instanceof Error ? cause.message : String(cause), cause);
+}
+
 /**
  * Looks at the header before LMDB does, as reading a page of the map that the file does not have ends the process with
- * SIGBUS. Such pages are made readable, as zeros, which LMDB reports as damage when it meets them; usually it does not:
- * a file may lack pages at its end that are free.
+ * SIGBUS. Such pages are made readable, as zeros, which LMDB reports as damage when it meets them; in a good store it
+ * does not, as the pages that a file may rightly lack at its end are free ones. The length before, if it was changed.
  */
-function isShortened(path: string): boolean {
+function lengthen(path: string, mapBytes: number): number | undefined {
   const file = openSync(path, 'r+');
   try {
     const header = Buffer.alloc(HEADER_BYTES);
-    const length = readSync(file, header, 0, HEADER_BYTES, 0);
-    if (length < HEADER_BYTES) throw damaged(path, 'it is shorter than a header');
+    const { size } = fstatSync(file);
+    if (readSync(file, header, 0, HEADER_BYTES, 0) < HEADER_BYTES) throw damaged(path, 'it is shorter than a header');
     if (header.readUInt32LE(META) !== MAGIC) throw damaged(path, 'its header is another');
     const pageSize = header.readUInt32LE(PAGE_SIZE_AT);
-    if (pageSize < 512 || pageSize > 65_536) throw damaged(path, `its page size is ${pageSize}`);
-    const bytes = (lastPage(file, header, pageSize) + 1) * pageSize;
-    const { size } = statSync(path);
-    if (size >= bytes) return false;
+    if (!PAGE_SIZES.includes(pageSize)) throw damaged(path, `its page size is ${pageSize}`);
+    const bytes = (lastPage(file, pageSize) + 1) * pageSize;
+    if (size >= bytes) return undefined;
+    if (bytes > mapBytes) throw damaged(path, `its header speaks of ${bytes} bytes, the file has ${size}`);
     ftruncateSync(file, bytes);
-    return true;
+    return size;
   } finally {
     closeSync(file);
   }
 }
 
-/** The highest page number that any of the three headers (two, and the one of the last flush) speaks of. */
-function lastPage(file: number, first: Buffer, pageSize: number): number {
-  let last = first.readBigUInt64LE(LAST_PAGE_AT);
+/** The highest page number that the headers speak of: two in turns, and between them that of the last flush. */
+function lastPage(file: number, pageSize: number): number {
+  let last = 0n;
   const header = Buffer.alloc(LAST_PAGE_AT + 8);
-  for (const at of [pageSize / 2, pageSize]) {
-    const length = readSync(file, header, 0, header.length, at);
-    if (length < header.length || header.readUInt32LE(META) !== MAGIC) continue;
+  for (const at of [0, pageSize / 2, pageSize]) {
+    if (readSync(file, header, 0, header.length, at) < header.length) continue;
+    if (header.readUInt32LE(PAGE_SIZE_AT) !== pageSize) continue;
     const page = header.readBigUInt64LE(LAST_PAGE_AT);
     if (page > last) last = page;
   }

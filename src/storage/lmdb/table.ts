@@ -1,3 +1,4 @@
+import { isPinfoldError } from '../../model/errors.ts';
 import type { Entry, Range, TableName } from '../storage.ts';
 import type { NativeRange, NativeRoot, NativeTable, NativeTxn } from './native.ts';
 
@@ -22,18 +23,30 @@ export function openTable(root: NativeRoot, name: TableName): NativeTable {
   return root.openDB({ name, encoder: codec, keyEncoder: keyCodec });
 }
 
-/** Entries of one table, read lazily from one read transaction; `check` throws when that must not go on. */
+/** Stands between a range and the store, which can be closed or found damaged while the range is open. */
+export interface RangeGuard {
+  /** Throws when reading must not go on. */
+  check(): void;
+  /** What to throw in place of an error of LMDB. */
+  failed(cause: unknown): Error;
+}
+
+/** Entries of one table, read lazily from one read transaction. */
 export function* readRange(
   table: NativeTable,
   range: Range,
   txn: NativeTxn | undefined,
-  check: () => void,
+  guard: RangeGuard,
 ): Iterable<Entry> {
-  check();
+  guard.check();
   if (range.to?.length === 0) return;
-  for (const entry of table.getRange(nativeRange(range, txn))) {
-    yield entry;
-    check();
+  try {
+    for (const entry of table.getRange(nativeRange(range, txn))) {
+      yield entry;
+      guard.check();
+    }
+  } catch (error) {
+    throw isPinfoldError(error) ? error : guard.failed(error);
   }
 }
 

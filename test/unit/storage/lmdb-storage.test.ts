@@ -52,7 +52,7 @@ t.test('killed at any moment: transactions are whole, and what was flushed is th
   let last = 0;
   for (let round = 0; round < 10; round++) {
     const output = await killedAfter(path, 60 + ((round * 137) % 400));
-    const flushed = Math.max(0, ...output.matchAll(/flushed (\d+)/g).map(([, n]) => Number(n)));
+    const flushed = lastFlushed(output);
     // Every other time, open as after a crash of the machine: with the state of the last flush.
     if (round % 2 === 1) process.env.LMDB_RESTORE = 'safe';
     const storage = await lmdbStorage({ path, tables });
@@ -70,13 +70,16 @@ async function killedAfter(path: string, delayMs: number): Promise<string> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';
-  let timer: NodeJS.Timeout | undefined;
+  child.stdout.once('data', () => setTimeout(() => child.kill('SIGKILL'), delayMs));
   child.stdout.on('data', (chunk) => {
     output += chunk;
-    timer ??= setTimeout(() => child.kill('SIGKILL'), delayMs);
   });
   await new Promise((resolve) => child.on('close', resolve));
   return output;
+}
+
+function lastFlushed(output: string): number {
+  return Math.max(0, ...Array.from(output.matchAll(/flushed (\d+)/g), ([, n]) => Number(n)));
 }
 
 /** The number of the last transaction, of which, as of all before it, every entry must be there, and no others. */
@@ -98,9 +101,13 @@ function checkWhole(storage: Storage, t: Test): number {
 t.test('a write that fails, as on a full disk, fails the store and leaves the file good', async (t) => {
   const path = tempFile(t);
   // No file of this process may grow beyond some megabytes: writing beyond gives EFBIG.
-  const child = spawn('sh', ['-c', 'ulimit -f 16000; exec "$0" "$@"', process.execPath, join(import.meta.dirname, 'lmdb-child.ts'), path], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const child = spawn(
+    'sh',
+    ['-c', 'ulimit -f 16000; exec "$0" "$@"', process.execPath, join(import.meta.dirname, 'lmdb-child.ts'), path],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
   let output = '';
   child.stdout.on('data', (chunk) => {
     output += chunk;
@@ -109,7 +116,7 @@ t.test('a write that fails, as on a full disk, fails the store and leaves the fi
   t.equal(code, 0);
   t.match(output, /failed STORAGE_FAILED\nfailed STORAGE_FAILED\nclosed\n$/);
   const storage = await lmdbStorage({ path, tables });
-  const flushed = Math.max(0, ...output.matchAll(/flushed (\d+)/g).map(([, n]) => Number(n)));
+  const flushed = lastFlushed(output);
   t.ok(checkWhole(storage, t) >= flushed);
   await storage.close();
 });
