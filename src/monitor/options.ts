@@ -1,12 +1,12 @@
 import { defineOptions, milliseconds, type OptionsOf, textMap } from '../config/option.ts';
+import { METRICS_TTL_MS_DEFAULT, TTL_MS_MAX, TTL_MS_MIN } from './constants.ts';
 
 export const monitorOptions = defineOptions('monitor', 'What peers tell each other about themselves.', {
-  pingIntervalMs: milliseconds({ default: 15_000, min: 100, says: 'how often this peer says that it is alive' }),
-  metricTtlMs: milliseconds({
-    default: 30_000,
-    min: 1000,
-    max: 600_000,
-    says: 'how long what this peer measured counts; a peer silent for longer is taken for down',
+  metricsTtlMs: milliseconds({
+    default: METRICS_TTL_MS_DEFAULT,
+    min: TTL_MS_MIN,
+    max: TTL_MS_MAX,
+    says: 'how long what this peer says of itself counts; it is said twice in that time, and a peer silent for twice as long is taken for down',
   }),
   tags: textMap({ default: {}, says: 'tags of this peer, such as `region` and `zone`' }),
 });
