@@ -104,7 +104,8 @@ export class BlockFiles implements BlockStore {
     while (this.#deleting.has(name)) await this.#deleting.get(name);
     const underWay = this.#landing.get(name);
     if (underWay !== undefined) return underWay.bytes;
-    return readFile(this.#pathOf(name)).catch(unlessMissing(undefined));
+    const found = await readFile(this.#pathOf(name)).catch(unlessMissing(undefined));
+    return found && new Uint8Array(found.buffer, found.byteOffset, found.length);
   }
 
   async settled(): Promise<void> {

@@ -1,0 +1,485 @@
+import type { Test } from 'tap';
+import { type Connector, ConnectorError, type Wish } from '../../src/ipfs/connector.ts';
+import { formatCid } from '../../src/model/cid.ts';
+import { block, cborNode, DAG_PB, dag, leaf, pbNode, type TestBlock, type TestDag, version0, wideDag } from './dags.ts';
+
+/** A node under test, started. */
+export interface TestNode {
+  connector: Connector;
+  /** Makes the block vanish from its disk, behind its back. */
+  lose(block: TestBlock): Promise<void>;
+  /** Stops it and starts another one on the same disk. */
+  restart(): Promise<void>;
+}
+
+/** Nodes that can reach each other if they have the same `network`. What it made is stopped at the end of the test. */
+export type NodeMaker = (t: Test, options?: { network?: 'one' | 'other' }) => Promise<TestNode>;
+
+const STALL_MS = 400;
+const forever = new AbortController().signal;
+
+/** What every connector must do, whatever node is behind it. */
+export function connectorSuite(t: Test, makeNode: NodeMaker): void {
+  const test = (name: string, fn: (t: Test) => Promise<void>) => {
+    t.test(name, { timeout: 20_000 }, (t) => {
+      keepAlive(t);
+      return fn(t);
+    });
+  };
+
+  test('id tells who and where the node is', async (t) => {
+    const { connector } = await makeNode(t);
+    const id = await connector.id({ signal: forever });
+    t.ok(id.peerId.length > 0);
+    t.ok(id.addresses.length > 0);
+    for (const address of id.addresses) t.ok(address.endsWith(`/p2p/${id.peerId}`), address);
+    t.match(id.agent, /^[a-z]+\/[0-9]/);
+  });
+
+  test('both CID versions of a DAG are one wish', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root, blocks } = dag('versions');
+    await connector.putBlocks(blocks, { signal: forever });
+    await pin(connector, { cid: version0(root) });
+    t.equal(await held(connector, root.cid), 'recursive');
+    t.equal(await held(connector, version0(root)), 'recursive');
+    await pin(connector, { cid: root.cid });
+    t.same(await listed(connector), [[formatCid(root.cid), 'recursive']], 'one record, in version 1');
+    t.same(await connector.getBlock(version0(root), { signal: forever }), root.bytes);
+    await connector.unpin(root.cid, { signal: forever });
+    t.equal(await held(connector, version0(root)), 'none');
+    t.same(await listed(connector), []);
+    await pin(connector, { cid: root.cid });
+    await connector.unpin(version0(root), { signal: forever });
+    t.same(await listed(connector), []);
+  });
+
+  test('recursive and direct replace each other', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root, blocks } = dag('modes');
+    await connector.putBlocks(blocks, { signal: forever });
+    for (const mode of ['direct', 'recursive', 'direct', 'direct'] as const) {
+      await pin(connector, { cid: root.cid, mode });
+      t.equal(await held(connector, root.cid), mode);
+      t.equal((await listed(connector)).length, 1);
+    }
+  });
+
+  test('direct needs the one block, and no other', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root } = dag('direct');
+    await connector.putBlocks([root], { signal: forever });
+    await pin(connector, { cid: root.cid, mode: 'direct' });
+    t.equal(await held(connector, root.cid), 'direct');
+    await failsWith(t, pin(connector, { cid: root.cid }), 'NO_PROVIDER');
+    t.equal(await held(connector, root.cid), 'direct', 'the record that was there stays');
+  });
+
+  test('a pin is complete when it resolves, from the node itself', async (t) => {
+    const node = await makeNode(t);
+    const { root, blocks } = dag('complete');
+    for (const missing of blocks) {
+      await node.connector.putBlocks(blocks, { signal: forever });
+      await node.lose(missing);
+      await failsWith(t, pin(node.connector, { cid: root.cid }, { stallTimeoutMs: 50 }), 'NO_PROVIDER');
+      t.equal(await held(node.connector, root.cid), 'none');
+    }
+    await node.connector.putBlocks(blocks, { signal: forever });
+    const progress = await pin(node.connector, { cid: root.cid });
+    t.equal(await held(node.connector, root.cid), 'recursive');
+    t.same(
+      progress,
+      Array.from({ length: blocks.length }, (_, at) => at + 1),
+      'each block counted once',
+    );
+  });
+
+  test('a pin fetches from its sources', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('fetch');
+    await from.connector.putBlocks(blocks, { signal: forever });
+    const progress = await pin(to.connector, { cid: root.cid, sources: await addresses(from) });
+    t.equal(progress.at(-1), blocks.length);
+    await holdsAll(t, to.connector, blocks);
+    t.equal(await held(from.connector, root.cid), 'none', 'the source has promised nothing');
+  });
+
+  test('a wide DAG is fetched whole', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = wideDag('wide', 700, 1_000);
+    await from.connector.putBlocks(blocks, { signal: forever });
+    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 10_000 });
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('what is half here is completed from others', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('half');
+    await from.connector.putBlocks(blocks, { signal: forever });
+    await to.connector.putBlocks(
+      blocks.filter((_, at) => at % 2 === 0),
+      { signal: forever },
+    );
+    await pin(to.connector, { cid: root.cid, sources: await addresses(from) });
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('a node that is connected later is asked for what is wanted already', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('later');
+    await from.connector.putBlocks(blocks, { signal: forever });
+    const pinned = pin(to.connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    await nothingYet(to.connector, root);
+    await to.connector.connect(await addresses(from), { signal: forever });
+    await pinned;
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('a block that the source gets later arrives', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('source later');
+    await from.connector.putBlocks(blocks.slice(1), { signal: forever });
+    const pinned = pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    await until(async () => (await to.connector.getBlock(root.cid, { signal: forever })) !== undefined);
+    await from.connector.putBlocks(blocks.slice(0, 1), { signal: forever });
+    await pinned;
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('nobody has it: NO_PROVIDER', async (t) => {
+    const [other, node] = [await makeNode(t), await makeNode(t)];
+    const { root } = dag('nobody');
+    const failure = await failsWith(
+      t,
+      pin(node.connector, { cid: root.cid, sources: await addresses(other) }),
+      'NO_PROVIDER',
+    );
+    t.match(failure.message, /400 ms/);
+    t.same(await listed(node.connector), []);
+  });
+
+  test('a source that cannot be reached is no provider', async (t) => {
+    const node = await makeNode(t);
+    const { root } = dag('unreachable');
+    const gone = '12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf';
+    const sources = [`/ip4/127.0.0.1/tcp/1/p2p/${gone}`, 'nonsense', '/ip4/127.0.0.1/tcp/1'];
+    await failsWith(t, pin(node.connector, { cid: root.cid, sources }), 'NO_PROVIDER');
+    await node.connector.connect(sources, { signal: forever });
+  });
+
+  test('some blocks came, then none: PIN_STALLED, and nothing is pinned', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('stalled');
+    await from.connector.putBlocks(blocks.slice(1), { signal: forever });
+    await failsWith(t, pin(to.connector, { cid: root.cid, sources: await addresses(from) }), 'PIN_STALLED');
+    t.equal(await held(to.connector, root.cid), 'none');
+    await from.connector.putBlocks(blocks.slice(0, 1), { signal: forever });
+    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    t.equal(await held(to.connector, root.cid), 'recursive', 'the next attempt ends it');
+  });
+
+  test('nodes of other networks get nothing', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t, { network: 'other' })];
+    const { root, blocks } = dag('other network');
+    await from.connector.putBlocks(blocks, { signal: forever });
+    await failsWith(t, pin(to.connector, { cid: root.cid, sources: await addresses(from) }), 'NO_PROVIDER');
+  });
+
+  test('an abort undoes', async (t) => {
+    const node = await makeNode(t);
+    const { root } = dag('abort');
+    const reason = new Error('changed my mind');
+    await node.connector.putBlocks([root], { signal: forever });
+    for (const before of ['none', 'direct'] as const) {
+      if (before === 'direct') await pin(node.connector, { cid: root.cid, mode: 'direct' });
+      const controller = new AbortController();
+      const pinned = pin(node.connector, { cid: root.cid }, { signal: controller.signal, stallTimeoutMs: 8_000 });
+      await nothingYet(node.connector, root);
+      controller.abort(reason);
+      await t.rejects(pinned, reason);
+      t.equal(await held(node.connector, root.cid), before, `${before} as before`);
+    }
+    await t.rejects(node.connector.pinned(root.cid, { signal: AbortSignal.abort(reason) }), reason);
+  });
+
+  test('unpin forgets, also what is not there', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root, blocks } = dag('unpin');
+    await connector.unpin(root.cid, { signal: forever });
+    await connector.putBlocks(blocks, { signal: forever });
+    await pin(connector, { cid: root.cid });
+    await connector.unpin(root.cid, { signal: forever });
+    await connector.unpin(root.cid, { signal: forever });
+    t.equal(await held(connector, root.cid), 'none');
+    await holdsAll(t, connector, blocks);
+  });
+
+  test('list tells all records', async (t) => {
+    const { connector } = await makeNode(t);
+    const leaves = Array.from({ length: 1_100 }, (_, at) => leaf(`list ${at}`));
+    await connector.putBlocks(leaves, { signal: forever });
+    await Promise.all(leaves.map((one, at) => pin(connector, { cid: one.cid, mode: at % 2 ? 'direct' : 'recursive' })));
+    const expected = leaves.map((one, at) => [formatCid(one.cid), at % 2 ? 'direct' : 'recursive']);
+    t.same(await listed(connector), expected.sort());
+  });
+
+  test('two pins of one CID at once are both answered', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('twice');
+    await from.connector.putBlocks(blocks, { signal: forever });
+    const wish = { cid: root.cid, sources: await addresses(from) };
+    await Promise.all([pin(to.connector, wish), pin(to.connector, { ...wish, cid: version0(root) })]);
+    t.equal((await listed(to.connector)).length, 1);
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('two DAGs with the same blocks, and one of them is given up', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const shared = leaf('shared');
+    const [one, other] = [pbNode([shared]), pbNode([shared, leaf('besides')])];
+    const controller = new AbortController();
+    const stallTimeoutMs = 8_000;
+    const first = pin(to.connector, { cid: one.cid }, { stallTimeoutMs, signal: controller.signal });
+    const second = pin(to.connector, { cid: other.cid }, { stallTimeoutMs });
+    await to.connector.putBlocks([one, other], { signal: forever });
+    await nothingYet(to.connector, one);
+    controller.abort(new Error('given up'));
+    await t.rejects(first, /given up/);
+    await from.connector.putBlocks([shared, leaf('besides')], { signal: forever });
+    await to.connector.connect(await addresses(from), { signal: forever });
+    await second;
+    t.same(await listed(to.connector), [[formatCid(other.cid), 'recursive']]);
+  });
+
+  test('a block that is put while it is wanted is taken', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root, blocks } = dag('put while wanted');
+    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    await nothingYet(connector, root);
+    await connector.putBlocks(blocks, { signal: forever });
+    await pinned;
+    t.equal(await held(connector, root.cid), 'recursive');
+  });
+
+  test('a block that is not what its CID says is refused, with all that came with it', async (t) => {
+    const { connector } = await makeNode(t);
+    const [good, bad] = [leaf('good'), { ...leaf('bad'), bytes: new Uint8Array(3) }];
+    await failsWith(t, connector.putBlocks([good, bad], { signal: forever }), 'INVALID_DAG');
+    t.equal(await connector.getBlock(bad.cid, { signal: forever }), undefined);
+    t.equal(await connector.getBlock(good.cid, { signal: forever }), undefined);
+    const big = block(0x55, new Uint8Array(4 * 1024 * 1024 + 1));
+    await failsWith(t, connector.putBlocks([big], { signal: forever }), 'INVALID_DAG');
+  });
+
+  test('what cannot be decoded cannot be pinned', async (t) => {
+    const { connector } = await makeNode(t);
+    const broken = block(DAG_PB, new TextEncoder().encode('not protobuf'));
+    const unknown = block(0x93 /* eth-tx */, new Uint8Array(4));
+    const above = cborNode([leaf('fine'), unknown]);
+    await connector.putBlocks([broken, unknown, above, leaf('fine')], { signal: forever });
+    for (const one of [broken, unknown, above]) {
+      await failsWith(t, pin(connector, { cid: one.cid }), 'INVALID_DAG');
+      await pin(connector, { cid: one.cid, mode: 'direct' });
+    }
+    await failsWith(t, pin(connector, { cid: Uint8Array.of(1, 0x55, 0x99, 1, 1, 0) }), 'INVALID_DAG');
+    await failsWith(t, pin(connector, { cid: Uint8Array.of(9, 9, 9) }), 'INVALID_DAG');
+  });
+
+  test('getBlock never fetches', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const one = leaf('elsewhere');
+    await from.connector.putBlocks([one], { signal: forever });
+    await to.connector.connect(await addresses(from), { signal: forever });
+    t.equal(await to.connector.getBlock(one.cid, { signal: forever }), undefined);
+  });
+
+  test('collecting removes what no record holds, and nothing else', async (t) => {
+    const { connector } = await makeNode(t);
+    const [kept, gone, direct] = [dag('kept'), dag('gone'), dag('direct')];
+    for (const one of [kept, gone, direct]) await connector.putBlocks(one.blocks, { signal: forever });
+    await pin(connector, { cid: kept.root.cid });
+    await pin(connector, { cid: gone.root.cid });
+    await connector.unpin(gone.root.cid, { signal: forever });
+    await pin(connector, { cid: direct.root.cid, mode: 'direct' });
+    const before = await connector.space({ signal: forever });
+    const removed = await collect(connector);
+    const expected = [...gone.blocks, ...direct.blocks.slice(0, -1)];
+    t.equal(removed.length, expected.length);
+    const bytes = removed.reduce((sum, one) => sum + one.bytes, 0);
+    t.equal(
+      bytes,
+      expected.reduce((sum, one) => sum + one.bytes.length, 0),
+    );
+    t.equal((await connector.space({ signal: forever })).usedBytes, before.usedBytes - bytes);
+    await holdsAll(t, connector, [...kept.blocks, direct.root]);
+    for (const one of expected) t.equal(await connector.getBlock(one.cid, { signal: forever }), undefined);
+    t.same(await collect(connector), [], 'a second time there is nothing');
+  });
+
+  test('collecting waits while something is protected', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root, blocks } = dag('protected');
+    const garbage = leaf('garbage');
+    await connector.putBlocks([garbage], { signal: forever });
+    const protections = [connector.protect(), connector.protect()];
+    await connector.putBlocks(blocks.slice(0, 4), { signal: forever });
+    const collected = collect(connector);
+    await connector.putBlocks(blocks.slice(4), { signal: forever });
+    protections[0]?.release();
+    protections[0]?.release();
+    await holdsAll(t, connector, [...blocks, garbage]);
+    await pin(connector, { cid: root.cid });
+    await holdsAll(t, connector, [...blocks, garbage]);
+    protections[1]?.release();
+    t.equal((await collected).length, 1);
+    await holdsAll(t, connector, blocks);
+    t.equal(await connector.getBlock(garbage.cid, { signal: forever }), undefined);
+  });
+
+  test('collecting takes nothing from a pin under way', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const { root, blocks } = dag('under way');
+    await from.connector.putBlocks(blocks.slice(1), { signal: forever });
+    const pinned = pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    await until(
+      async () => (await to.connector.getBlock((blocks[1] as TestBlock).cid, { signal: forever })) !== undefined,
+    );
+    await collect(to.connector);
+    await from.connector.putBlocks(blocks.slice(0, 1), { signal: forever });
+    await collect(to.connector);
+    await pinned;
+    await collect(to.connector);
+    await holdsAll(t, to.connector, blocks);
+  });
+
+  test('nothing is collected while a pinned block is missing', async (t) => {
+    const node = await makeNode(t);
+    const [kept, garbage] = [dag('damaged'), leaf('garbage beside damage')];
+    await node.connector.putBlocks([...kept.blocks, garbage], { signal: forever });
+    await pin(node.connector, { cid: kept.root.cid });
+    await node.lose(kept.blocks[5] as TestBlock);
+    await failsWith(t, collect(node.connector), 'FAILED');
+    t.not(await node.connector.getBlock(garbage.cid, { signal: forever }), undefined);
+  });
+
+  test('a restart finds records and blocks again', async (t) => {
+    const node = await makeNode(t);
+    const [kept, forgotten] = [dag('restart'), dag('restart, forgotten')];
+    const id = await node.connector.id({ signal: forever });
+    for (const one of [kept, forgotten]) {
+      await node.connector.putBlocks(one.blocks, { signal: forever });
+      await pin(node.connector, { cid: one.root.cid });
+    }
+    await node.connector.unpin(forgotten.root.cid, { signal: forever });
+    const { usedBytes } = await node.connector.space({ signal: forever });
+    await node.restart();
+    t.same(await listed(node.connector), [[formatCid(kept.root.cid), 'recursive']]);
+    await holdsAll(t, node.connector, kept.blocks);
+    t.equal((await node.connector.id({ signal: forever })).peerId, id.peerId);
+    await until(async () => (await node.connector.space({ signal: forever })).usedBytes === usedBytes);
+  });
+
+  test('a stop ends what is under way', async (t) => {
+    const { connector } = await makeNode(t);
+    const { root } = dag('stop');
+    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    await nothingYet(connector, root);
+    const stopped = connector.stop();
+    await failsWith(t, pinned, 'UNREACHABLE');
+    await stopped;
+    await failsWith(t, connector.pinned(root.cid, { signal: forever }), 'UNREACHABLE');
+  });
+
+  test('space tells what is used and what is free', async (t) => {
+    const { connector } = await makeNode(t);
+    const { blocks } = dag('space');
+    await connector.putBlocks(blocks, { signal: forever });
+    await connector.putBlocks(blocks, { signal: forever });
+    const { usedBytes, freeBytes } = await connector.space({ signal: forever });
+    t.equal(
+      usedBytes,
+      blocks.reduce((sum, one) => sum + one.bytes.length, 0),
+      'each block once',
+    );
+    t.ok(freeBytes > 0);
+  });
+}
+
+/** The timers of the system do not keep a process alive, and a node may have nothing else. */
+export function keepAlive(t: Test): void {
+  const handle = setInterval(() => {}, 1_000);
+  t.teardown(() => clearInterval(handle));
+}
+
+interface PinOptions {
+  stallTimeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+/** Resolves with what `onProgress` was called with. */
+async function pin(connector: Connector, wish: Partial<Wish> & { cid: Uint8Array }, options: PinOptions = {}) {
+  const progress: number[] = [];
+  await connector.pin(
+    { mode: 'recursive', sources: [], ...wish },
+    { signal: forever, stallTimeoutMs: STALL_MS, onProgress: (blocks) => progress.push(blocks), ...options },
+  );
+  return progress;
+}
+
+function held(connector: Connector, cid: Uint8Array) {
+  return connector.pinned(cid, { signal: forever });
+}
+
+async function listed(connector: Connector): Promise<string[][]> {
+  const records: string[][] = [];
+  for await (const { cid, mode } of connector.list({ signal: forever })) records.push([formatCid(cid), mode]);
+  return records.sort();
+}
+
+async function collect(connector: Connector) {
+  const removed: { cid: Uint8Array; bytes: number }[] = [];
+  for await (const one of connector.collectGarbage({ signal: forever })) removed.push(one);
+  return removed;
+}
+
+async function addresses(node: TestNode): Promise<string[]> {
+  return (await node.connector.id({ signal: forever })).addresses;
+}
+
+async function holdsAll(t: Test, connector: Connector, blocks: TestDag['blocks']): Promise<void> {
+  for (const one of blocks) {
+    const bytes = await connector.getBlock(one.cid, { signal: forever });
+    if (bytes === undefined || Buffer.compare(bytes, one.bytes) !== 0) t.fail(`${one.link} is not there`);
+  }
+  t.pass(`${blocks.length} blocks are there`);
+}
+
+export async function failsWith(
+  t: Test,
+  call: Promise<unknown>,
+  kind: ConnectorError['kind'],
+): Promise<ConnectorError> {
+  const failure = await call.then(
+    () => undefined,
+    (cause) => cause,
+  );
+  if (!(failure instanceof ConnectorError)) throw failure ?? new Error(`succeeded, instead of ${kind}`);
+  t.equal(failure.kind, kind, failure.message);
+  return failure;
+}
+
+/** A pin that has begun is not there yet: asked a few times, so that it gets as far as it can. */
+async function nothingYet(connector: Connector, root: TestBlock): Promise<void> {
+  for (let asked = 0; asked < 20; asked++) {
+    if ((await held(connector, root.cid)) === 'recursive') throw new Error('pinned too early');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 8_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error('the condition did not come true');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
