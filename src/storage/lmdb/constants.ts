@@ -5,6 +5,9 @@
  */
 export const MAP_BYTES_DEFAULT = 1024 ** 4;
 
+/** Half of the address space of x86-64. */
+export const MAP_BYTES_MAX = 64 * 1024 ** 4;
+
 /** Read transactions open at the same time: one for plain reads and one per open snapshot. */
 export const READERS_MAX = 512;
 

@@ -1,13 +1,23 @@
-import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { open } from 'lmdb';
-import { PinfoldError } from '../../model/errors.ts';
-import { HEADER_BYTES, READERS_MAX } from './constants.ts';
+import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
+import { HEADER_BYTES, MAP_BYTES_MAX, READERS_MAX } from './constants.ts';
 import { type NativeRoot, nativeRoot } from './native.ts';
 
 /** `Page header`, then `MDB_meta`, of LMDB's data format 2 on a 64-bit machine (`mdb.c` of lmdb-js). */
+const FLAGS_AT = 18;
+const FLAG_META = 8;
 const META = 24;
 const MAGIC = 0xbeefc0de;
+const VERSION_AT = META + 4;
+const DATA_VERSION = 2;
+const ADDRESS_AT = META + 8;
 const PAGE_SIZE_AT = META + 24;
+/** Of the table of free pages; it carries some of the environment's options too (`mm_flags`). */
+const TABLE_FLAGS_AT = PAGE_SIZE_AT + 4;
+const INTEGER_KEYS = 0x8;
+/** overlappingSync, noSubdir, safeRestore, trackMetrics. */
+const ENV_FLAGS = 0x1000 | 0x4000 | 0x800 | 0x400;
 const LAST_PAGE_AT = META + 24 + 2 * 48;
 
 const PAGE_SIZES = [4096, 8192, 16_384, 32_768, 65_536];
@@ -18,11 +28,19 @@ export interface OpenedFile {
   readonly shortBytes: number | undefined;
 }
 
-/** Opens or creates the file. Throws DATA_CORRUPT for what is not one of ours or cannot be read. */
+/**
+ * Opens or creates the file. Throws DATA_CORRUPT for what is not one of ours or cannot be read, STORAGE_FAILED when the
+ * system refuses.
+ *
+ * lmdb-js 3.5.6 ends the process with a segmentation fault when LMDB refuses to open (`EnvWrap::openEnv` frees what
+ * `closeEnv` then uses): whatever we can foresee has to be found before we ask.
+ */
 export function openFile(path: string, mapBytes: number, tables: number): OpenedFile {
-  const size = existsSync(path) ? statSync(path).size : 0;
-  const shortBytes = size > 0 ? lengthen(path, mapBytes) : undefined;
+  if (!(mapBytes > 0 && mapBytes <= MAP_BYTES_MAX)) throw new RangeError(`mapBytes: ${mapBytes}`);
   try {
+    const size = writableSize(path);
+    writableSize(`${path}-lock`);
+    const shortBytes = size > 0 ? lengthen(path, mapBytes) : undefined;
     const root = open({
       path,
       // `path` is the file, not a folder.
@@ -46,7 +64,18 @@ export function openFile(path: string, mapBytes: number, tables: number): Opened
   }
 }
 
+/** Creates it when it is not there: an empty file is a new one to LMDB. */
+function writableSize(path: string): number {
+  const file = openSync(path, 'a+');
+  try {
+    return fstatSync(file).size;
+  } finally {
+    closeSync(file);
+  }
+}
+
 function openFailed(path: string, cause: unknown): PinfoldError {
+  if (isPinfoldError(cause)) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   const code = (cause as { code?: unknown }).code;
   const foreign = typeof code === 'number' ? code < 0 : /MDB_(INVALID|CORRUPTED|VERSION|PAGE|PANIC)/.test(message);
@@ -79,9 +108,16 @@ function lengthen(path: string, mapBytes: number): number | undefined {
     const header = Buffer.alloc(HEADER_BYTES);
     const { size } = fstatSync(file);
     if (readSync(file, header, 0, HEADER_BYTES, 0) < HEADER_BYTES) throw damaged(path, 'it is shorter than a header');
-    if (header.readUInt32LE(META) !== MAGIC) throw damaged(path, 'its header is another');
+    if (header.readUInt16LE(FLAGS_AT) !== FLAG_META || header.readUInt32LE(META) !== MAGIC) {
+      throw damaged(path, 'its header is another');
+    }
+    const version = header.readUInt16LE(VERSION_AT);
+    if (version !== DATA_VERSION) throw damaged(path, `its format is version ${version}`);
+    if (header.readBigUInt64LE(ADDRESS_AT) !== 0n) throw damaged(path, 'its header wants a fixed address');
     const pageSize = header.readUInt32LE(PAGE_SIZE_AT);
     if (!PAGE_SIZES.includes(pageSize)) throw damaged(path, `its page size is ${pageSize}`);
+    const flags = header.readUInt16LE(TABLE_FLAGS_AT);
+    if ((flags & ~ENV_FLAGS) !== INTEGER_KEYS) throw damaged(path, `its flags are ${flags}`);
     const bytes = (lastPage(file, pageSize) + 1) * pageSize;
     if (size >= bytes) return undefined;
     if (bytes > mapBytes) throw damaged(path, `its header speaks of ${bytes} bytes, the file has ${size}`);
