@@ -127,7 +127,10 @@ export interface PinPage {
 
 /** What changed, transaction by transaction. Kept for an hour at least, up to 1 GiB. */
 export interface Feed {
-  /** Last committed revision. 0: nothing was ever written. */
+  /**
+   * Last committed revision. 0: nothing was ever written. This and `flushedRevision` may be behind by a few microtasks
+   * when a transaction's own promise has just resolved; never ahead.
+   */
   readonly revision: number;
   /** Last revision that is on the disk. */
   readonly flushedRevision: number;
@@ -153,6 +156,8 @@ export interface Digest {
 
 export interface PinsetSnapshot {
   readonly revision: number;
+  /** Of these rows. */
+  readonly digest: Digest;
   /** Rows of buckets [from, to) in key order. Lazy; must be finished or closed before the next await. */
   rows(fromBucket: number, toBucket: number, after?: PinKey): Iterable<{ key: PinKey; row: PinRow }>;
   /** Reads another table in the same state (clocks beside rows). */
@@ -166,11 +171,14 @@ export interface Shadow {
   /** First bucket that is not filled yet; survives a restart. */
   readonly nextBucket: number;
   begin(): void;
-  /** Appends the rows of buckets [nextBucket, toBucket), in key order; may be called several times for a bucket range with `toBucket` moved last. */
+  /**
+   * Appends the rows of buckets [nextBucket, toBucket): whole buckets. Calls that leave `toBucket` where it is must be in
+   * the same transaction as the one that moves it, so that a bucket is filled or not.
+   */
   append(tx: Transaction, rows: readonly { key: PinKey; row: PinRow }[], toBucket: number): void;
   /** Row of a filled bucket, in a transaction. */
   row(tx: Transaction, key: PinKey): PinRow;
-  /** Writes rows of filled buckets (catching up), digest included. No feed. */
+  /** Writes rows of filled buckets (catching up), digest included. No feed. Not while the indexes are being built. */
   write(tx: Transaction, changes: readonly RowChange[]): void;
   /** Builds the indexes, a bounded piece a call; true when done. */
   buildIndexes(): Promise<boolean>;

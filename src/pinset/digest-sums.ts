@@ -1,0 +1,133 @@
+import { hash } from 'node:crypto';
+import { PinfoldError } from '../model/errors.ts';
+import { bucketCount } from '../model/pin-key.ts';
+import type { Reader, Transaction } from '../storage/storage.ts';
+import { DIGEST_BYTES } from './codec/feed-row.ts';
+import type { Digest } from './pinset.ts';
+import type { TableSet } from './tables.ts';
+
+const wordsPerBucket = 4;
+/** Buckets in one row of the digest table: 1 KiB, so that rows lie inside LMDB's pages. */
+const bucketsPerRow = 64;
+const rowCount = bucketCount / bucketsPerRow;
+const wordsPerRow = bucketsPerRow * wordsPerBucket;
+
+/**
+ * Sums of row hashes mod 2^128, four words of 32 bits a bucket, the highest first. Numbers below 2^53 add such words
+ * and their carry exactly; BigInt takes 30 times as long.
+ */
+export class DigestSums implements Digest {
+  readonly #words: Uint32Array;
+  readonly #dirty = new Uint8Array(rowCount);
+
+  constructor(words = new Uint32Array(bucketCount * wordsPerBucket)) {
+    this.#words = words;
+  }
+
+  copy(): DigestSums {
+    return new DigestSums(this.#words.slice());
+  }
+
+  /** Adds 16 bytes, big-endian. */
+  add(bucket: number, bytes: Uint8Array, at = 0): void {
+    const words = this.#words;
+    const last = bucket * wordsPerBucket + 3;
+    let carry = 0;
+    for (let i = 0; i < wordsPerBucket; i++) {
+      const sum = (words[last - i] as number) + wordAt(bytes, at + 12 - 4 * i) + carry;
+      words[last - i] = sum;
+      carry = sum > 0xffffffff ? 1 : 0;
+    }
+    this.#dirty[Math.floor(bucket / bucketsPerRow)] = 1;
+  }
+
+  subtract(bucket: number, bytes: Uint8Array, at = 0): void {
+    const words = this.#words;
+    const last = bucket * wordsPerBucket + 3;
+    let borrow = 0;
+    for (let i = 0; i < wordsPerBucket; i++) {
+      const difference = (words[last - i] as number) - wordAt(bytes, at + 12 - 4 * i) - borrow;
+      words[last - i] = difference;
+      borrow = difference < 0 ? 1 : 0;
+    }
+    this.#dirty[Math.floor(bucket / bucketsPerRow)] = 1;
+  }
+
+  bucket(bucket: number): Uint8Array {
+    return this.#bytes(bucket, bucket + 1);
+  }
+
+  root(): Uint8Array {
+    return hash('sha256', this.#bytes(0, bucketCount), 'buffer');
+  }
+
+  clear(): void {
+    this.#words.fill(0);
+    this.#dirty.fill(0);
+  }
+
+  /** Rows to be written on the next `save` even if nothing changed in them. */
+  touchAll(): void {
+    this.#dirty.fill(1);
+  }
+
+  /** Writes the rows that changed since the last `save`. */
+  save(tx: Transaction, set: TableSet): void {
+    for (let row = 0; row < rowCount; row++) {
+      if (this.#dirty[row] === 0) continue;
+      this.#dirty[row] = 0;
+      tx.put(set.digest, rowKey(row), this.#bytes(row * bucketsPerRow, (row + 1) * bucketsPerRow));
+    }
+  }
+
+  /** Throws DATA_CORRUPT. */
+  load(reader: Reader, set: TableSet): void {
+    this.clear();
+    for (const { key, value } of reader.range(set.digest)) {
+      const row = Buffer.from(key).readUInt16BE(0);
+      if (row >= rowCount || value.length !== bucketsPerRow * DIGEST_BYTES) {
+        throw new PinfoldError(
+          'DATA_CORRUPT',
+          `row ${row} of ${set.digest} is damaged; rebuild this peer from the others`,
+        );
+      }
+      for (let i = 0; i < wordsPerRow; i++) this.#words[row * wordsPerRow + i] = wordAt(value, i * 4);
+    }
+  }
+
+  #bytes(from: number, to: number): Buffer {
+    const bytes = Buffer.allocUnsafe((to - from) * DIGEST_BYTES);
+    for (let i = 0, word = from * wordsPerBucket; word < to * wordsPerBucket; i += 4, word++) {
+      bytes.writeUInt32BE(this.#words[word] as number, i);
+    }
+    return bytes;
+  }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] as number) << 24) |
+      ((bytes[at + 1] as number) << 16) |
+      ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number)) >>>
+    0
+  );
+}
+
+function rowKey(row: number): Uint8Array {
+  return Buffer.of(row >> 8, row & 255);
+}
+
+/** Writes `after - before` mod 2^128 to `into`: hashes one byte a character, their first 16; '' is zero. */
+export function writeDifference(into: Uint8Array, at: number, after: string, before: string): void {
+  if (before === '') {
+    for (let i = 0; i < DIGEST_BYTES; i++) into[at + i] = after.charCodeAt(i);
+    return;
+  }
+  let borrow = 0;
+  for (let i = DIGEST_BYTES - 1; i >= 0; i--) {
+    const difference = (after === '' ? 0 : after.charCodeAt(i)) - before.charCodeAt(i) - borrow;
+    into[at + i] = difference;
+    borrow = difference < 0 ? 1 : 0;
+  }
+}

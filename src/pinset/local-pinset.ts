@@ -1,0 +1,380 @@
+import { toV0, toV1 } from '../model/cid.ts';
+import type { PinKey } from '../model/pin.ts';
+import { bucketCount, bucketOf, pinKeyPrefix } from '../model/pin-key.ts';
+import type { Clock, Timers } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { MetricsRegister } from '../runtime/metrics.ts';
+import type { Commit, Range, Reader, Storage, Transaction } from '../storage/storage.ts';
+import { Background } from './background.ts';
+import { decodeFeedRow, feedRow } from './codec/feed-row.ts';
+import { IndexedFields } from './codec/pin-value.ts';
+import {
+  CHECKPOINT_INTERVAL_MS,
+  CHECKPOINT_REVISIONS_MAX,
+  EMPTYING_PAUSE_MS,
+  FEED_AGE_MS,
+  FEED_BYTES_MAX,
+  FEED_TRIM_INTERVAL_MS,
+  INDEXED_METADATA_KEY_BYTES_MAX,
+  INDEXED_METADATA_KEYS_MAX,
+} from './constants.ts';
+import { DigestSums } from './digest-sums.ts';
+import { emptyPiece } from './emptying.ts';
+import { lastRevision, revisionKey, StoredFeed } from './feed.ts';
+import { trimPiece } from './feed-trim.ts';
+import { after, hashInTimeKey, timeBound, timeKey } from './index-keys.ts';
+import { Indexer, metadataIndex } from './indexer.ts';
+import { MetadataBuilder } from './metadata-builder.ts';
+import { type PinsetMetrics, pinsetMetrics } from './metrics.ts';
+import { StoredNames } from './names.ts';
+import { listPins } from './pin-list.ts';
+import type { PinPage, PinQuery, PinRow, Pinset, PinsetSnapshot, RowChange, StoredPin } from './pinset.ts';
+import { recount, replay } from './recovery.ts';
+import { shownDot } from './row-hash.ts';
+import { addTo, writeRows } from './row-writer.ts';
+import { rowFromDisk } from './rows.ts';
+import { checkFormat, checkpointIn, putCheckpoint, putFormat, Sets, setsIn } from './sets-state.ts';
+import { ShadowSet } from './shadow-set.ts';
+import { storedPin } from './stored-pin.ts';
+import { feedTable, type TableSet, tableSets } from './tables.ts';
+import { Unsettled } from './unsettled.ts';
+
+export interface PinsetInit {
+  /** Metadata keys with an index: listings by such a pair need not look at other pins. Default: none. */
+  indexedMetadata?: readonly string[];
+  /** How long changes are kept in the feed, milliseconds. Default: 1 h. */
+  feedAgeMs?: number;
+  /** And how many bytes of them. Default: 1 GiB. */
+  feedBytesMax?: number;
+}
+
+export interface PinsetNeeds {
+  /** Opened with `pinsetTables`. */
+  storage: Storage;
+  clock: Clock;
+  timers: Timers;
+  logger: Logger;
+  metrics: MetricsRegister;
+}
+
+/** The pinset of this peer, in its store. */
+export function pinset(init: PinsetInit, needs: PinsetNeeds): Pinset {
+  return new LocalPinset(init, needs);
+}
+
+/** A revision that is queued and not known to be committed. */
+interface InFlight {
+  revision: number;
+  /** Undefined: a swap. */
+  feedRow: Uint8Array | undefined;
+}
+
+class LocalPinset implements Pinset {
+  readonly names: StoredNames;
+  readonly feed: StoredFeed;
+  readonly shadow: ShadowSet;
+  readonly #init: Required<PinsetInit>;
+  readonly #needs: PinsetNeeds;
+  readonly #metrics: PinsetMetrics;
+  readonly #unsettled: Unsettled;
+  readonly #sets: Sets;
+  readonly #indexer: Indexer;
+  readonly #metadataBuilder: MetadataBuilder;
+  readonly #background: Background;
+  #sums = new DigestSums();
+  /** Of the last queued transaction. */
+  #revision = 0;
+  #checkpoint = 0;
+  #inFlight: InFlight[] = [];
+  /** The set that is live in committed state. */
+  #readSet: TableSet = tableSets.a;
+
+  constructor(init: PinsetInit, needs: PinsetNeeds) {
+    const { indexedMetadata = [], feedAgeMs = FEED_AGE_MS, feedBytesMax = FEED_BYTES_MAX } = init;
+    checkIndexed(indexedMetadata);
+    this.#init = { indexedMetadata, feedAgeMs, feedBytesMax };
+    this.#needs = needs;
+    const { storage, timers, logger } = needs;
+    this.names = new StoredNames(storage);
+    this.feed = new StoredFeed(storage);
+    this.#unsettled = new Unsettled(
+      storage,
+      (commit) => this.#queued(commit),
+      (failure) => this.feed.fail(failure),
+    );
+    this.#sets = new Sets(this.#unsettled);
+    this.#indexer = new Indexer(this.names, indexedMetadata.map(metadataIndex));
+    this.#background = new Background(timers, logger);
+    this.#metadataBuilder = new MetadataBuilder({
+      storage,
+      names: this.names,
+      sets: this.#sets,
+      indexer: this.#indexer,
+    });
+    this.shadow = new ShadowSet({
+      storage,
+      names: this.names,
+      sets: this.#sets,
+      indexedMetadata,
+      swapIn: (tx, digest, changed) => this.#swapIn(tx, digest, changed),
+      onDead: () => this.#emptyDeadSet(),
+    });
+    this.#metrics = pinsetMetrics(needs.metrics, {
+      pins: () => this.count(),
+      rowBytes: () => storage.tableSize(this.#readSet.pins).bytes,
+      indexBytes: () => this.#indexBytes(),
+      feedBytes: () => storage.tableSize(feedTable).bytes,
+      revision: () => this.feed.revision,
+    });
+  }
+
+  get digest(): DigestSums {
+    return this.#sums;
+  }
+
+  row(tx: Transaction, key: PinKey): PinRow {
+    return rowFromDisk(this.names, key, tx.get(this.#sets.live.pins, key));
+  }
+
+  write(tx: Transaction, changes: readonly RowChange[]): void {
+    this.#unsettled.check(tx);
+    const written = writeRows(tx, this.#sets.live, this.names, this.#indexer, changes);
+    const sums = this.#sums;
+    const undo = addTo(sums, written);
+    this.#advance(tx, feedRow.end(false, this.#needs.clock.nowMs()), false, undo);
+    this.#metrics.changes.add(changes.length);
+  }
+
+  get(key: PinKey): StoredPin | undefined {
+    const row = this.#committedRow(key);
+    return row.length === 0 ? undefined : storedPin(this.names, key, row);
+  }
+
+  claims(cid: Uint8Array): StoredPin[] {
+    const found: StoredPin[] = [];
+    for (const version of [toV0(cid), toV1(cid)]) {
+      if (version === undefined) continue;
+      const prefix = pinKeyPrefix(version);
+      for (const { key, value } of this.#read.range(this.#readSet.pins, { from: prefix, to: after(prefix) })) {
+        found.push(storedPin(this.names, key, rowFromDisk(this.names, key, value)));
+      }
+    }
+    return found;
+  }
+
+  list(query: PinQuery): PinPage {
+    const { names } = this;
+    const { metadata } = this.#sets.state;
+    const indexedMetadata = metadata.filter((key) => this.#init.indexedMetadata.includes(key));
+    return listPins({ reader: this.#read, set: this.#readSet, names, indexer: this.#indexer, indexedMetadata }, query);
+  }
+
+  expired(nowMs: number, limit: number): StoredPin[] {
+    const found: StoredPin[] = [];
+    const fields = new IndexedFields();
+    const { byExpiry, pins } = this.#readSet;
+    for (const { key: entry } of this.#read.range(byExpiry, { to: timeBound(nowMs + 1), limit })) {
+      const keyHash = hashInTimeKey(entry);
+      for (const { key, value } of this.#read.range(pins, { from: keyHash, to: after(keyHash) })) {
+        const row = rowFromDisk(this.names, key, value);
+        fields.read(shownDot(this.names, row)?.value ?? new Uint8Array(0));
+        const own = timeKey(key, this.#indexer.namespaceOf(key), fields.expiresMs);
+        if (fields.expiresMs > 0 && Buffer.compare(own, entry) === 0) found.push(storedPin(this.names, key, row));
+      }
+    }
+    return found.slice(0, limit);
+  }
+
+  count(): number {
+    return this.#needs.storage.tableSize(this.#readSet.pins).entries;
+  }
+
+  async snapshot(): Promise<PinsetSnapshot> {
+    while (this.#inFlight.some(({ feedRow: row }) => row === undefined)) {
+      // The digest before a swap is gone: wait until its other side can be seen.
+      await this.#needs.storage.transaction(() => {}).committed;
+    }
+    const digest = this.#sums.copy();
+    const inFlight = [...this.#inFlight];
+    const reader = await this.#needs.storage.snapshot();
+    const revision = lastRevision(reader);
+    for (const { revision: later, feedRow: row } of inFlight) {
+      if (later > revision && row !== undefined) takeBack(digest, row);
+    }
+    const { pins } = tableSets[setsIn(reader).live];
+    return {
+      revision,
+      digest,
+      reader,
+      rows: (from, to, behind) => rowsOf(this.names, reader, pins, bucketRange(from, to, behind)),
+      close: () => reader.close(),
+    };
+  }
+
+  async open(): Promise<void> {
+    const { storage, logger } = this.#needs;
+    const { read } = storage;
+    if (!checkFormat(read)) await storage.transaction(putFormat).committed;
+    this.names.load();
+    this.#sets.load(read);
+    this.#readSet = this.#sets.live;
+    this.#revision = lastRevision(read);
+    this.#checkpoint = checkpointIn(read);
+    this.#sums.load(read, this.#readSet);
+    if (!replay(this.#sums, read, this.#checkpoint, this.#revision)) {
+      logger.warn('the digest is counted anew, as the feed does not reach back to it', { revision: this.#revision });
+      await recount(this.#sums, this.#needs, this.names, this.#readSet);
+      this.#sums.touchAll();
+      this.#saveDigest();
+    }
+    this.shadow.load();
+    this.#metadataBuilder.configure(this.#init.indexedMetadata, this.count() === 0);
+    await storage.flushed();
+    this.feed.flushed(this.#revision);
+  }
+
+  async start(): Promise<void> {
+    const { storage, clock } = this.#needs;
+    const { feedAgeMs, feedBytesMax } = this.#init;
+    this.#background.start();
+    this.#background.run('the upkeep of the digest on disk', async () => {
+      this.#saveDigest();
+      return CHECKPOINT_INTERVAL_MS;
+    });
+    this.#background.run('the trimming of the change feed', async () => {
+      const keepFrom = Math.min(this.#checkpoint, this.feed.flushedRevision);
+      const trimmed = await trimPiece(storage, { nowMs: clock.nowMs(), feedAgeMs, feedBytesMax, keepFrom });
+      this.#metrics.feedTrimmed.add(trimmed);
+      return trimmed > 0 ? 0 : FEED_TRIM_INTERVAL_MS;
+    });
+    this.#background.run('the indexing of metadata', () => this.#metadataBuilder.step());
+    this.#emptyDeadSet();
+  }
+
+  async stop(): Promise<void> {
+    await this.#background.stop();
+    if (this.#background.wasStarted) this.#saveDigest();
+  }
+
+  get #read(): Reader {
+    return this.#needs.storage.read;
+  }
+
+  #committedRow(key: PinKey): PinRow {
+    return rowFromDisk(this.names, key, this.#read.get(this.#readSet.pins, key));
+  }
+
+  #indexBytes(): number {
+    const { byName, byCreated, byExpiry, byMetadata } = this.#readSet;
+    const bytes = [byName, byCreated, byExpiry, byMetadata].map((table) => this.#needs.storage.tableSize(table).bytes);
+    return bytes.reduce((sum, size) => sum + size, 0);
+  }
+
+  /** Puts the feed row of the next revision. */
+  #advance(tx: Transaction, row: Uint8Array, isSwap: boolean, undo: () => void): void {
+    const revision = this.#revision + 1;
+    const key = revisionKey(revision);
+    tx.put(feedTable, key, row);
+    this.#revision = revision;
+    this.#inFlight.push({ revision, feedRow: isSwap ? undefined : row });
+    this.#unsettled.add({
+      isQueued: (later) => later.get(feedTable, key) !== undefined,
+      undo: () => {
+        this.#revision = revision - 1;
+        this.#inFlight.pop();
+        undo();
+        this.#metrics.undone.add(1);
+      },
+    });
+  }
+
+  #queued(commit: Commit<void>): void {
+    const revision = this.#revision;
+    const set = this.#sets.live;
+    commit.committed.then(
+      () => {
+        this.#readSet = set;
+        this.#inFlight = this.#inFlight.filter((later) => later.revision > revision);
+        this.feed.committed(revision);
+      },
+      (failure) => this.feed.fail(failure),
+    );
+    commit.flushed.then(
+      () => this.feed.flushed(revision),
+      (failure) => this.feed.fail(failure),
+    );
+    if (revision - this.#checkpoint >= CHECKPOINT_REVISIONS_MAX) this.#saveDigest();
+  }
+
+  #saveDigest(): void {
+    const revision = this.#revision;
+    if (revision === this.#checkpoint) return;
+    this.#needs.storage.transaction((tx) => {
+      this.#sums.save(tx, this.#sets.live);
+      putCheckpoint(tx, revision);
+    });
+    this.#checkpoint = revision;
+  }
+
+  #swapIn(tx: Transaction, digest: DigestSums, changed: readonly PinKey[] | 'everything'): void {
+    const { sums, checkpoint } = { sums: this.#sums, checkpoint: this.#checkpoint };
+    feedRow.begin();
+    if (changed !== 'everything') for (const key of changed) feedRow.addKey(key);
+    this.#advance(tx, feedRow.end(changed === 'everything', this.#needs.clock.nowMs()), true, () => {
+      this.#sums = sums;
+      this.#checkpoint = checkpoint;
+    });
+    // The digest of the shadow is written with its rows: it is true for this revision.
+    putCheckpoint(tx, this.#revision);
+    this.#checkpoint = this.#revision;
+    this.#sums = digest;
+  }
+
+  #emptyDeadSet(): void {
+    this.#background.run('the emptying of the old tables', async () => {
+      await this.#needs.storage.transaction(() => {}).committed;
+      if (this.shadow.state !== 'emptying') return undefined;
+      const removed = await emptyPiece(this.#needs.storage, this.#sets.shadow);
+      this.#metrics.emptied.add(removed);
+      if (removed > 0) return EMPTYING_PAUSE_MS;
+      if (this.shadow.state === 'emptying') {
+        this.#needs.storage.transaction((tx) => this.#sets.change(tx, { shadow: 'none' }));
+      }
+      return undefined;
+    });
+  }
+}
+
+function checkIndexed(keys: readonly string[]): void {
+  const tooLong = keys.find((key) => key === '' || Buffer.byteLength(key) > INDEXED_METADATA_KEY_BYTES_MAX);
+  if (tooLong !== undefined || keys.length > INDEXED_METADATA_KEYS_MAX) {
+    throw new RangeError(
+      `at most ${INDEXED_METADATA_KEYS_MAX} metadata keys of 1 to ${INDEXED_METADATA_KEY_BYTES_MAX} bytes can be indexed`,
+    );
+  }
+}
+
+function takeBack(digest: DigestSums, row: Uint8Array): void {
+  const { keys, digestChanges } = decodeFeedRow(row);
+  keys.forEach((key, i) => {
+    digest.subtract(bucketOf(key), digestChanges[i] as Uint8Array);
+  });
+}
+
+function bucketRange(from: number, to: number, behind: PinKey | undefined): Range {
+  const range: Range = { from: behind === undefined ? bucketStart(from) : Buffer.concat([behind, Buffer.of(0)]) };
+  return to >= bucketCount ? range : { ...range, to: bucketStart(to) };
+}
+
+function bucketStart(bucket: number): Uint8Array {
+  return Buffer.of(bucket >> 8, bucket & 255);
+}
+
+function* rowsOf(
+  names: StoredNames,
+  reader: Reader,
+  table: string,
+  range: Range,
+): Iterable<{ key: PinKey; row: PinRow }> {
+  for (const { key, value } of reader.range(table, range)) yield { key, row: rowFromDisk(names, key, value) };
+}

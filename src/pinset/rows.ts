@@ -1,0 +1,50 @@
+import { hex } from '../model/bytes.ts';
+import { formatCid } from '../model/cid.ts';
+import { PinfoldError } from '../model/errors.ts';
+import type { PinKey } from '../model/pin.ts';
+import { pinKeyParts } from '../model/pin-key.ts';
+import { decodePinRow } from './codec/pin-row.ts';
+import { Malformed } from './codec/reader.ts';
+import type { StoredNames } from './names.ts';
+import type { LiveDot, PinRow } from './pinset.ts';
+
+const emptyRow: PinRow = [];
+
+/** A row as it was read. Throws DATA_CORRUPT, naming the pin. */
+export function rowFromDisk(names: StoredNames, key: PinKey, bytes: Uint8Array | undefined): PinRow {
+  if (bytes === undefined) return emptyRow;
+  try {
+    const row = decodePinRow(bytes);
+    for (const dot of row) checkNumbers(names, dot);
+    return row;
+  } catch (cause) {
+    throw cause instanceof Malformed ? corruptPin(key, cause) : cause;
+  }
+}
+
+function checkNumbers(names: StoredNames, dot: LiveDot): void {
+  if (!names.replicas.has(dot.replica) || !names.replicas.has(dot.placementReplica)) {
+    throw new Malformed('a replica that was never met');
+  }
+  for (const peer of dot.allocations) {
+    if (!names.peers.has(peer)) throw new Malformed('a peer that was never met');
+  }
+}
+
+export function corruptPin(key: PinKey, cause: Error): PinfoldError {
+  return new PinfoldError(
+    'DATA_CORRUPT',
+    `the row of the pin ${describe(key)} is damaged (${cause.message}). Check the disk, then let this peer rebuild its pinset from the others`,
+    { cause, facts: { pin_key: hex(key) } },
+  );
+}
+
+function describe(key: PinKey): string {
+  try {
+    const { cid, namespace } = pinKeyParts(key);
+    return `${formatCid(cid)} in namespace ${namespace}`;
+  } catch {
+    // The key itself may be what is damaged.
+    return `with the key ${hex(key)}`;
+  }
+}
