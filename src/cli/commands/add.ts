@@ -1,0 +1,101 @@
+import { createReadStream } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import type { Command } from 'commander';
+import { type AddRequest, AddRequestSchema, AddResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import type { CliContext } from '../context.ts';
+import { type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
+import { bytesProgressOf } from '../progress.ts';
+import type { Run } from '../run.ts';
+
+interface AddFlags extends PinFlags {
+  wrap?: boolean;
+  hidden?: boolean;
+}
+
+export function addCommand(program: Command, run: Run): void {
+  pinFlags(program.command('add <path...>'))
+    .description('add files and directories, and pin them (- reads one file from standard input)')
+    .option('--wrap', 'put all paths into one directory')
+    .option('--hidden', 'take files and directories whose names begin with a dot, too')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pinfold add photos/ --name photos -r 2\n  tar c . | pinfold add - --name backup.tar',
+    )
+    .action(run((context, paths: string[], flags: AddFlags) => addPaths(context, paths, flags)));
+}
+
+async function addPaths(context: CliContext, paths: string[], flags: AddFlags): Promise<void> {
+  const { out } = context;
+  const entries = await entriesOf(paths, flags.hidden === true);
+  const total = entries.reduce((sum, entry) => sum + (entry.size ?? 0), 0);
+  const progress = bytesProgressOf(out, entries.some((entry) => entry.size === undefined) ? undefined : total);
+  const { pins } = await context.clients();
+  try {
+    for await (const response of pins.add(requests(entries, flags))) {
+      const { message } = response;
+      if (message.case === 'progress') progress.reach(Number(message.value.bytes));
+      else if (out.json) out.message(AddResponseSchema, response);
+      else if (message.case === 'node') progress.line(`added  ${message.value.cid}  ${message.value.path}`);
+      else if (message.case === 'root') {
+        const { pin } = message.value;
+        const where = pin?.allocations.length ? `on ${pin.allocations.length} peers` : 'everywhere';
+        progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}`);
+      }
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+interface Entry {
+  path: string;
+  /** Undefined: standard input. */
+  file: string | undefined;
+  directory: boolean;
+  /** Undefined: not known. */
+  size: number | undefined;
+}
+
+async function entriesOf(paths: readonly string[], hidden: boolean): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (const path of paths) {
+    if (path === '-') entries.push({ path: 'stdin', file: undefined, directory: false, size: undefined });
+    else await walk(path, basename(join(process.cwd(), path)), hidden, entries);
+  }
+  return entries;
+}
+
+async function walk(file: string, path: string, hidden: boolean, entries: Entry[]): Promise<void> {
+  const stat = await lstat(file).catch((cause) => {
+    throw new CliError(`cannot read ${file}: ${(cause as Error).message}`, 'CANNOT_READ');
+  });
+  if (stat.isFile()) entries.push({ path, file, directory: false, size: stat.size });
+  else if (stat.isDirectory()) {
+    entries.push({ path, file, directory: true, size: 0 });
+    for (const name of (await readdir(file)).sort()) {
+      if (hidden || !name.startsWith('.')) await walk(join(file, name), `${path}/${name}`, hidden, entries);
+    }
+  } else {
+    throw usageError(`${file} is neither a file nor a directory (links and devices cannot be added)`);
+  }
+}
+
+async function* requests(entries: readonly Entry[], flags: AddFlags): AsyncIterable<AddRequest> {
+  const start = {
+    namespace: flags.namespace,
+    options: pinOptionsFrom(flags),
+    wrapWithDirectory: flags.wrap === true,
+  };
+  yield create(AddRequestSchema, { message: { case: 'start', value: start } });
+  for (const { path, file, directory } of entries) {
+    yield create(AddRequestSchema, { message: { case: 'entry', value: { path, directory } } });
+    if (directory) continue;
+    const content = file === undefined ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 });
+    for await (const value of content) {
+      yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
+    }
+  }
+}

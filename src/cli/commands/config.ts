@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import { folderPaths, readConfigText } from '../../config/folder.ts';
+import { redacted } from '../../config/redacted.ts';
+import { configSchema } from '../../config/schema.ts';
+import { loadPeerConfig, peerOptions } from '../../daemon/options.ts';
+import type { CliContext } from '../context.ts';
+import type { Run } from '../run.ts';
+
+export function configCommand(program: Command, run: Run): void {
+  const config = program.command('config').description('show and check the configuration');
+  config
+    .command('show')
+    .description('the configuration as it counts: file, variables and defaults; secrets left out')
+    .action(run(async (context) => show(context)));
+  config
+    .command('check')
+    .description('say everything that is wrong with the configuration')
+    .action(run(async (context) => check(context)));
+  config
+    .command('schema')
+    .description('the JSON schema of the configuration file')
+    .action(run((context) => context.out.line(JSON.stringify(configSchema(peerOptions), null, 2))));
+}
+
+async function load({ folder }: CliContext) {
+  const file = { name: folderPaths(folder).config, text: await readConfigText(folder) };
+  return loadPeerConfig({ file, variables: process.env });
+}
+
+async function show(context: CliContext): Promise<void> {
+  const { config } = await load(context);
+  context.out.line(JSON.stringify(redacted(peerOptions, config), null, 2));
+}
+
+async function check(context: CliContext): Promise<void> {
+  const { warnings } = await load(context);
+  for (const warning of warnings) context.out.note(`warning: ${warning}`);
+  context.out.line('the configuration is valid');
+}

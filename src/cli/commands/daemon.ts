@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import { startPeer } from '../../daemon/peer.ts';
+import type { CliContext } from '../context.ts';
+import { givenFlags, optionFlags } from '../option-flags.ts';
+import type { Run } from '../run.ts';
+import { version } from '../version.ts';
+
+export function daemonCommand(program: Command, run: Run): void {
+  const command = program
+    .command('daemon')
+    .description('run the peer of this folder until SIGTERM or Ctrl-C')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pinfold daemon\n  pinfold daemon --bootstrap /ip4/10.0.0.1/tcp/9096/p2p/12D3KooW...',
+    );
+  optionFlags(command, ['bootstrap', 'log-level', 'insecure-no-secret', 'insecure-no-auth']).action(
+    run((context, flags: Record<string, unknown>) => daemon(context, flags)),
+  );
+}
+
+async function daemon({ folder }: CliContext, flags: Record<string, unknown>): Promise<void> {
+  const stopped = signalled();
+  const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
+  await Promise.race([stopped, peer.failed]);
+  await peer.stop();
+}
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+function signalled(): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (++count > 1) process.exit(1);
+        resolve();
+      });
+    }
+  });
+}

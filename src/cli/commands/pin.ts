@@ -1,0 +1,193 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import type { Command } from 'commander';
+import { type Pin, PinMode, PinOptionsSchema, PinSchema } from '../../../gen/pinfold/v1/pin_pb.ts';
+import { ListPinsRequestSchema, PinOrder, WriteOperationSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import { type BulkOperation, writeInBulk } from '../bulk.ts';
+import { cidsFrom } from '../cids.ts';
+import { CliError, usageError } from '../cli-error.ts';
+import type { CliContext } from '../context.ts';
+import { type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
+import { progressOf } from '../progress.ts';
+import type { Run } from '../run.ts';
+
+export function pinCommands(program: Command, run: Run): void {
+  const pin = program.command('pin').description('change and show the pinset');
+
+  pinFlags(pin.command('add [cid...]'))
+    .description('pin CIDs: from the arguments, or one a line from standard input')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  pinfold pin add bafybei... --name backups/monday
+  pinfold pin add bafybei... --replication 3 --expires-in 30d --meta owner=alice
+  pinfold pin add < cids.txt`,
+    )
+    .action(run((context, cids: string[], flags: PinFlags) => addPins(context, cids, flags)));
+
+  pin
+    .command('rm [cid...]')
+    .description('unpin CIDs: from the arguments, or one a line from standard input')
+    .option('-n, --namespace <name>', 'whose pins', '')
+    .addHelpText('after', '\nExample:\n  pinfold pin rm bafybei...')
+    .action(run((context, cids: string[], flags: { namespace: string }) => removePins(context, cids, flags.namespace)));
+
+  pin
+    .command('ls')
+    .description('list the pinset')
+    .option('-n, --namespace <name...>', 'only of these namespaces')
+    .option('--name <name>', 'only pins with this name')
+    .option('--name-prefix <prefix>', 'only pins whose name begins so')
+    .option('--meta <key=value...>', 'only pins with all of these metadata')
+    .option('--order <order>', 'key, name, created or newest', 'key')
+    .option('--limit <n>', 'at most so many')
+    .addHelpText('after', '\nExample:\n  pinfold pin ls --name-prefix backups/ --order newest --limit 20')
+    .action(run((context, flags: ListFlags) => listPins(context, flags)));
+
+  pin
+    .command('get <cid>')
+    .description('show one pin')
+    .option('-n, --namespace <name>', 'whose pin', '')
+    .action(run((context, cid: string, flags: { namespace: string }) => getPin(context, cid, flags.namespace)));
+
+  pin
+    .command('replace <from> <to>')
+    .description('pin <to> with the options of <from> and unpin <from>, in one step')
+    .option('-n, --namespace <name>', 'whose pins', '')
+    .option('--name <name>', 'a new name')
+    .addHelpText('after', '\nExample:\n  pinfold pin replace bafy...old bafy...new --name site-v2')
+    .action(run((context, from: string, to: string, flags: ReplaceFlags) => replacePin(context, from, to, flags)));
+}
+
+async function addPins(context: CliContext, cids: string[], flags: PinFlags): Promise<void> {
+  const options = create(PinOptionsSchema, pinOptionsFrom(flags));
+  await bulk(context, cids, (cid) => ({
+    operation: { case: 'pin', value: { cid, namespace: flags.namespace, options } },
+  }));
+}
+
+async function removePins(context: CliContext, cids: string[], namespace: string): Promise<void> {
+  await bulk(context, cids, (cid) => ({ operation: { case: 'unpin', value: { cid, namespace } } }));
+}
+
+async function bulk(
+  context: CliContext,
+  cids: string[],
+  operationOf: (cid: string) => BulkOperation['operation'],
+): Promise<void> {
+  const { out } = context;
+  const clients = await context.clients();
+  async function* operations(): AsyncIterable<BulkOperation> {
+    for await (const cid of cidsFrom(cids)) yield { cid, operation: create(WriteOperationSchema, operationOf(cid)) };
+  }
+  const progress = progressOf(out, cids.length > 0 ? cids.length : undefined, 'operations');
+  let failed = 0;
+  let done = 0;
+  try {
+    for await (const { cid, failure } of writeInBulk(clients, operations())) {
+      done++;
+      progress.advance(1);
+      if (failure !== undefined) failed++;
+      if (out.json)
+        out.object(
+          failure === undefined ? { cid, level: 'DURABLE' } : { cid, error: failure.reason, message: failure.message },
+        );
+      else if (failure === undefined) progress.line(`${cid}  durable`);
+      else progress.line(`${cid}  ${failure.message} (${failure.reason})`);
+    }
+  } finally {
+    progress.stop();
+  }
+  if (failed > 0) throw new CliError(`${failed} of ${done} operations were refused; see above`, 'SOME_FAILED');
+}
+
+interface ListFlags {
+  namespace?: string[];
+  name?: string;
+  namePrefix?: string;
+  meta?: string[];
+  order: string;
+  limit?: string;
+}
+
+const orders: Record<string, PinOrder> = {
+  key: PinOrder.KEY,
+  name: PinOrder.NAME,
+  created: PinOrder.CREATED,
+  newest: PinOrder.CREATED_DESCENDING,
+};
+
+async function listPins(context: CliContext, flags: ListFlags): Promise<void> {
+  const { out } = context;
+  const order = orders[flags.order];
+  if (order === undefined) throw usageError(`--order must be one of ${Object.keys(orders).join(', ')}`);
+  const limit = flags.limit === undefined ? 0 : Number(flags.limit);
+  if (!Number.isInteger(limit) || limit < 0) throw usageError('--limit takes a whole number');
+  if (flags.name !== undefined && flags.namePrefix !== undefined) throw usageError('--name or --name-prefix, not both');
+  const request = create(ListPinsRequestSchema, {
+    filter: {
+      namespaces: flags.namespace ?? [],
+      metadata: (flags.meta ?? []).map(pairFrom),
+      ...(flags.name === undefined ? {} : { name: { case: 'nameEquals' as const, value: flags.name } }),
+      ...(flags.namePrefix === undefined ? {} : { name: { case: 'namePrefix' as const, value: flags.namePrefix } }),
+    },
+    order,
+    pageSize: limit,
+  });
+  const clients = await context.clients();
+  let shown = 0;
+  for await (const { pins } of clients.pins.listPins(request)) {
+    if (out.json) for (const pin of pins) out.message(PinSchema, pin);
+    else for (const pin of pins) out.line(pinLine(pin));
+    shown += pins.length;
+  }
+  out.note(shown === 0 ? 'no pins' : `${shown} pins`);
+}
+
+function pinLine(pin: Pin): string {
+  const where = pin.allocations.length === 0 ? 'everywhere' : `${pin.allocations.length} peers`;
+  const namespace = pin.namespace === 'default' ? '' : `${pin.namespace}/`;
+  return `${pin.cid}  ${where.padEnd(10)}  ${namespace}${pin.options?.name ?? ''}`.trimEnd();
+}
+
+async function getPin(context: CliContext, cid: string, namespace: string): Promise<void> {
+  const { pin } = await (await context.clients()).pins.getPin({ cid, namespace });
+  if (pin !== undefined) showPin(context, pin);
+}
+
+export function showPin({ out }: CliContext, pin: Pin): void {
+  if (out.json) {
+    out.message(PinSchema, pin);
+    return;
+  }
+  const { options } = pin;
+  const rows: [string, string][] = [
+    ['cid', pin.cid],
+    ['name', options?.name ?? ''],
+    ['namespace', pin.namespace],
+    ['mode', options?.mode === PinMode.DIRECT ? 'direct' : 'recursive'],
+    [
+      'replication',
+      options?.replicationMin === -1 ? 'everywhere' : `${options?.replicationMin} to ${options?.replicationMax}`,
+    ],
+    ['allocations', pin.allocations.join(' ')],
+    ['metadata', (options?.metadata ?? []).map(({ key, value }) => `${key}=${value}`).join(' ')],
+    ['created', pin.created === undefined ? '' : timestampDate(pin.created).toISOString()],
+    ['expires', options?.expires === undefined ? 'never' : timestampDate(options.expires).toISOString()],
+    ['replaced', pin.updatedFrom],
+  ];
+  for (const [name, value] of rows) if (value !== '') out.line(`${name.padEnd(12)} ${value}`);
+}
+
+interface ReplaceFlags {
+  namespace: string;
+  name?: string;
+}
+
+async function replacePin(context: CliContext, fromCid: string, toCid: string, flags: ReplaceFlags): Promise<void> {
+  const { namespace, name } = flags;
+  const request = { fromCid, toCid, namespace, ...(name === undefined ? {} : { name }) };
+  const { pin } = await (await context.clients()).pins.replacePin(request);
+  if (pin !== undefined) showPin(context, pin);
+}
