@@ -1,0 +1,158 @@
+import type { MessageShape } from '@bufbuild/protobuf';
+import { PeerService } from '../../gen/pinfold/peer/v1/service_pb.ts';
+
+type Methods = typeof PeerService.method;
+
+/** The methods of `pinfold.peer.v1.PeerService`, named as in the generated code. */
+export type PeerMethod = keyof Methods;
+
+export type PeerRpcRequests = { [M in PeerMethod]: MessageShape<Methods[M]['input']> };
+export type PeerRpcResponses = { [M in PeerMethod]: MessageShape<Methods[M]['output']> };
+
+export interface PeerCallContext {
+  /** The caller, as its connection proved it. */
+  peerId: string;
+  /** Aborts when the caller goes away, the deadline passes, or this peer stops. The handler must then end soon. */
+  signal: AbortSignal;
+}
+
+/**
+ * One shape for all kinds of method: requests in, responses out. A unary handler yields exactly one response. A
+ * PinfoldError thrown reaches the caller with its code; anything else becomes INTERNAL and is logged.
+ * The callee asks the iterator for its next response only when there is room to send it.
+ */
+export type PeerRpcHandlers = {
+  [M in PeerMethod]: (
+    requests: AsyncIterable<PeerRpcRequests[M]>,
+    context: PeerCallContext,
+  ) => AsyncIterable<PeerRpcResponses[M]>;
+};
+
+/** Anyone in the private network; peers with a stored record; peers on the trust list. */
+export type PeerCaller = 'anyone' | 'member' | 'trusted';
+
+export interface PeerMethodRow<M extends PeerMethod = PeerMethod> {
+  caller: PeerCaller;
+  kind: Methods[M]['methodKind'];
+  /** Of the whole call, on both sides. Undefined: the call may live for ever, held by the rules of silence. */
+  deadlineMs: number | undefined;
+  /** Calls served at once, for one caller and for all. At the limit: LIMIT_REACHED. */
+  concurrentPerPeerMax: number;
+  concurrentMax: number;
+  /** Calls made at once, to all peers. At the limit: LIMIT_REACHED, before anything is sent. */
+  askedMax: number;
+  requestBytesMax: number;
+  responseBytesMax: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** What peers may ask of each other. A method without a row does not compile. */
+export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M>> } = {
+  // A Hello carries the record and the metrics of every member.
+  hello: {
+    caller: 'anyone',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 64,
+    askedMax: 64,
+    requestBytesMax: 4 * MIB,
+    responseBytesMax: 4 * MIB,
+  },
+  // 4,096 clock entries of some 60 bytes.
+  getClock: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 64,
+    askedMax: 64,
+    requestBytesMax: MIB,
+    responseBytesMax: MIB,
+  },
+  // A batch has at most 1 MiB, and a head.
+  sync: {
+    caller: 'member',
+    kind: 'server_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 8,
+    askedMax: 2,
+    requestBytesMax: MIB,
+    responseBytesMax: 2 * MIB,
+  },
+  // The callee ends an answer after 30 s, and gives up the caller's snapshot after 60 s (B1).
+  mergeRange: {
+    caller: 'member',
+    kind: 'server_streaming',
+    deadlineMs: 90_000,
+    concurrentPerPeerMax: 1,
+    concurrentMax: 2,
+    askedMax: 1,
+    requestBytesMax: 256 * KIB,
+    responseBytesMax: 2 * MIB,
+  },
+  // 1,000 CIDs; rows with their error texts.
+  getStatuses: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 64,
+    concurrentMax: 256,
+    askedMax: 1_024,
+    requestBytesMax: 256 * KIB,
+    responseBytesMax: 2 * MIB,
+  },
+  listStatuses: {
+    caller: 'member',
+    kind: 'server_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 16,
+    concurrentMax: 64,
+    askedMax: 256,
+    requestBytesMax: 16 * KIB,
+    responseBytesMax: 2 * MIB,
+  },
+  watchStatus: {
+    caller: 'member',
+    kind: 'server_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 16,
+    concurrentMax: 256,
+    askedMax: 1_024,
+    requestBytesMax: 16 * KIB,
+    responseBytesMax: 2 * MIB,
+  },
+  recover: {
+    caller: 'trusted',
+    kind: 'server_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 16,
+    askedMax: 64,
+    requestBytesMax: 2 * MIB,
+    responseBytesMax: 2 * MIB,
+  },
+};
+
+const methodsByName: ReadonlyMap<string, PeerMethod> = new Map(
+  (Object.keys(peerMethods) as PeerMethod[]).map((method) => [PeerService.method[method].name, method]),
+);
+
+/** The method's name on the wire, as in the proto. */
+export function peerMethodName(method: PeerMethod): string {
+  return PeerService.method[method].name;
+}
+
+/** Undefined for a name that this version does not know. */
+export function peerMethodOf(name: string): PeerMethod | undefined {
+  return methodsByName.get(name);
+}
+
+/** Who is what, asked before a handler runs. Known by the cluster and its trust list. */
+export interface PeerPolicy {
+  isMember(peerId: string): boolean;
+  isTrusted(peerId: string): boolean;
+}
