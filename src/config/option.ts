@@ -77,9 +77,12 @@ interface Range {
   max: number;
 }
 
+/** The longest delay of Node.js's timers; beyond it they fire at once. About 24 days. */
+const durationMsMax = 2 ** 31 - 1;
+
 /** A duration; its key ends in `Ms`. */
 export function milliseconds(spec: Spec<number> & Partial<Range>): Option<TSchema, number> {
-  return integer({ min: 1, max: 366 * 86_400_000, unit: 'milliseconds', ...spec });
+  return integer({ min: 1, max: durationMsMax, unit: 'milliseconds', ...spec });
 }
 
 /** A size; its key ends in `Bytes` or `BytesMax`. */

@@ -11,7 +11,7 @@ export function configReference(assembly: Assembly): string {
 }
 
 function row({ key, option, flag, variable }: OptionEntry): string {
-  const unit = option.unit === undefined ? '' : `, in ${option.unit}`;
+  const unit = option.unit === undefined ? '' : ` (${option.unit})`;
   const scope = option.scope === 'cluster' ? ' **The same on all peers.**' : '';
   const cells = [
     `\`${key}\``,
