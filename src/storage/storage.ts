@@ -23,7 +23,7 @@ export interface Storage {
   readonly read: Reader;
 
   /**
-   * One state, fixed now, readable until closed. Resolves when all of that state is flushed: what is read from it
+   * One state, what `read` sees now (not what is only queued), readable until closed. Resolves when all of that state is flushed: what is read from it
    * may leave the peer. Open snapshots keep old pages from being reused: close soon, hold for a minute at most.
    */
   snapshot(): Promise<Snapshot>;
@@ -44,7 +44,10 @@ export interface Storage {
 export interface Commit<T> {
   /** What `fn` returned. */
   readonly value: T;
-  /** Rejects with STORAGE_FAILED when the write failed. Never left unhandled by the storage itself. */
+  /**
+   * Rejects with STORAGE_FAILED when the write failed. Never left unhandled by the storage itself. For a transaction
+   * that wrote nothing both points are those of what was queued before it, which it may have seen.
+   */
   readonly committed: Promise<void>;
   readonly flushed: Promise<void>;
 }

@@ -29,6 +29,8 @@ export class CommitQueue {
   #waiting: Group;
   #startScheduled = false;
   #failure: PinfoldError | undefined;
+  /** After a failure: LMDB has reported the end of all that it had been given. */
+  readonly #drained = Promise.withResolvers<void>();
 
   constructor(root: NativeRoot) {
     this.#root = root;
@@ -89,8 +91,6 @@ export class CommitQueue {
       if (this.#failure) await this.#drained.promise;
     }
   }
-
-  readonly #drained = Promise.withResolvers<void>();
 
   #start(): void {
     const group = this.#waiting;

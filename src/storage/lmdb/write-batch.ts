@@ -16,7 +16,7 @@ const RESERVE = 16;
  * Writes that become one LMDB transaction: a list of instructions in the form that lmdb-js's writer thread reads, and
  * an overlay through which they can be read before they are visible.
  *
- * We write the list ourselves, as the queue of lmdb-js costs five times as much of the main thread, decides itself
+ * We write the list ourselves, as the queue of lmdb-js costs four times as much of the main thread, decides itself
  * where a transaction ends, blocks the main thread when it thinks itself full, and leaves promises unsettled when a
  * write fails. Layout (the head of `src/writer.cpp`), words of four bytes, each instruction on a multiple of 8:
  *
