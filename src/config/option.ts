@@ -6,7 +6,7 @@ export interface Option<S extends TSchema = TSchema, T = Static<S>> {
   readonly schema: S;
   /** `undefined` where not setting it has a meaning of its own, which `says` explains. */
   readonly default: T;
-  /** One sentence for the reference; begins with a small letter and has no full stop. */
+  /** One sentence for the reference; no full stop at its end. */
   readonly says: string;
   readonly unit?: string;
   /** `cluster`: all peers of a cluster must have the same; `peer`: each its own. */
