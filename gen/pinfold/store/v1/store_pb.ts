@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/store/v1/store.proto.
  */
 export const file_pinfold_store_v1_store: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3N0b3JlL3YxL3N0b3JlLnByb3RvEhBwaW5mb2xkLnN0b3JlLnYxIvkBCghQaW5WYWx1ZRIMCgRuYW1lGAEgASgJEgwKBG1vZGUYAiABKA0SFwoPcmVwbGljYXRpb25fbWluGAMgASgREhcKD3JlcGxpY2F0aW9uX21heBgEIAEoERIYChB1c2VyX2FsbG9jYXRpb25zGAUgAygMEigKCG1ldGFkYXRhGAYgAygLMhYucGluZm9sZC5zdG9yZS52MS5QYWlyEg8KB29yaWdpbnMYByADKAkSEgoKY3JlYXRlZF9tcxgIIAEoBBISCgpleHBpcmVzX21zGAkgASgEEhQKDHVwZGF0ZWRfZnJvbRgKIAEoDBIMCgR0eXBlGAsgASgNIiIKBFBhaXISCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIjEKBlBpblJvdxInCgRkb3RzGAEgAygLMhkucGluZm9sZC5zdG9yZS52MS5MaXZlRG90IpMBCgdMaXZlRG90Eg8KB3JlcGxpY2EYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDQoFc3RhbXAYAyABKAQSDQoFdmFsdWUYBCABKAwSFwoPcGxhY2VtZW50X3N0YW1wGAUgASgEEhkKEXBsYWNlbWVudF9yZXBsaWNhGAYgASgNEhMKC2FsbG9jYXRpb25zGAcgAygNIngKB1JlcGxpY2ESCwoDcmlkGAEgASgMEg8KB3BlZXJfaWQYAiABKAwSEwoLaW5jYXJuYXRpb24YAyABKAYSDQoFY2xvY2sYBCABKAQSDAoEaGFzaBgFIAEoDBINCgVmbG9vchgGIAEoBBIOCgZmcm96ZW4YByABKAkiXQoHRmVlZFJvdxItCgdjaGFuZ2VzGAEgAygLMhwucGluZm9sZC5zdG9yZS52MS5GZWVkQ2hhbmdlEhIKCmV2ZXJ5dGhpbmcYAiABKAgSDwoHdGltZV9tcxgDIAEoBCI0CgpGZWVkQ2hhbmdlEg8KB3Bpbl9rZXkYASABKAwSFQoNZGlnZXN0X2NoYW5nZRgCIAEoDCKdAQoLU3RhdHVzVmFsdWUSDgoGc3RhdHVzGAEgASgNEhAKCHNpbmNlX21zGAIgASgEEhAKCGF0dGVtcHRzGAMgASgNEhMKC2Vycm9yX2NsYXNzGAQgASgNEg0KBWVycm9yGAUgASgJEhMKC3JldHJ5X2F0X21zGAYgASgEEgwKBGhlbGQYByABKA0SEwoLdmVyaWZpZWRfbXMYCCABKARiBnByb3RvMw");
+  fileDesc("ChxwaW5mb2xkL3N0b3JlL3YxL3N0b3JlLnByb3RvEhBwaW5mb2xkLnN0b3JlLnYxIvkBCghQaW5WYWx1ZRIMCgRuYW1lGAEgASgJEgwKBG1vZGUYAiABKA0SFwoPcmVwbGljYXRpb25fbWluGAMgASgREhcKD3JlcGxpY2F0aW9uX21heBgEIAEoERIYChB1c2VyX2FsbG9jYXRpb25zGAUgAygMEigKCG1ldGFkYXRhGAYgAygLMhYucGluZm9sZC5zdG9yZS52MS5QYWlyEg8KB29yaWdpbnMYByADKAkSEgoKY3JlYXRlZF9tcxgIIAEoBBISCgpleHBpcmVzX21zGAkgASgEEhQKDHVwZGF0ZWRfZnJvbRgKIAEoDBIMCgR0eXBlGAsgASgNIiIKBFBhaXISCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIjEKBlBpblJvdxInCgRkb3RzGAEgAygLMhkucGluZm9sZC5zdG9yZS52MS5MaXZlRG90IpMBCgdMaXZlRG90Eg8KB3JlcGxpY2EYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDQoFc3RhbXAYAyABKAQSDQoFdmFsdWUYBCABKAwSFwoPcGxhY2VtZW50X3N0YW1wGAUgASgEEhkKEXBsYWNlbWVudF9yZXBsaWNhGAYgASgNEhMKC2FsbG9jYXRpb25zGAcgAygNIngKB1JlcGxpY2ESCwoDcmlkGAEgASgMEg8KB3BlZXJfaWQYAiABKAwSEwoLaW5jYXJuYXRpb24YAyABKAYSDQoFY2xvY2sYBCABKAQSDAoEaGFzaBgFIAEoDBINCgVmbG9vchgGIAEoBBIOCgZmcm96ZW4YByABKAkiXQoHRmVlZFJvdxItCgdjaGFuZ2VzGAEgAygLMhwucGluZm9sZC5zdG9yZS52MS5GZWVkQ2hhbmdlEhIKCmV2ZXJ5dGhpbmcYAiABKAgSDwoHdGltZV9tcxgDIAEoBCI0CgpGZWVkQ2hhbmdlEg8KB3Bpbl9rZXkYASABKAwSFQoNZGlnZXN0X2NoYW5nZRgCIAEoDCKdAQoLU3RhdHVzVmFsdWUSDgoGc3RhdHVzGAEgASgNEhAKCHNpbmNlX21zGAIgASgEEhAKCGF0dGVtcHRzGAMgASgNEhMKC2Vycm9yX2NsYXNzGAQgASgNEg0KBWVycm9yGAUgASgJEhMKC3JldHJ5X2F0X21zGAYgASgEEgwKBGhlbGQYByABKA0SEwoLdmVyaWZpZWRfbXMYCCABKAQiLgoNU3RhdHVzRmVlZFJvdxIPCgd0aW1lX21zGAEgASgEEgwKBGNpZHMYAiADKAwiGQoJSW50YWtlUm93EgwKBGNpZHMYASADKAwibgoLU3RhdHVzU3RhdGUSEwoLaW5jYXJuYXRpb24YASABKAwSEAoIcmV2aXNpb24YAiABKAQSEgoKZmVlZF9maXJzdBgDIAEoBBIUCgxmZWVkX2NoYW5nZXMYBCABKAQSDgoGY291bnRzGAUgAygEIkYKD1RyYWNrZXJQb3NpdGlvbhIQCghyZXZpc2lvbhgBIAEoBBIMCgR3YWxrGAIgASgNEhMKC3dhbGtfY3Vyc29yGAMgASgMYgZwcm90bzM");
 
 /**
  * The value of a pin as its author wrote it: stored, sent and digested as these bytes. CID and namespace are in the key.
@@ -296,12 +296,14 @@ export const FeedChangeSchema: GenMessage<FeedChange> = /*@__PURE__*/
   messageDesc(file_pinfold_store_v1_store, 6);
 
 /**
- * A row of the status index.
+ * A row of the table `statuses`. Its key is the wish: the CID in version 1.
  *
  * @generated from message pinfold.store.v1.StatusValue
  */
 export type StatusValue = Message<"pinfold.store.v1.StatusValue"> & {
   /**
+   * 1 pinned, 2 pin_queued, 3 pinning, 4 pin_error, 5 unpin_queued, 6 unpinning, 7 unpin_error, 8 unexpectedly_unpinned.
+   *
    * @generated from field: uint32 status = 1;
    */
   status: number;
@@ -317,6 +319,8 @@ export type StatusValue = Message<"pinfold.store.v1.StatusValue"> & {
   attempts: number;
 
   /**
+   * 0 none, 1 no_provider, 2 timeout, 3 disk_full, 4 node_unreachable, 5 invalid_dag, 6 other.
+   *
    * @generated from field: uint32 error_class = 4;
    */
   errorClass: number;
@@ -350,4 +354,129 @@ export type StatusValue = Message<"pinfold.store.v1.StatusValue"> & {
  */
 export const StatusValueSchema: GenMessage<StatusValue> = /*@__PURE__*/
   messageDesc(file_pinfold_store_v1_store, 7);
+
+/**
+ * A row of the table `status-feed`: the wishes whose status changed in one transaction.
+ *
+ * @generated from message pinfold.store.v1.StatusFeedRow
+ */
+export type StatusFeedRow = Message<"pinfold.store.v1.StatusFeedRow"> & {
+  /**
+   * @generated from field: uint64 time_ms = 1;
+   */
+  timeMs: bigint;
+
+  /**
+   * Binary, version 1.
+   *
+   * @generated from field: repeated bytes cids = 2;
+   */
+  cids: Uint8Array[];
+};
+
+/**
+ * Describes the message pinfold.store.v1.StatusFeedRow.
+ * Use `create(StatusFeedRowSchema)` to create a new message.
+ */
+export const StatusFeedRowSchema: GenMessage<StatusFeedRow> = /*@__PURE__*/
+  messageDesc(file_pinfold_store_v1_store, 8);
+
+/**
+ * A row of the table `tracker-intake`: wishes that the tracker has taken from the pinset and not settled yet.
+ *
+ * @generated from message pinfold.store.v1.IntakeRow
+ */
+export type IntakeRow = Message<"pinfold.store.v1.IntakeRow"> & {
+  /**
+   * Binary, version 1.
+   *
+   * @generated from field: repeated bytes cids = 1;
+   */
+  cids: Uint8Array[];
+};
+
+/**
+ * Describes the message pinfold.store.v1.IntakeRow.
+ * Use `create(IntakeRowSchema)` to create a new message.
+ */
+export const IntakeRowSchema: GenMessage<IntakeRow> = /*@__PURE__*/
+  messageDesc(file_pinfold_store_v1_store, 9);
+
+/**
+ * How far the status index is.
+ *
+ * @generated from message pinfold.store.v1.StatusState
+ */
+export type StatusState = Message<"pinfold.store.v1.StatusState"> & {
+  /**
+   * @generated from field: bytes incarnation = 1;
+   */
+  incarnation: Uint8Array;
+
+  /**
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * The oldest row of the feed, and how many changes all rows name.
+   *
+   * @generated from field: uint64 feed_first = 3;
+   */
+  feedFirst: bigint;
+
+  /**
+   * @generated from field: uint64 feed_changes = 4;
+   */
+  feedChanges: bigint;
+
+  /**
+   * Number of rows by status number, from 1.
+   *
+   * @generated from field: repeated uint64 counts = 5;
+   */
+  counts: bigint[];
+};
+
+/**
+ * Describes the message pinfold.store.v1.StatusState.
+ * Use `create(StatusStateSchema)` to create a new message.
+ */
+export const StatusStateSchema: GenMessage<StatusState> = /*@__PURE__*/
+  messageDesc(file_pinfold_store_v1_store, 10);
+
+/**
+ * How far the tracker has looked at the pinset.
+ *
+ * @generated from message pinfold.store.v1.TrackerPosition
+ */
+export type TrackerPosition = Message<"pinfold.store.v1.TrackerPosition"> & {
+  /**
+   * Of the pinset's feed.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * 0 none, 1 the pins are walked, 2 the status rows are walked.
+   *
+   * @generated from field: uint32 walk = 2;
+   */
+  walk: number;
+
+  /**
+   * The pinset's cursor, or the wish of the last row.
+   *
+   * @generated from field: bytes walk_cursor = 3;
+   */
+  walkCursor: Uint8Array;
+};
+
+/**
+ * Describes the message pinfold.store.v1.TrackerPosition.
+ * Use `create(TrackerPositionSchema)` to create a new message.
+ */
+export const TrackerPositionSchema: GenMessage<TrackerPosition> = /*@__PURE__*/
+  messageDesc(file_pinfold_store_v1_store, 11);
 
