@@ -13,8 +13,10 @@ export const INDEXED_METADATA_KEY_BYTES_MAX = 64;
 /** Metadata keys that can be indexed: each is one more write for a pin that has it. */
 export const INDEXED_METADATA_KEYS_MAX = 16;
 
-/** Rows a call of `list` looks at before it gives up with a cursor: about 10 ms of the event loop. */
-export const LIST_ROWS_SCANNED_MAX = 2_048;
+/** Work a call of `list` does before it ends with a cursor, in rows passed over: about 5 ms of the event loop. */
+export const LIST_WORK_MAX = 2_048;
+/** Work of an index entry: the row it stands for is found by a search. */
+export const LIST_ENTRY_WORK = 4;
 /** Pins a page, whatever was asked for. */
 export const LIST_PAGE_PINS_MAX = 1_000;
 /** CIDs a filter can name. */

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { endianness } from 'node:os';
 import { PinfoldError } from '../model/errors.ts';
 import { bucketCount } from '../model/pin-key.ts';
 import type { Reader, Transaction } from '../storage/storage.ts';
@@ -6,6 +7,7 @@ import { DIGEST_BYTES } from './codec/feed-row.ts';
 import type { Digest } from './pinset.ts';
 import type { TableSet } from './tables.ts';
 
+const isLittleEndian = endianness() === 'LE';
 const wordsPerBucket = 4;
 /** Buckets in one row of the digest table: 1 KiB, so that rows lie inside LMDB's pages. */
 const bucketsPerRow = 64;
@@ -96,10 +98,8 @@ export class DigestSums implements Digest {
   }
 
   #bytes(from: number, to: number): Buffer {
-    const bytes = Buffer.allocUnsafe((to - from) * DIGEST_BYTES);
-    for (let i = 0, word = from * wordsPerBucket; word < to * wordsPerBucket; i += 4, word++) {
-      bytes.writeUInt32BE(this.#words[word] as number, i);
-    }
+    const bytes = Buffer.from(this.#words.slice(from * wordsPerBucket, to * wordsPerBucket).buffer);
+    if (isLittleEndian) bytes.swap32();
     return bytes;
   }
 }

@@ -1,16 +1,19 @@
 import { equalBytes } from '../model/bytes.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
-import type { TableName, Transaction } from '../storage/storage.ts';
+import type { TableName } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
 import { metadataKey, metadataPrefix, nameKey, timeKey } from './index-keys.ts';
 import type { LiveDot, Names } from './pinset.ts';
 import type { TableSet } from './tables.ts';
 
-const nothing = new Uint8Array(0);
-
 /** Receives index entries. */
 export type EntrySink = (table: TableName, entry: Uint8Array) => void;
+
+export interface IndexChanges {
+  put: EntrySink;
+  remove: EntrySink;
+}
 
 /** A metadata key that is indexed. */
 export interface MetadataIndex {
@@ -36,15 +39,21 @@ export class Indexer {
     this.#metadata = metadata;
   }
 
-  /** Writes the difference between what two shown dots say; undefined: none. */
-  update(tx: Transaction, set: TableSet, key: PinKey, before: LiveDot | undefined, after: LiveDot | undefined): void {
+  /** Tells the difference between what two shown dots say; undefined: none. */
+  update(
+    set: TableSet,
+    key: PinKey,
+    before: LiveDot | undefined,
+    after: LiveDot | undefined,
+    { put, remove }: IndexChanges,
+  ): void {
     if (before === after || (before && after && equalBytes(before.value, after.value))) return;
     const namespace = this.namespaceOf(key);
     if (before) this.#old.read(before.value);
     if (after) this.#new.read(after.value);
-    if (before && after) this.#replace(tx, set, key, namespace);
-    else if (after) this.entries(set, key, namespace, this.#new, (table, entry) => tx.put(table, entry, nothing));
-    else this.entries(set, key, namespace, this.#old, (table, entry) => tx.remove(table, entry));
+    if (before && after) this.#replace(set, key, namespace, { put, remove });
+    else if (after) this.entries(set, key, namespace, this.#new, put);
+    else this.entries(set, key, namespace, this.#old, remove);
   }
 
   /** All entries of one pin. */
@@ -77,14 +86,14 @@ export class Indexer {
     return number;
   }
 
-  #replace(tx: Transaction, set: TableSet, key: PinKey, namespace: number): void {
+  #replace(set: TableSet, key: PinKey, namespace: number, { put, remove }: IndexChanges): void {
     const gone: [TableName, Uint8Array][] = [];
     this.entries(set, key, namespace, this.#old, (table, entry) => gone.push([table, entry]));
     this.entries(set, key, namespace, this.#new, (table, entry) => {
       const same = gone.findIndex(([oldTable, old]) => oldTable === table && equalBytes(old, entry));
       if (same >= 0) gone.splice(same, 1);
-      else tx.put(table, entry, nothing);
+      else put(table, entry);
     });
-    for (const [table, entry] of gone) tx.remove(table, entry);
+    for (const [table, entry] of gone) remove(table, entry);
   }
 }

@@ -5,7 +5,13 @@ import { pinKeyParts, pinKeyPrefix } from '../model/pin-key.ts';
 import type { Entry, Reader } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
 import { Malformed } from './codec/reader.ts';
-import { LIST_CIDS_MAX, LIST_MERGED_NAMESPACES_MAX, LIST_PAGE_PINS_MAX, LIST_ROWS_SCANNED_MAX } from './constants.ts';
+import {
+  LIST_CIDS_MAX,
+  LIST_ENTRY_WORK,
+  LIST_MERGED_NAMESPACES_MAX,
+  LIST_PAGE_PINS_MAX,
+  LIST_WORK_MAX,
+} from './constants.ts';
 import { decodeCursor, encodeCursor, type Position } from './cursor.ts';
 import {
   after,
@@ -42,6 +48,8 @@ export interface PinListNeeds {
 interface Step {
   key: Uint8Array;
   pins: readonly StoredPin[];
+  /** What it cost, in rows passed over. */
+  work: number;
 }
 
 /** A part of a listing. `name` orders the parts. `steps` goes on behind a key. */
@@ -65,11 +73,11 @@ export function listPins(needs: PinListNeeds, query: PinQuery): PinPage {
   const limit = Math.min(query.limit, LIST_PAGE_PINS_MAX);
   const position = query.cursor === undefined ? undefined : decodeCursor(query, query.cursor);
   const pins: StoredPin[] = [];
-  let scanned = 0;
+  let work = 0;
   for (const { part, step } of walk(new ListPlan(needs, query).parts(), position)) {
     pins.push(...step.pins);
-    scanned++;
-    if (pins.length < limit && scanned < LIST_ROWS_SCANNED_MAX) continue;
+    work += step.work;
+    if (pins.length < limit && work < LIST_WORK_MAX) continue;
     return { pins, cursor: encodeCursor(query, { part, key: step.key }) };
   }
   return { pins, cursor: undefined };
@@ -126,7 +134,7 @@ class ListPlan {
     for (const { key, value } of reader.range(set.pins, range)) {
       const row = rowFromDisk(names, key, value);
       this.#read(key, row);
-      yield { key, pins: match.matches(key, this.#fields) ? [storedPin(names, key, row)] : [] };
+      yield { key, pins: match.matches(key, this.#fields) ? [storedPin(names, key, row)] : [], work: 1 };
     }
   }
 
@@ -144,7 +152,7 @@ class ListPlan {
       const continues = behind !== undefined && equalBytes(keyHash, fromHash);
       const from = continues ? following(behind) : keyHash;
       yield* this.#rows({ from, to: after(keyHash) }, match);
-      yield { key: Buffer.concat([keyHash, lastInHash]), pins: [] };
+      yield { key: Buffer.concat([keyHash, lastInHash]), pins: [], work: LIST_ENTRY_WORK };
     }
   }
 
@@ -218,7 +226,7 @@ class ListPlan {
         this.#read(key, row);
         if (equalBytes(entryOf(key), entry) && match.matches(key, this.#fields)) pins.push(storedPin(names, key, row));
       }
-      yield { key: entry, pins };
+      yield { key: entry, pins, work: LIST_ENTRY_WORK };
     }
   }
 
@@ -241,7 +249,8 @@ class ListPlan {
     for (const cid of cids) {
       const prefix = pinKeyPrefix(cid);
       for (const { key, pins } of this.#rows({ from: prefix, to: after(prefix) }, match)) {
-        if (pins.length > 0) steps.set(Buffer.from(key).toString('latin1'), { key: this.#sortKey(key), pins });
+        if (pins.length > 0)
+          steps.set(Buffer.from(key).toString('latin1'), { key: this.#sortKey(key), pins, work: LIST_ENTRY_WORK });
       }
     }
     return [...steps.values()];

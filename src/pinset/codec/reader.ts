@@ -91,7 +91,7 @@ export class Reader {
     if (tag >>> 3 === 0) throw new Malformed('field 0');
     const wireType = tag & 7;
     if (wireType === VARINT) this.#skipVarint();
-    else if (wireType === BYTES) this.at += this.length();
+    else if (wireType === BYTES) this.view();
     else if (wireType === FIXED64) this.at += 8;
     else if (wireType === FIXED32) this.at += 4;
     else throw new Malformed(`wire type ${wireType}`);
