@@ -1,0 +1,44 @@
+/** Limits of status and watch, each with its unit and what happens at it. */
+
+/** CIDs in one question to a peer (and rows in one answer). More are asked in several. */
+export const STATUSES_ASKED_MAX = 1_000;
+/** Rows in one message of a stream of statuses. */
+export const STATUS_ROWS_PER_MESSAGE = 500;
+/** CIDs in one call of Recover. More: INVALID_ARGUMENT; callers send several. */
+export const RECOVER_CIDS_MAX = 10_000;
+
+/** Pins in one piece of a status listing; fewer where there are many members, so that a piece has about so many words of peers. */
+export const STATUS_PIECE_PINS_MAX = 1_000;
+export const STATUS_PIECE_WORDS_MAX = 20_000;
+
+/** A peer that has not answered a question after so long is left out, ms. Down already: it is given less. */
+export const PEER_ANSWER_TIMEOUT_MS = 5_000;
+export const DOWN_PEER_ANSWER_TIMEOUT_MS = 1_000;
+/** Silence in a stream of rows, ms: then the peer is left out. */
+export const PEER_STREAM_TIMEOUT_MS = 10_000;
+
+/** Text of an error in a status row, characters. The rest is cut off. */
+export const STATUS_ERROR_LENGTH_MAX = 1_024;
+
+/** Changes read from a feed at once, and events in one message of a watch. */
+export const WATCH_READ_MAX = 500;
+/** Events that wait for the reader of a watch. Beyond: SLOW_READER. */
+export const WATCH_EVENTS_WAITING_MAX = 20_000;
+/** Watches on one peer. Beyond: LIMIT_REACHED. */
+export const WATCHES_MAX = 1_000;
+/** Catch-ups of one member's statuses at once, for all watches here; further ones wait. */
+export const CATCH_UPS_PER_PEER_MAX = 4;
+/** Rows that wait for a watch that catches up with a member; beyond, it catches up once more. */
+export const CATCH_UP_ROWS_WAITING_MAX = 5_000;
+/** Between two resume tokens of a watch, ms: one has some 60 bytes a member. */
+export const TOKEN_INTERVAL_MS = 500;
+/** Peers named in a resume token. With more, the rest begin anew after a resumption. */
+export const TOKEN_PEERS_MAX = 1_024;
+/** A resume token, bytes. Longer: INVALID_TOKEN. */
+export const TOKEN_BYTES_MAX = 1024 * 1024;
+/** Waits after a lost member before it is asked again: the first and the longest, ms. */
+export const RETRY_MS_MIN = 500;
+export const RETRY_MS_MAX = 15_000;
+/** How often is looked whether this peer has seen what a resume token from elsewhere has, ms, and for how long at most. */
+export const AHEAD_POLL_MS = 200;
+export const AHEAD_WAIT_MS_MAX = 30_000;

@@ -1,0 +1,77 @@
+import { create } from '@bufbuild/protobuf';
+import { GetStatusesRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { equalBytes } from '../model/bytes.ts';
+import { type ErrorCode, isPinfoldError } from '../model/errors.ts';
+import type { WishStatus } from '../model/status.ts';
+import type { Monitor } from '../monitor/monitor.ts';
+import type { PeerRpc } from '../network/network.ts';
+import { deadlineSignal, raceSignal } from '../runtime/abort.ts';
+import type { Timers } from '../runtime/clock.ts';
+import type { Tracker } from '../tracker/tracker.ts';
+import { DOWN_PEER_ANSWER_TIMEOUT_MS, PEER_ANSWER_TIMEOUT_MS, STATUSES_ASKED_MAX } from './constants.ts';
+import { fromStatusRow, wrongAnswer } from './status-rows.ts';
+
+/** A peer whose word is missing. */
+export interface PeerError {
+  peerId: string;
+  peerName: string;
+  reason: ErrorCode;
+  message: string;
+}
+
+export interface PeerStatusesNeeds {
+  peerId: string;
+  tracker: Pick<Tracker, 'statuses'>;
+  rpc: Pick<PeerRpc, 'call'>;
+  monitor: Pick<Monitor, 'member'>;
+  timers: Timers;
+}
+
+/** What a peer says of these wishes (CIDs in version 1), in the order given. Rejects with a PinfoldError when it does not answer in time. */
+export async function askStatuses(
+  needs: PeerStatusesNeeds,
+  peerId: string,
+  cids: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<WishStatus[]> {
+  const wishes: WishStatus[] = [];
+  for (let i = 0; i < cids.length; i += STATUSES_ASKED_MAX) {
+    const some = cids.slice(i, i + STATUSES_ASKED_MAX);
+    wishes.push(
+      ...(peerId === needs.peerId ? needs.tracker.statuses(some) : await askPeer(needs, peerId, some, signal)),
+    );
+  }
+  return wishes;
+}
+
+async function askPeer(
+  { rpc, monitor, timers }: PeerStatusesNeeds,
+  peerId: string,
+  cids: readonly Uint8Array[],
+  outer: AbortSignal,
+): Promise<WishStatus[]> {
+  const isDown = monitor.member(peerId)?.health === 'down';
+  using scope = deadlineSignal(timers, isDown ? DOWN_PEER_ANSWER_TIMEOUT_MS : PEER_ANSWER_TIMEOUT_MS, outer);
+  const request = create(GetStatusesRequestSchema, { cids: [...cids] });
+  const { signal } = scope;
+  const answer = async () => {
+    for await (const { rows } of rpc.call(peerId, 'getStatuses', [request], { signal })) return rows;
+    throw wrongAnswer('nothing');
+  };
+  const rows = await raceSignal(answer(), signal);
+  if (rows.length !== cids.length) throw wrongAnswer(`${rows.length} rows for ${cids.length} CIDs`);
+  return rows.map((row, i) => {
+    if (!equalBytes(row.cid, cids[i] as Uint8Array)) throw wrongAnswer('rows for other CIDs');
+    return fromStatusRow(row);
+  });
+}
+
+export function peerError(needs: { monitor: Pick<Monitor, 'member'> }, peerId: string, error: unknown): PeerError {
+  const known = isPinfoldError(error) ? error : undefined;
+  return {
+    peerId,
+    peerName: needs.monitor.member(peerId)?.name ?? '',
+    reason: known?.code ?? 'INTERNAL',
+    message: known?.message ?? String(error),
+  };
+}

@@ -1,0 +1,142 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  GetStatusesResponseSchema,
+  ListStatusesResponseSchema,
+  RecoverResponseSchema,
+  type WatchStatusRequest,
+  type WatchStatusResponse,
+  WatchStatusResponseSchema,
+} from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { equalBytes } from '../model/bytes.ts';
+import { checkCid, toV1 } from '../model/cid.ts';
+import { invalidField } from '../model/errors.ts';
+import type { WishStatus } from '../model/status.ts';
+import type { PeerRpcHandlers } from '../network/peer-methods.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
+import type { Tracker } from '../tracker/tracker.ts';
+import { RECOVER_CIDS_MAX, STATUS_ROWS_PER_MESSAGE, STATUSES_ASKED_MAX } from './constants.ts';
+import { indexedStatusOf, toStatusRow } from './status-rows.ts';
+
+export interface StatusHandlersNeeds {
+  tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'listAll' | 'recover' | 'feed'>;
+  timers: Timers;
+}
+
+/** What this peer tells other peers about its node. */
+export function statusHandlers(
+  needs: StatusHandlersNeeds,
+): Pick<PeerRpcHandlers, 'getStatuses' | 'listStatuses' | 'watchStatus' | 'recover'> {
+  const { tracker, timers } = needs;
+  return {
+    async *getStatuses(requests) {
+      const { cids } = await only(requests);
+      const rows = tracker.statuses(wishCids(cids, STATUSES_ASKED_MAX)).map(toStatusRow);
+      yield create(GetStatusesResponseSchema, { rows });
+    },
+
+    async *listStatuses(requests, { signal }) {
+      const { statuses, afterCid } = await only(requests);
+      if (statuses.length === 0) throw invalidField('statuses', 'at least one must be named');
+      const asked = statuses.map(indexedStatusOf);
+      const list = (after: Uint8Array | undefined, limit: number) => tracker.listIndexed(asked, after, limit);
+      for await (const wishes of pages(list, optionalCid(afterCid), timers, signal)) {
+        yield create(ListStatusesResponseSchema, { rows: wishes.map(toStatusRow) });
+      }
+    },
+
+    async *watchStatus(requests, { signal }) {
+      yield* watchStatus(needs, await only(requests), signal);
+    },
+
+    async *recover(requests, { signal }) {
+      const { cids } = await only(requests);
+      const wishes = cids.length === 0 ? undefined : wishCids(cids, RECOVER_CIDS_MAX);
+      for await (const queued of tracker.recover(wishes, { signal })) {
+        for (let i = 0; i < queued.length; i += STATUS_ROWS_PER_MESSAGE) {
+          yield create(RecoverResponseSchema, {
+            rows: queued.slice(i, i + STATUS_ROWS_PER_MESSAGE).map(toStatusRow),
+          });
+        }
+      }
+    },
+  };
+}
+
+/**
+ * What is there, then changes. The revision is taken before the rows are read, so that no change in between is missed;
+ * some may be told twice. Messages of the first part carry no revision: it cannot be resumed in the middle.
+ */
+export async function* watchStatus(
+  { tracker, timers }: StatusHandlersNeeds,
+  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision'>,
+  signal: AbortSignal,
+): AsyncIterable<WatchStatusResponse> {
+  const { feed } = tracker;
+  const message = (rest: { reset?: boolean; rows?: readonly WishStatus[]; revision?: number; caughtUp?: boolean }) =>
+    create(WatchStatusResponseSchema, {
+      reset: rest.reset ?? false,
+      rows: (rest.rows ?? []).map(toStatusRow),
+      caughtUp: rest.caughtUp ?? false,
+      ...(rest.revision === undefined ? {} : { storeIncarnation: feed.incarnation, revision: BigInt(rest.revision) }),
+    });
+  let revision = Number(request.revision);
+  let mustReset = !equalBytes(request.storeIncarnation, feed.incarnation) || revision > feed.revision;
+  let caughtUp = false;
+  for (;;) {
+    if (mustReset) {
+      revision = feed.revision;
+      caughtUp = false;
+      yield message({ reset: true });
+      const list = (after: Uint8Array | undefined, limit: number) => tracker.listAll(after, limit);
+      for await (const rows of pages(list, undefined, timers, signal)) yield message({ rows });
+      yield message({ revision });
+      mustReset = false;
+    }
+    const changes = feed.read(revision, STATUS_ROWS_PER_MESSAGE);
+    if (changes === 'gone') {
+      mustReset = true;
+      continue;
+    }
+    const isNew: boolean = changes.revision > revision;
+    revision = changes.revision;
+    const isThere: boolean = !caughtUp && revision >= feed.revision;
+    if (isNew || isThere) yield message({ rows: changes.rows, revision, caughtUp: isThere });
+    caughtUp ||= isThere;
+    if (revision >= feed.revision) await feed.wait(revision, { signal });
+    else await sleep(timers, 0, signal);
+  }
+}
+
+/** Pages of a listing by CID; other work gets a turn between two. */
+export async function* pages(
+  list: (after: Uint8Array | undefined, limit: number) => WishStatus[],
+  from: Uint8Array | undefined,
+  timers: Timers,
+  signal: AbortSignal,
+): AsyncIterable<WishStatus[]> {
+  let after = from;
+  for (;;) {
+    const wishes = list(after, STATUS_ROWS_PER_MESSAGE);
+    if (wishes.length === 0) return;
+    yield wishes;
+    after = wishes[wishes.length - 1]?.cid;
+    await sleep(timers, 0, signal);
+  }
+}
+
+async function only<T>(requests: AsyncIterable<T>): Promise<T> {
+  for await (const request of requests) return request;
+  throw invalidField('request', 'is missing');
+}
+
+function wishCids(cids: readonly Uint8Array[], max: number): Uint8Array[] {
+  if (cids.length > max) throw invalidField('cids', `${cids.length} CIDs; at most ${max} are allowed`);
+  for (const cid of cids) checkCid(cid, 'cids');
+  return cids.map(toV1);
+}
+
+function optionalCid(cid: Uint8Array): Uint8Array | undefined {
+  if (cid.length === 0) return undefined;
+  checkCid(cid, 'after_cid');
+  return toV1(cid);
+}

@@ -1,0 +1,406 @@
+import { create } from '@bufbuild/protobuf';
+import { RecoverRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { byteString, compareBytes } from '../model/bytes.ts';
+import type { CallContext } from '../model/call-context.ts';
+import { formatCid, toV1 } from '../model/cid.ts';
+import { PinfoldError } from '../model/errors.ts';
+import { isAllocatedTo, type Pin } from '../model/pin.ts';
+import { pinKey } from '../model/pin-key.ts';
+import type { TrackerStatus, WishStatus } from '../model/status.ts';
+import { checkNamespace } from '../model/validate-pin.ts';
+import type { Monitor } from '../monitor/monitor.ts';
+import type { PeerRpc } from '../network/network.ts';
+import type { PinFilter, Pinset, StoredPin } from '../pinset/pinset.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
+import type { IndexedStatus, Tracker } from '../tracker/tracker.ts';
+import { claimStatus, type Named, type PeerPinStatus, peersOfPin, unknownStatus, wishName } from './claim-status.ts';
+import { RECOVER_CIDS_MAX, STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
+import { withinNamespaces } from './listing.ts';
+import { askStatuses, type PeerError, peerError } from './peer-statuses.ts';
+import { PinSelection } from './pin-filter.ts';
+import { checkNamespaceAllowed } from './pins.ts';
+import { decodeStatusCursor, encodeStatusCursor, type StatusCursor } from './status-cursor.ts';
+import { fromStatusRow, isIndexed } from './status-rows.ts';
+import { mergedWishes } from './wish-merge.ts';
+
+/** How far the whole cluster is with its pins, asked at any peer. */
+export interface ClusterStatus {
+  /**
+   * One pin on every peer. A peer that should hold it and does not answer has `cluster_error`. A CID that is not (any more)
+   * in the pinset is answered while a node still removes it; else PIN_NOT_FOUND.
+   */
+  pinStatus(cid: Uint8Array, namespace: string, call: CallContext): Promise<PinStatus>;
+  /**
+   * Piece by piece, in constant memory, in key order. With statuses: pins that have one of them on one of the peers asked; what all
+   * these peers say of them is shown. Where only rare statuses are asked for, no pinset is walked; then also what is left on a node
+   * of a CID that nobody claims is listed (namespace empty), unless the filter says more than CIDs or the caller may not see all.
+   */
+  listStatuses(query: StatusQuery, call: CallContext): AsyncIterable<StatusPiece>;
+  /** Tries again at once what failed, on all members; without CIDs everything. Yields what was put into queues. */
+  recover(query: RecoverQuery, call: CallContext): AsyncIterable<Pick<StatusPiece, 'statuses' | 'errors'>>;
+}
+
+export interface PinStatus {
+  /** Empty: nobody claims the CID. */
+  namespace: string;
+  cid: Uint8Array;
+  name: string;
+  allocations: readonly string[];
+  /** 0: nobody claims the CID. */
+  createdMs: number;
+  peers: PeerPinStatus[];
+}
+
+export interface StatusQuery {
+  filter: PinFilter;
+  /** None: all. */
+  statuses: readonly TrackerStatus[];
+  /** Only the word of these; none: of all members. */
+  peerIds: readonly string[];
+  /** Stop after so many pins; 0: none left. */
+  pageSize: number;
+  cursor: Uint8Array | undefined;
+}
+
+export interface StatusPiece {
+  statuses: PinStatus[];
+  /** Undefined: that was the last. */
+  cursor: Uint8Array | undefined;
+  /** Peers whose word is missing from here on; each once a call. */
+  errors: PeerError[];
+}
+
+export interface RecoverQuery {
+  cids: readonly Uint8Array[];
+  /** With CIDs: whose claims are shown. Undefined: all that the caller may see. */
+  namespace: string | undefined;
+}
+
+export interface ClusterStatusNeeds {
+  peerId: string;
+  pinset: Pick<Pinset, 'get' | 'claims' | 'list'>;
+  tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'recover'>;
+  monitor: Pick<Monitor, 'members' | 'member'>;
+  rpc: Pick<PeerRpc, 'call'>;
+  timers: Timers;
+}
+
+export function clusterStatus(needs: ClusterStatusNeeds): ClusterStatus {
+  return {
+    pinStatus: (cid, namespace, call) => pinStatus(needs, cid, namespace, call),
+    listStatuses: (query, call) => listStatuses(needs, query, call),
+    recover: (query, call) => recover(needs, query, call),
+  };
+}
+
+async function pinStatus(
+  needs: ClusterStatusNeeds,
+  cid: Uint8Array,
+  namespace: string,
+  call: CallContext,
+): Promise<PinStatus> {
+  checkNamespace(namespace);
+  checkNamespaceAllowed(namespace, call);
+  const stored = needs.pinset.get(pinKey(cid, namespace));
+  const round = new Round(needs, [], call.signal);
+  if (stored !== undefined) {
+    const [status] = await round.ofPins([stored], 'error');
+    return status as PinStatus;
+  }
+  // Other claims on the CID are not the business of this one.
+  const isClaimed = needs.pinset.claims(cid).length > 0;
+  const left = isClaimed ? undefined : await round.ofUnclaimed([toV1(cid)]);
+  const status = left?.[0];
+  if (status !== undefined) return { ...status, cid, namespace };
+  throw new PinfoldError('PIN_NOT_FOUND', `${formatCid(cid)} is not pinned in the namespace "${namespace}"`);
+}
+
+async function* listStatuses(
+  needs: ClusterStatusNeeds,
+  query: StatusQuery,
+  call: CallContext,
+): AsyncIterable<StatusPiece> {
+  const filter = withinNamespaces(query.filter, call);
+  const narrowed = { ...query, filter };
+  const start = query.cursor === undefined ? undefined : decodeStatusCursor(narrowed, query.cursor);
+  const isRare = query.statuses.length > 0 && query.statuses.every(isIndexed);
+  const wantedMode = isRare ? 'wishes' : 'pins';
+  if (start !== undefined && start.mode !== wantedMode) {
+    throw new PinfoldError('INVALID_CURSOR', 'the cursor is of another listing: list again from the beginning');
+  }
+  const round = new Round(needs, query.peerIds, call.signal);
+  yield* isRare
+    ? byWishes(needs, narrowed, start?.mode === 'wishes' ? start : undefined, round, call)
+    : byPins(needs, narrowed, start?.mode === 'pins' ? start.cursor : undefined, round, call);
+}
+
+/** Walks the pinset; asks the peers for each page. */
+async function* byPins(
+  needs: ClusterStatusNeeds,
+  query: StatusQuery,
+  start: Uint8Array | undefined,
+  round: Round,
+  call: CallContext,
+): AsyncIterable<StatusPiece> {
+  let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
+  let cursor = start;
+  do {
+    const limit = Math.min(left, round.pinsPerPiece);
+    const page = needs.pinset.list({
+      filter: query.filter,
+      order: 'key',
+      limit,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    cursor = page.cursor;
+    const statuses = (await round.ofPins(page.pins, 'leave out')).filter((status) => hasStatus(status, query.statuses));
+    left -= statuses.length;
+    const errors = round.takeErrors();
+    if (statuses.length > 0 || errors.length > 0 || cursor === undefined || left <= 0) {
+      yield { statuses, errors, cursor: cursor && encodeStatusCursor(query, { mode: 'pins', cursor }) };
+    }
+    await sleep(needs.timers, 0, call.signal);
+  } while (cursor !== undefined && left > 0);
+}
+
+/** Merges what the peers have indexed; joins it with the claims. */
+async function* byWishes(
+  needs: ClusterStatusNeeds,
+  query: StatusQuery,
+  start: (StatusCursor & { mode: 'wishes' }) | undefined,
+  round: Round,
+  call: CallContext,
+): AsyncIterable<StatusPiece> {
+  const selection = new PinSelection(query.filter);
+  const showUnclaimed = call.namespaces === 'all' && selection.isBare;
+  let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
+  let cids: Uint8Array[] = [];
+  const piece = async (behind: (StatusCursor & { mode: 'wishes' }) | undefined): Promise<StatusPiece> => {
+    const found = await round.ofWishes(cids, selection, showUnclaimed);
+    cids = [];
+    const matching = found.filter(({ key, status, wish }) => {
+      if (!hasStatus(status, query.statuses)) return false;
+      if (start?.key === undefined || compareBytes(wish, start.cid) !== 0) return true;
+      return key !== undefined && compareBytes(key, start.key) > 0;
+    });
+    const shown = matching.slice(0, left);
+    left -= shown.length;
+    const last = shown.at(-1);
+    // Cut in the middle: go on behind the last claim that was shown.
+    const cut = matching.length > shown.length && last !== undefined;
+    const at: StatusCursor | undefined = cut ? { mode: 'wishes', cid: last.wish, key: last.key } : behind;
+    const cursor = at && encodeStatusCursor(query, at);
+    return { statuses: shown.map(({ status }) => status), errors: round.takeErrors(), cursor };
+  };
+  // A wish of which some claims were shown comes first; it may have lost the status since.
+  if (start?.key !== undefined) cids.push(start.cid);
+  const statuses = query.statuses.filter(isIndexed) as IndexedStatus[];
+  const merge = { peerIds: round.peerIds(), statuses, after: start?.cid };
+  for await (const cid of mergedWishes(needs, merge, (peerId, error) => round.lose(peerId, error), call.signal)) {
+    cids.push(cid);
+    if (cids.length < Math.min(round.pinsPerPiece, left)) continue;
+    const made = await piece({ mode: 'wishes', cid, key: undefined });
+    if (made.statuses.length > 0 || made.errors.length > 0) yield made;
+    if (left <= 0) return;
+  }
+  yield await piece(undefined);
+}
+
+async function* recover(
+  needs: ClusterStatusNeeds,
+  query: RecoverQuery,
+  call: CallContext,
+): AsyncIterable<Pick<StatusPiece, 'statuses' | 'errors'>> {
+  if (query.namespace !== undefined) checkNamespace(query.namespace);
+  const given = query.namespace === undefined ? {} : { namespaces: [query.namespace] };
+  const selection = new PinSelection(withinNamespaces(given, call));
+  const round = new Round(needs, [], call.signal);
+  const cids = query.cids.map(toV1);
+  // A caller that may not see all must not stir up what is not its own.
+  const claimed = cids.filter((cid) => needs.pinset.claims(cid).some(({ pin }) => selection.matches(pin)));
+  const mayAll = selection.isBare && call.namespaces === 'all';
+  if (cids.length === 0 && !mayAll)
+    throw new PinfoldError('PERMISSION_DENIED', 'name the CIDs that are to be recovered');
+  const asked = mayAll ? cids : claimed;
+  if (cids.length > 0 && asked.length === 0) return;
+  for (const peer of round.members) {
+    try {
+      for (let i = 0; i === 0 || i < asked.length; i += RECOVER_CIDS_MAX) {
+        for await (const wishes of recoverAt(needs, peer.peerId, asked.slice(i, i + RECOVER_CIDS_MAX), call.signal)) {
+          const statuses = wishes.flatMap((wish) => claimsOf(needs, wish, peer, selection, mayAll));
+          if (statuses.length > 0) yield { statuses, errors: [] };
+        }
+      }
+    } catch (error) {
+      call.signal.throwIfAborted();
+      yield { statuses: [], errors: [peerError(needs, peer.peerId, error)] };
+    }
+  }
+}
+
+async function* recoverAt(
+  { tracker, rpc, peerId: self }: ClusterStatusNeeds,
+  peerId: string,
+  cids: readonly Uint8Array[],
+  signal: AbortSignal,
+): AsyncIterable<WishStatus[]> {
+  if (peerId === self) yield* tracker.recover(cids.length === 0 ? undefined : cids, { signal });
+  else {
+    const request = create(RecoverRequestSchema, { cids: [...cids] });
+    for await (const { rows } of rpc.call(peerId, 'recover', [request], { signal })) yield rows.map(fromStatusRow);
+  }
+}
+
+/** One peer's word on a wish, for each claim on it. */
+function claimsOf(
+  { pinset }: ClusterStatusNeeds,
+  wish: WishStatus,
+  peer: Named,
+  selection: PinSelection,
+  showUnclaimed: boolean,
+): PinStatus[] {
+  const claims = pinset.claims(wish.cid);
+  if (claims.length === 0 && showUnclaimed)
+    return [{ ...unclaimed(wish.cid), peers: [claimStatus(undefined, peer, wish)] }];
+  return claims
+    .filter(({ pin }) => isAllocatedTo(pin, peer.peerId) && selection.matches(pin))
+    .map(({ pin }) => ({ ...headOf(pin), peers: [claimStatus(pin, peer, wish)] }));
+}
+
+/** What is asked of the members in one call: who is asked, and who did not answer. */
+class Round {
+  readonly members: readonly Named[];
+  readonly #needs: ClusterStatusNeeds;
+  readonly #signal: AbortSignal;
+  readonly #only: ReadonlySet<string> | undefined;
+  readonly #lost = new Map<string, PeerError>();
+  #errors: PeerError[] = [];
+
+  constructor(needs: ClusterStatusNeeds, peerIds: readonly string[], signal: AbortSignal) {
+    this.#needs = needs;
+    this.#signal = signal;
+    this.#only = peerIds.length === 0 ? undefined : new Set(peerIds);
+    this.members = needs.monitor.members().filter(({ peerId }) => this.#isAsked(peerId));
+  }
+
+  get pinsPerPiece(): number {
+    const fitting = Math.floor(STATUS_PIECE_WORDS_MAX / Math.max(1, this.members.length));
+    return Math.max(1, Math.min(STATUS_PIECE_PINS_MAX, fitting));
+  }
+
+  peerIds(): string[] {
+    return this.members.map(({ peerId }) => peerId);
+  }
+
+  lose(peerId: string, error: unknown): void {
+    if (this.#lost.has(peerId)) return;
+    const lost = peerError(this.#needs, peerId, error);
+    this.#lost.set(peerId, lost);
+    this.#errors.push(lost);
+  }
+
+  /** Those that were not taken yet. */
+  takeErrors(): PeerError[] {
+    const errors = this.#errors;
+    this.#errors = [];
+    return errors;
+  }
+
+  /** A peer that does not answer is left out of the pins allocated to it, or stands there with an error. */
+  async ofPins(pins: readonly StoredPin[], ifLost: 'leave out' | 'error'): Promise<PinStatus[]> {
+    const shown = pins.map(({ pin }) => ({ pin, peers: this.#peersOf(pin) }));
+    const asked = new Map<string, Map<string, Uint8Array>>();
+    for (const { pin, peers } of shown) {
+      for (const { peerId } of peers) if (isAllocatedTo(pin, peerId)) ask(asked, peerId, pin.cid);
+    }
+    const words = await this.#ask(asked);
+    return shown.map(({ pin, peers }) => ({
+      ...headOf(pin),
+      peers: peers.flatMap((peer) => {
+        const lost = isAllocatedTo(pin, peer.peerId) ? this.#lost.get(peer.peerId) : undefined;
+        if (lost !== undefined) return ifLost === 'error' ? [unknownStatus(lost)] : [];
+        return [claimStatus(pin, peer, words.get(peer.peerId)?.get(wishName(pin.cid)))];
+      }),
+    }));
+  }
+
+  /** What is left on nodes of CIDs (version 1) that nobody claims; nothing for those of which nothing is left. */
+  async ofUnclaimed(cids: readonly Uint8Array[]): Promise<PinStatus[]> {
+    const asked = new Map<string, Map<string, Uint8Array>>();
+    for (const { peerId } of this.members) for (const cid of cids) ask(asked, peerId, cid);
+    const words = await this.#ask(asked);
+    return cids.flatMap((cid) => {
+      const peers = this.members.flatMap((peer) => {
+        const wish = words.get(peer.peerId)?.get(wishName(cid));
+        const isLeft = wish !== undefined && wish.status !== 'unpinned' && wish.status !== 'remote';
+        return isLeft ? [claimStatus(undefined, peer, wish)] : [];
+      });
+      return peers.length === 0 ? [] : [{ ...unclaimed(cid), peers }];
+    });
+  }
+
+  /** Claims on these wishes, in order; if asked for, also the wishes that nobody claims. */
+  async ofWishes(
+    cids: readonly Uint8Array[],
+    selection: PinSelection,
+    showUnclaimed: boolean,
+  ): Promise<{ wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[]> {
+    const claims = cids.map((cid) => this.#needs.pinset.claims(cid).sort((a, b) => compareBytes(a.key, b.key)));
+    const bare = showUnclaimed ? cids.filter((cid, i) => claims[i]?.length === 0 && selection.matchesKey(cid, '')) : [];
+    const matching = claims.map((some) => some.filter(({ pin }) => selection.matches(pin)));
+    const [ofPins, ofBare] = await Promise.all([this.ofPins(matching.flat(), 'leave out'), this.ofUnclaimed(bare)]);
+    const bareByName = new Map(ofBare.map((status) => [byteString(status.cid), status]));
+    let next = 0;
+    return cids.flatMap((wish, i): { wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[] => {
+      const left = bareByName.get(byteString(wish));
+      if (left !== undefined) return [{ wish, key: undefined, status: left }];
+      return (matching[i] ?? []).map(({ key }) => ({ wish, key, status: ofPins[next++] as PinStatus }));
+    });
+  }
+
+  async #ask(asked: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>) {
+    const words = new Map<string, Map<string, WishStatus>>();
+    const one = async (peerId: string, cids: readonly Uint8Array[]) => {
+      try {
+        const wishes = await askStatuses(this.#needs, peerId, cids, this.#signal);
+        words.set(peerId, new Map(wishes.map((wish) => [byteString(wish.cid), wish])));
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        this.lose(peerId, error);
+      }
+    };
+    const open = [...asked].filter(([peerId]) => !this.#lost.has(peerId));
+    await Promise.all(open.map(([peerId, cids]) => one(peerId, [...cids.values()])));
+    return words;
+  }
+
+  #peersOf(pin: Pin): Named[] {
+    return peersOfPin(pin, this.members).filter(({ peerId }) => this.#isAsked(peerId));
+  }
+
+  #isAsked(peerId: string): boolean {
+    return this.#only === undefined || this.#only.has(peerId);
+  }
+}
+
+function ask(asked: Map<string, Map<string, Uint8Array>>, peerId: string, cid: Uint8Array): void {
+  let cids = asked.get(peerId);
+  if (cids === undefined) {
+    cids = new Map();
+    asked.set(peerId, cids);
+  }
+  const v1 = toV1(cid);
+  cids.set(byteString(v1), v1);
+}
+
+function headOf({ namespace, cid, name, allocations, createdMs }: Pin): Omit<PinStatus, 'peers'> {
+  return { namespace, cid, name, allocations, createdMs };
+}
+
+function unclaimed(cid: Uint8Array): Omit<PinStatus, 'peers'> {
+  return { namespace: '', cid, name: '', allocations: [], createdMs: 0 };
+}
+
+function hasStatus({ peers }: PinStatus, statuses: readonly TrackerStatus[]): boolean {
+  return statuses.length === 0 || peers.some(({ status }) => statuses.includes(status));
+}
