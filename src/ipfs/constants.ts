@@ -21,10 +21,7 @@ export const IPLD_DEPTH_MAX = 1024;
 /** Blocks that one pin asks for at once: at 256 KiB about what a connection has in flight. */
 export const WANTS_PER_PIN_MAX = 32;
 
-/**
- * Blocks asked for at once by all pins together, shared evenly, but at least one each. Helia's bitswap forgets wants of
- * a peer above 1,024 and puts all that a peer wants into one message: half of that at most.
- */
+/** Blocks asked for at once by all pins together, shared evenly, but at least one each: half of what a Helia peer remembers. */
 export const WANTS_MAX = 512;
 
 /** A walk looks at local blocks with this many reads at once. */
@@ -38,9 +35,6 @@ export const SOURCES_MAX = 16;
 
 /** Sources dialled at once by one call. */
 export const DIALS_IN_FLIGHT_MAX = 8;
-
-/** Pause between giving up a want and asking again, ms: helia forgets a want 10 ms after it was cancelled. */
-export const REASK_PAUSE_MS = 200;
 
 /** Blocks and bytes that go to the disk in one batch (one flush each). */
 export const LANDING_BLOCKS_MAX = 128;

@@ -6,8 +6,8 @@ import type { Connector } from '../connector.ts';
 import { LISTEN_ADDRESSES_DEFAULT } from '../constants.ts';
 import { NodeConnector } from '../node/node-connector.ts';
 import { BlockFiles } from './block-files.ts';
-import { HeliaExchange } from './helia-exchange.ts';
 import { ipfsHost } from './host.ts';
+import { Libp2pExchange } from './libp2p-exchange.ts';
 import { LmdbPinRecords } from './lmdb-pin-records.ts';
 import { loadNodeKey } from './node-key.ts';
 
@@ -29,7 +29,7 @@ export interface EmbeddedNeeds {
   logger: Logger;
 }
 
-/** An IPFS node in the process: Helia's bitswap, blocks as files, pin records in LMDB. */
+/** An IPFS node in the process: bitswap over libp2p, blocks as files, pin records in LMDB. */
 export function embeddedConnector(init: EmbeddedInit, needs: EmbeddedNeeds): Connector {
   const blocks = new BlockFiles(join(init.folder, 'blocks'));
   const host = async () => {
@@ -43,7 +43,7 @@ export function embeddedConnector(init: EmbeddedInit, needs: EmbeddedNeeds): Con
   return new NodeConnector({
     blocks,
     records: new LmdbPinRecords(join(init.folder, 'pins')),
-    exchange: new HeliaExchange({ ...needs, host, blocks }),
+    exchange: new Libp2pExchange({ ...needs, host, blocks }),
     ...needs,
   });
 }

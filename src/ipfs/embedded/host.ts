@@ -10,7 +10,7 @@ import { CONNECTIONS_MAX } from '../constants.ts';
 import { formatSwarmKey } from '../swarm-key.ts';
 
 /** What other nodes see of us in identify. */
-const AGENT = 'pinfold';
+export const AGENT = 'pinfold/0.1.0';
 
 export interface HostInit {
   privateKey: PrivateKey;

@@ -1,63 +1,46 @@
-import { withBitswap } from '@helia/bitswap';
 import type { Libp2p, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { BaseBlockstore } from 'blockstore-core';
-import { type BlockBroker, createHeliaLight, type Helia } from 'helia';
 import type { CID } from 'multiformats/cid';
-import { sleep, type Timers } from '../../runtime/clock.ts';
+import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.ts';
-import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, REASK_PAUSE_MS, SOURCES_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
-import { checkBlock, hashers } from '../dag/hashers.ts';
+import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, SOURCES_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
 import { forEachLimited } from '../for-each-limited.ts';
 import type { BlockStore } from '../node/block-store.ts';
 import type { Exchange } from '../node/exchange.ts';
 import { unlessAborted } from '../turns.ts';
-import { SharedWants } from './shared-wants.ts';
+import { Bitswap } from './bitswap/bitswap.ts';
+import { AGENT } from './host.ts';
 
 /** The blocks that it gives away. */
 type SentBlocks = Pick<BlockStore, 'has' | 'get'>;
 
-export interface HeliaExchangeNeeds {
+export interface Libp2pExchangeNeeds {
   /** Makes the host; not started: the exchange starts and stops it. */
   host: () => Promise<Libp2p>;
   blocks: SentBlocks;
+  clock: Clock;
   timers: Timers;
   logger: Logger;
 }
 
-/**
- * Helia's bitswap over a host of ours. Of Helia only that is used: its pins, routing, gateways and storage are left
- * out, and the host's start and stop stay here, because a failed start of Helia is not unwound.
- */
-export class HeliaExchange implements Exchange {
-  readonly #needs: HeliaExchangeNeeds;
-  readonly #wants: SharedWants;
+/** Bitswap over a libp2p host of its own. */
+export class Libp2pExchange implements Exchange {
+  readonly #needs: Libp2pExchangeNeeds;
   #host: Libp2p | undefined;
-  #helia: Helia | undefined;
-  #bitswap: BlockBroker | undefined;
+  #bitswap: Bitswap | undefined;
 
-  constructor(needs: HeliaExchangeNeeds) {
+  constructor(needs: Libp2pExchangeNeeds) {
     this.#needs = needs;
-    this.#wants = new SharedWants({
-      attempt: (cid, options) => this.#attempt(cid, options),
-      pause: (options) => sleep(needs.timers, REASK_PAUSE_MS, options.signal),
-    });
   }
 
   async start(): Promise<void> {
     const host = await this.#needs.host();
     this.#host = host;
-    const helia = createHeliaLight({ blockstore: new GivenBlocks(this.#needs.blocks), hashers: [...hashers.values()] });
-    const add = helia.addBlockBroker.bind(helia);
-    helia.addBlockBroker = (broker) => {
-      if (typeof broker !== 'function') this.#bitswap = broker;
-      add(broker);
-    };
-    this.#helia = withBitswap(Object.assign(helia, { libp2p: host }));
     await host.start();
-    await this.#helia.start();
+    this.#bitswap = new Bitswap({ ...this.#needs, host });
+    await this.#bitswap.start();
   }
 
   /** A host that failed to stop stays `stopping` for ever: it is not waited for any longer than a while. */
@@ -74,7 +57,7 @@ export class HeliaExchange implements Exchange {
 
   async #stopParts(): Promise<void> {
     try {
-      await this.#helia?.stop();
+      await this.#bitswap?.stop();
     } finally {
       await this.#host?.stop();
     }
@@ -86,7 +69,7 @@ export class HeliaExchange implements Exchange {
     return {
       peerId: host.peerId.toString(),
       addresses: host.getMultiaddrs().map(String),
-      agent: `${this.#helia?.info.name}/${this.#helia?.info.version}`,
+      agent: AGENT,
     };
   }
 
@@ -96,25 +79,21 @@ export class HeliaExchange implements Exchange {
     await forEachLimited(targets, DIALS_IN_FLIGHT_MAX, ([peerId, list]) => this.#dial(peerId, list, options));
   }
 
-  want(cid: CID, options: CallOptions): Promise<Uint8Array> {
-    return this.#wants.want(cid, options);
+  async want(cid: CID, options: CallOptions): Promise<Uint8Array> {
+    return this.#running.want(cid, options);
   }
 
   reask(): void {
-    this.#wants.reask();
+    this.#running.reask();
   }
 
   have(cid: CID, bytes: Uint8Array): void {
-    this.#wants.have(cid, bytes);
-    this.#bitswap?.announce?.(cid)?.catch((cause) => this.#needs.logger.debug('block not announced', { cause }));
+    this.#running.have(cid, bytes);
   }
 
-  async #attempt(cid: CID, options: CallOptions): Promise<Uint8Array> {
-    if (this.#bitswap?.retrieve === undefined) throw new Error('bitswap is not started');
-    // Checked again: bitswap compares digests only, not by which function they were made.
-    const bytes = await this.#bitswap.retrieve(cid, options);
-    checkBlock(cid, bytes);
-    return bytes;
+  get #running(): Bitswap {
+    if (this.#bitswap === undefined) throw new ConnectorError('UNREACHABLE', 'the IPFS node is not running');
+    return this.#bitswap;
   }
 
   async #dial(peerId: string, addresses: Multiaddr[], options: CallOptions): Promise<void> {
@@ -150,24 +129,4 @@ function byPeer(addresses: readonly string[], logger: Logger): Map<string, Multi
     }
   }
   return peers;
-}
-
-/** What Helia's bitswap reads the blocks to send from. It never writes. */
-class GivenBlocks extends BaseBlockstore {
-  readonly #blocks: SentBlocks;
-
-  constructor(blocks: SentBlocks) {
-    super();
-    this.#blocks = blocks;
-  }
-
-  override has(cid: CID): Promise<boolean> {
-    return this.#blocks.has(cid.multihash.bytes);
-  }
-
-  override async *get(cid: CID): AsyncGenerator<Uint8Array> {
-    const bytes = await this.#blocks.get(cid.multihash.bytes);
-    if (bytes === undefined) throw Object.assign(new Error('not here'), { name: 'NotFoundError' });
-    yield bytes;
-  }
 }
