@@ -59,6 +59,8 @@ export function createNode(init: NodeInit, gossip: Libp2pGossip, needs: PrivateN
       yamux({
         maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
         maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
+        // Who dialled may call before this side has finished taking the connection in.
+        maxEarlyStreams: STREAMS_PER_CONNECTION_MAX,
         streamOptions: {
           initialStreamWindowSize: STREAM_WINDOW_FIRST_BYTES,
           maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX,

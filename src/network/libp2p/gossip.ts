@@ -43,7 +43,10 @@ export class Libp2pGossip implements Gossip {
     }
     const { logger, metrics } = this.#needs;
     const count = (outcome: string) => metrics.gossipMessages.add(1, { topic, outcome });
-    if (this.#gossipsub === undefined) return count('failed');
+    if (this.#gossipsub === undefined) {
+      count('failed');
+      return;
+    }
     this.#gossipsub.publish(topicName(topic), message).then(
       () => count('published'),
       (error: unknown) => {

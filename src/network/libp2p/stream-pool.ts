@@ -30,7 +30,10 @@ export class StreamPool {
 
   put(peerId: string, pipe: FramePipe): void {
     const idle = this.#idle.get(peerId) ?? [];
-    if (idle.length >= RPC_IDLE_STREAMS_PER_PEER_MAX) return pipe.close();
+    if (idle.length >= RPC_IDLE_STREAMS_PER_PEER_MAX) {
+      pipe.close();
+      return;
+    }
     idle.push({ pipe, sinceMs: this.#clock.monotonicMs() });
     this.#idle.set(peerId, idle);
     this.#sweeping ??= this.#timers.after(RPC_IDLE_STREAM_MS / 2, () => this.#sweep());

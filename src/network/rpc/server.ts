@@ -33,7 +33,8 @@ export class RpcServer {
   readonly #needs: RpcServerNeeds;
   readonly #admission = new Admission();
   readonly #pipes = new Set<FramePipe>();
-  readonly #calls = new Set<ServedCall<PeerMethod>>();
+  /** Calls under way, each with what resolves when it is answered and its handler has ended. */
+  readonly #calls = new Map<ServedCall<PeerMethod>, Promise<unknown>>();
   #handlers: PeerRpcHandlers | undefined;
   #stopping = false;
 
@@ -64,8 +65,8 @@ export class RpcServer {
   /** Ends all calls with SHUTTING_DOWN and waits for their handlers, for a limited time. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const call of this.#calls) call.abort(shuttingDown());
-    const settled = Promise.all([...this.#calls].map((call) => call.settled));
+    for (const call of this.#calls.keys()) call.abort(shuttingDown());
+    const settled = Promise.all(this.#calls.values());
     const { promise: timeout, resolve } = Promise.withResolvers<'timeout'>();
     const timer = this.#needs.timers.after(STOP_TIMEOUT_MS, () => resolve('timeout'));
     const outcome = await Promise.race([settled, timeout]);
@@ -94,18 +95,18 @@ export class RpcServer {
     const { method, release } = admitted;
     const handlers = this.#handlers as PeerRpcHandlers;
     const call = new ServedCall(this.#needs, { pipe, peerId, method, handler: handlers[method] });
-    this.#calls.add(call);
-    this.#gauge(method);
+    const run = call.run();
     const left = () => {
       this.#calls.delete(call);
       release();
       this.#gauge(method);
     };
     // The place is given back when the handler has really ended, not when it was told to.
-    call.settled.then(left, left);
+    this.#calls.set(call, Promise.allSettled([run, call.settled]).then(left));
+    this.#gauge(method);
     let code = 'CANCELLED';
     try {
-      code = await call.run();
+      code = await run;
     } finally {
       this.#needs.metrics.rpcCalls.add(1, { method: peerMethodName(method), side: 'callee', code });
     }
