@@ -114,8 +114,8 @@ export async function startAll(t: Test, networks: readonly Network[]): Promise<v
   // Timers of the system do not keep the process alive, and a network in memory has nothing else.
   const alive = setInterval(() => {}, 1_000);
   t.teardown(async () => {
-    clearInterval(alive);
     await Promise.all(networks.map((network) => network.stop()));
+    clearInterval(alive);
   });
   for (const network of networks) await network.start();
 }
@@ -387,6 +387,7 @@ function callsSuite(t: Test, world: NetworkWorld): void {
         async *mergeRange() {
           serving++;
           await gate.promise;
+          yield create(MergeRangeResponseSchema);
         },
       },
     });
@@ -496,7 +497,10 @@ function gossipSuite(t: Test, world: NetworkWorld): void {
       a.gossip.subscribe(topic, { id, receive: () => 'accept' });
       b.gossip.subscribe(topic, {
         id,
-        receive: (message) => (heard.push(`${topic} ${byteString(message)}`), 'accept'),
+        receive: (message) => {
+          heard.push(`${topic} ${byteString(message)}`);
+          return 'accept';
+        },
       });
     }
     await startAll(t, [a, b]);

@@ -119,7 +119,8 @@ export class MemoryPipe implements FramePipe {
     const { length } = frame.payload;
     if (length > reader.payloadBytesMax) {
       const error = new FrameError('oversized', `a frame of ${length} bytes, at most ${reader.payloadBytesMax}`);
-      return this.#settle(() => reader.reject(error));
+      this.#settle(() => reader.reject(error));
+      return;
     }
     this.#incoming.shift();
     this.#deliver(() => this.#other?.taken(length));

@@ -64,7 +64,13 @@ t.test('gossip is dropped with the probability asked for', async (t) => {
   const create = (peerId: string) => memoryNetwork({ peerId }, { ...needs, hub, policy: everyone });
   const [a, b] = [create('a'), create('b')] as [Network, Network];
   const heard: number[] = [];
-  b.gossip.subscribe('records', { id: (message) => message, receive: ([n]) => (heard.push(n as number), 'accept') });
+  b.gossip.subscribe('records', {
+    id: (message) => message,
+    receive: (message) => {
+      heard.push(...message);
+      return 'accept';
+    },
+  });
   await startAll(t, [a, b]);
   a.remember('b', b.addresses());
   a.gossip.publish('records', Uint8Array.of(1));
