@@ -67,7 +67,10 @@ function goOn(args) {
   if (args.length === 0) return;
   const env = { ...process.env, PATH: `${join(modules, '.bin')}${delimiter}${process.env.PATH ?? ''}` };
   const child = spawn(nodeBinary, args, { stdio: 'inherit', env });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // On a terminal Ctrl-C reaches the child by itself; told twice, it would stop without finishing.
+  const isTerminal = process.stdin.isTTY === true;
+  process.on('SIGINT', () => isTerminal || child.kill('SIGINT'));
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`cannot start ${nodeBinary}: ${error.message}`));
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
