@@ -72,14 +72,14 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: MIB,
     responseBytesMax: MIB,
   },
-  // A batch has at most 1 MiB, and a head.
+  // A batch has at most 1 MiB, and a head. Two pulls and three followed peers (S1, S5).
   sync: {
     caller: 'member',
     kind: 'server_streaming',
     deadlineMs: undefined,
-    concurrentPerPeerMax: 2,
-    concurrentMax: 8,
-    askedMax: 2,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 40,
+    askedMax: 5,
     requestBytesMax: MIB,
     responseBytesMax: 2 * MIB,
   },

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/peer/v1/service.proto.
  */
 export const file_pinfold_peer_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvItYCCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzIj0KD0dldENsb2NrUmVxdWVzdBIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5Ij4KEEdldENsb2NrUmVzcG9uc2USKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSJJCgtTeW5jUmVxdWVzdBIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5Eg4KBmZvbGxvdxgCIAEoCCKsAQoMU3luY1Jlc3BvbnNlEi0KBWJhdGNoGAEgASgLMhwucGluZm9sZC5wZWVyLnYxLlNpZ25lZEJhdGNoSAASMgoLZnVsbF9uZWVkZWQYAiABKAsyGy5waW5mb2xkLnBlZXIudjEuRnVsbE5lZWRlZEgAEi4KCWNhdWdodF91cBgDIAEoCzIZLnBpbmZvbGQucGVlci52MS5DYXVnaHRVcEgAQgkKB21lc3NhZ2UiOAoKRnVsbE5lZWRlZBIqCgVmbG9vchgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5IgoKCENhdWdodFVwIj4KEU1lcmdlUmFuZ2VSZXF1ZXN0EgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0SDwoHZGlnZXN0cxgDIAEoDCKhAQoSTWVyZ2VSYW5nZVJlc3BvbnNlEioKBGhlYWQYASABKAsyGi5waW5mb2xkLnBlZXIudjEuUmFuZ2VIZWFkSAASKgoEcm93cxgCIAEoCzIaLnBpbmZvbGQucGVlci52MS5SYW5nZVJvd3NIABIoCgNlbmQYAyABKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VFbmRIAEIJCgdtZXNzYWdlIjwKCVJhbmdlSGVhZBIvCgVjbG9jaxgBIAMoCzIgLnBpbmZvbGQucGVlci52MS5SYW5nZUNsb2NrRW50cnkiVgoPUmFuZ2VDbG9ja0VudHJ5Eg4KBmF1dGhvchgBIAEoDBITCgtpbmNhcm5hdGlvbhgCIAEoBhIQCghzZXF1ZW5jZRgDIAEoBBIMCgRoYXNoGAQgASgMImgKCVJhbmdlUm93cxIMCgRyaWRzGAEgAygMEg0KBXBlZXJzGAIgAygMEicKBHJvd3MYAyADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VSb3cSFQoNZXF1YWxfYnVja2V0cxgEIAMoDSJECghSYW5nZVJvdxIPCgdwaW5fa2V5GAEgASgMEicKBGRvdHMYAiADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VEb3QijAEKCFJhbmdlRG90EgsKA3JpZBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBINCgVzdGFtcBgDIAEoBBINCgV2YWx1ZRgEIAEoDBIXCg9wbGFjZW1lbnRfc3RhbXAYBSABKAQSFQoNcGxhY2VtZW50X3JpZBgGIAEoDRITCgthbGxvY2F0aW9ucxgHIAMoDSIWCghSYW5nZUVuZBIKCgJ0bxgBIAEoDSIiChJHZXRTdGF0dXNlc1JlcXVlc3QSDAoEY2lkcxgBIAMoDCI/ChNHZXRTdGF0dXNlc1Jlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IrgBCglTdGF0dXNSb3cSCwoDY2lkGAEgASgMEikKBnN0YXR1cxgCIAEoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghhdHRlbXB0cxgDIAEoDRIQCghzaW5jZV9tcxgEIAEoBBINCgVlcnJvchgFIAEoCRIrCgtlcnJvcl9jbGFzcxgGIAEoDjIWLnBpbmZvbGQudjEuRXJyb3JDbGFzcxITCgtyZXRyeV9hdF9tcxgHIAEoBCJVChNMaXN0U3RhdHVzZXNSZXF1ZXN0EisKCHN0YXR1c2VzGAEgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhEKCWFmdGVyX2NpZBgCIAEoDCJAChRMaXN0U3RhdHVzZXNSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyJBChJXYXRjaFN0YXR1c1JlcXVlc3QSGQoRc3RvcmVfaW5jYXJuYXRpb24YASABKAwSEAoIcmV2aXNpb24YAiABKAQijgEKE1dhdGNoU3RhdHVzUmVzcG9uc2USDQoFcmVzZXQYASABKAgSKAoEcm93cxgCIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3cSGQoRc3RvcmVfaW5jYXJuYXRpb24YAyABKAwSEAoIcmV2aXNpb24YBCABKAQSEQoJY2F1Z2h0X3VwGAUgASgIIh4KDlJlY292ZXJSZXF1ZXN0EgwKBGNpZHMYASADKAwiOwoPUmVjb3ZlclJlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93MqsFCgtQZWVyU2VydmljZRJGCgVIZWxsbxIdLnBpbmZvbGQucGVlci52MS5IZWxsb1JlcXVlc3QaHi5waW5mb2xkLnBlZXIudjEuSGVsbG9SZXNwb25zZRJPCghHZXRDbG9jaxIgLnBpbmZvbGQucGVlci52MS5HZXRDbG9ja1JlcXVlc3QaIS5waW5mb2xkLnBlZXIudjEuR2V0Q2xvY2tSZXNwb25zZRJFCgRTeW5jEhwucGluZm9sZC5wZWVyLnYxLlN5bmNSZXF1ZXN0Gh0ucGluZm9sZC5wZWVyLnYxLlN5bmNSZXNwb25zZTABElcKCk1lcmdlUmFuZ2USIi5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlcXVlc3QaIy5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlc3BvbnNlMAESWAoLR2V0U3RhdHVzZXMSIy5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXF1ZXN0GiQucGluZm9sZC5wZWVyLnYxLkdldFN0YXR1c2VzUmVzcG9uc2USXQoMTGlzdFN0YXR1c2VzEiQucGluZm9sZC5wZWVyLnYxLkxpc3RTdGF0dXNlc1JlcXVlc3QaJS5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVzcG9uc2UwARJaCgtXYXRjaFN0YXR1cxIjLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuV2F0Y2hTdGF0dXNSZXNwb25zZTABEk4KB1JlY292ZXISHy5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlcXVlc3QaIC5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlc3BvbnNlMAFiBnByb3RvMw", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_v1_pin]);
+  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvItYCCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzIj0KD0dldENsb2NrUmVxdWVzdBIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5Ij4KEEdldENsb2NrUmVzcG9uc2USKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSJJCgtTeW5jUmVxdWVzdBIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5Eg4KBmZvbGxvdxgCIAEoCCKsAQoMU3luY1Jlc3BvbnNlEi0KBWJhdGNoGAEgASgLMhwucGluZm9sZC5wZWVyLnYxLlNpZ25lZEJhdGNoSAASMgoLZnVsbF9uZWVkZWQYAiABKAsyGy5waW5mb2xkLnBlZXIudjEuRnVsbE5lZWRlZEgAEi4KCWNhdWdodF91cBgDIAEoCzIZLnBpbmZvbGQucGVlci52MS5DYXVnaHRVcEgAQgkKB21lc3NhZ2UiOAoKRnVsbE5lZWRlZBIqCgVmbG9vchgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5IgoKCENhdWdodFVwIj4KEU1lcmdlUmFuZ2VSZXF1ZXN0EgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0SDwoHZGlnZXN0cxgDIAEoDCKhAQoSTWVyZ2VSYW5nZVJlc3BvbnNlEioKBGhlYWQYASABKAsyGi5waW5mb2xkLnBlZXIudjEuUmFuZ2VIZWFkSAASKgoEcm93cxgCIAEoCzIaLnBpbmZvbGQucGVlci52MS5SYW5nZVJvd3NIABIoCgNlbmQYAyABKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VFbmRIAEIJCgdtZXNzYWdlIjwKCVJhbmdlSGVhZBIvCgVjbG9jaxgBIAMoCzIgLnBpbmZvbGQucGVlci52MS5SYW5nZUNsb2NrRW50cnkiVgoPUmFuZ2VDbG9ja0VudHJ5Eg4KBmF1dGhvchgBIAEoDBITCgtpbmNhcm5hdGlvbhgCIAEoBhIQCghzZXF1ZW5jZRgDIAEoBBIMCgRoYXNoGAQgASgMIk0KCVJhbmdlUm93cxIMCgRyaWRzGAEgAygMEg0KBXBlZXJzGAIgAygMEgwKBHJvd3MYAyABKAwSFQoNZXF1YWxfYnVja2V0cxgEIAMoDSI3CgxSYW5nZVJvd0xpc3QSJwoEcm93cxgBIAMoCzIZLnBpbmZvbGQucGVlci52MS5SYW5nZVJvdyJECghSYW5nZVJvdxIPCgdwaW5fa2V5GAEgASgMEicKBGRvdHMYAiADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VEb3QijAEKCFJhbmdlRG90EgsKA3JpZBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBINCgVzdGFtcBgDIAEoBBINCgV2YWx1ZRgEIAEoDBIXCg9wbGFjZW1lbnRfc3RhbXAYBSABKAQSFQoNcGxhY2VtZW50X3JpZBgGIAEoDRITCgthbGxvY2F0aW9ucxgHIAMoDSIWCghSYW5nZUVuZBIKCgJ0bxgBIAEoDSIiChJHZXRTdGF0dXNlc1JlcXVlc3QSDAoEY2lkcxgBIAMoDCI/ChNHZXRTdGF0dXNlc1Jlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IrgBCglTdGF0dXNSb3cSCwoDY2lkGAEgASgMEikKBnN0YXR1cxgCIAEoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghhdHRlbXB0cxgDIAEoDRIQCghzaW5jZV9tcxgEIAEoBBINCgVlcnJvchgFIAEoCRIrCgtlcnJvcl9jbGFzcxgGIAEoDjIWLnBpbmZvbGQudjEuRXJyb3JDbGFzcxITCgtyZXRyeV9hdF9tcxgHIAEoBCJVChNMaXN0U3RhdHVzZXNSZXF1ZXN0EisKCHN0YXR1c2VzGAEgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhEKCWFmdGVyX2NpZBgCIAEoDCJAChRMaXN0U3RhdHVzZXNSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyJBChJXYXRjaFN0YXR1c1JlcXVlc3QSGQoRc3RvcmVfaW5jYXJuYXRpb24YASABKAwSEAoIcmV2aXNpb24YAiABKAQijgEKE1dhdGNoU3RhdHVzUmVzcG9uc2USDQoFcmVzZXQYASABKAgSKAoEcm93cxgCIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3cSGQoRc3RvcmVfaW5jYXJuYXRpb24YAyABKAwSEAoIcmV2aXNpb24YBCABKAQSEQoJY2F1Z2h0X3VwGAUgASgIIh4KDlJlY292ZXJSZXF1ZXN0EgwKBGNpZHMYASADKAwiOwoPUmVjb3ZlclJlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93MqsFCgtQZWVyU2VydmljZRJGCgVIZWxsbxIdLnBpbmZvbGQucGVlci52MS5IZWxsb1JlcXVlc3QaHi5waW5mb2xkLnBlZXIudjEuSGVsbG9SZXNwb25zZRJPCghHZXRDbG9jaxIgLnBpbmZvbGQucGVlci52MS5HZXRDbG9ja1JlcXVlc3QaIS5waW5mb2xkLnBlZXIudjEuR2V0Q2xvY2tSZXNwb25zZRJFCgRTeW5jEhwucGluZm9sZC5wZWVyLnYxLlN5bmNSZXF1ZXN0Gh0ucGluZm9sZC5wZWVyLnYxLlN5bmNSZXNwb25zZTABElcKCk1lcmdlUmFuZ2USIi5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlcXVlc3QaIy5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlc3BvbnNlMAESWAoLR2V0U3RhdHVzZXMSIy5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXF1ZXN0GiQucGluZm9sZC5wZWVyLnYxLkdldFN0YXR1c2VzUmVzcG9uc2USXQoMTGlzdFN0YXR1c2VzEiQucGluZm9sZC5wZWVyLnYxLkxpc3RTdGF0dXNlc1JlcXVlc3QaJS5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVzcG9uc2UwARJaCgtXYXRjaFN0YXR1cxIjLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuV2F0Y2hTdGF0dXNSZXNwb25zZTABEk4KB1JlY292ZXISHy5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlcXVlc3QaIC5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlc3BvbnNlMAFiBnByb3RvMw", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.peer.v1.HelloRequest
@@ -407,9 +407,11 @@ export type RangeRows = Message<"pinfold.peer.v1.RangeRows"> & {
   peers: Uint8Array[];
 
   /**
-   * @generated from field: repeated pinfold.peer.v1.RangeRow rows = 3;
+   * RangeRowList, encoded: written and read by hand, row by row, for a store comes in millions of them.
+   *
+   * @generated from field: bytes rows = 3;
    */
-  rows: RangeRow[];
+  rows: Uint8Array;
 
   /**
    * Buckets of this message whose digest equals the caller's.
@@ -425,6 +427,23 @@ export type RangeRows = Message<"pinfold.peer.v1.RangeRows"> & {
  */
 export const RangeRowsSchema: GenMessage<RangeRows> = /*@__PURE__*/
   messageDesc(file_pinfold_peer_v1_service, 13);
+
+/**
+ * @generated from message pinfold.peer.v1.RangeRowList
+ */
+export type RangeRowList = Message<"pinfold.peer.v1.RangeRowList"> & {
+  /**
+   * @generated from field: repeated pinfold.peer.v1.RangeRow rows = 1;
+   */
+  rows: RangeRow[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.RangeRowList.
+ * Use `create(RangeRowListSchema)` to create a new message.
+ */
+export const RangeRowListSchema: GenMessage<RangeRowList> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 14);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRow
@@ -446,7 +465,7 @@ export type RangeRow = Message<"pinfold.peer.v1.RangeRow"> & {
  * Use `create(RangeRowSchema)` to create a new message.
  */
 export const RangeRowSchema: GenMessage<RangeRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 14);
+  messageDesc(file_pinfold_peer_v1_service, 15);
 
 /**
  * @generated from message pinfold.peer.v1.RangeDot
@@ -495,7 +514,7 @@ export type RangeDot = Message<"pinfold.peer.v1.RangeDot"> & {
  * Use `create(RangeDotSchema)` to create a new message.
  */
 export const RangeDotSchema: GenMessage<RangeDot> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 15);
+  messageDesc(file_pinfold_peer_v1_service, 16);
 
 /**
  * @generated from message pinfold.peer.v1.RangeEnd
@@ -512,7 +531,7 @@ export type RangeEnd = Message<"pinfold.peer.v1.RangeEnd"> & {
  * Use `create(RangeEndSchema)` to create a new message.
  */
 export const RangeEndSchema: GenMessage<RangeEnd> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 16);
+  messageDesc(file_pinfold_peer_v1_service, 17);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesRequest
@@ -531,7 +550,7 @@ export type GetStatusesRequest = Message<"pinfold.peer.v1.GetStatusesRequest"> &
  * Use `create(GetStatusesRequestSchema)` to create a new message.
  */
 export const GetStatusesRequestSchema: GenMessage<GetStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 17);
+  messageDesc(file_pinfold_peer_v1_service, 18);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesResponse
@@ -548,7 +567,7 @@ export type GetStatusesResponse = Message<"pinfold.peer.v1.GetStatusesResponse">
  * Use `create(GetStatusesResponseSchema)` to create a new message.
  */
 export const GetStatusesResponseSchema: GenMessage<GetStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 18);
+  messageDesc(file_pinfold_peer_v1_service, 19);
 
 /**
  * How far a peer's node is with one wish.
@@ -601,7 +620,7 @@ export type StatusRow = Message<"pinfold.peer.v1.StatusRow"> & {
  * Use `create(StatusRowSchema)` to create a new message.
  */
 export const StatusRowSchema: GenMessage<StatusRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 19);
+  messageDesc(file_pinfold_peer_v1_service, 20);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesRequest
@@ -628,7 +647,7 @@ export type ListStatusesRequest = Message<"pinfold.peer.v1.ListStatusesRequest">
  * Use `create(ListStatusesRequestSchema)` to create a new message.
  */
 export const ListStatusesRequestSchema: GenMessage<ListStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 20);
+  messageDesc(file_pinfold_peer_v1_service, 21);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesResponse
@@ -645,7 +664,7 @@ export type ListStatusesResponse = Message<"pinfold.peer.v1.ListStatusesResponse
  * Use `create(ListStatusesResponseSchema)` to create a new message.
  */
 export const ListStatusesResponseSchema: GenMessage<ListStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 21);
+  messageDesc(file_pinfold_peer_v1_service, 22);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusRequest
@@ -669,7 +688,7 @@ export type WatchStatusRequest = Message<"pinfold.peer.v1.WatchStatusRequest"> &
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 22);
+  messageDesc(file_pinfold_peer_v1_service, 23);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusResponse
@@ -710,7 +729,7 @@ export type WatchStatusResponse = Message<"pinfold.peer.v1.WatchStatusResponse">
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 23);
+  messageDesc(file_pinfold_peer_v1_service, 24);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverRequest
@@ -729,7 +748,7 @@ export type RecoverRequest = Message<"pinfold.peer.v1.RecoverRequest"> & {
  * Use `create(RecoverRequestSchema)` to create a new message.
  */
 export const RecoverRequestSchema: GenMessage<RecoverRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 24);
+  messageDesc(file_pinfold_peer_v1_service, 25);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverResponse
@@ -746,7 +765,7 @@ export type RecoverResponse = Message<"pinfold.peer.v1.RecoverResponse"> & {
  * Use `create(RecoverResponseSchema)` to create a new message.
  */
 export const RecoverResponseSchema: GenMessage<RecoverResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 25);
+  messageDesc(file_pinfold_peer_v1_service, 26);
 
 /**
  * Calls between peers, over libp2p streams. Who may call what, with which limits, is the table src/network/peer-methods.ts.
