@@ -1,0 +1,452 @@
+import { hash } from 'node:crypto';
+import { byteString, equalBytes } from '../../model/bytes.ts';
+import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
+import { parsePeerId } from '../../model/peer-id.ts';
+import { rowEtag, shownDot } from '../../pinset/row-hash.ts';
+import type { Transaction } from '../../storage/storage.ts';
+import type { Op, Outcome, Request } from '../consensus.ts';
+import { encodeHeader } from './codec/header.ts';
+import { type BatchParts, encodeSignedBatch } from './codec/signed-batch.ts';
+import {
+  FLUSHES_IN_FLIGHT_MAX,
+  OPS_PER_BATCH_MAX,
+  OPS_PER_REQUEST_MAX,
+  PROTOCOL_LEVEL,
+  REQUESTS_PER_CALL_MAX,
+  REQUESTS_QUEUED_MAX,
+  SECOND_FLUSH_REQUESTS_MIN,
+} from './constants.ts';
+import { BatchBuilder, full } from './core/batch-builder.ts';
+import { type RowEntry, TransactionRows } from './core/rows.ts';
+import type { IncEntry } from './core/types.ts';
+import type { CrdtMetrics } from './metrics.ts';
+import { putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
+import { logKey } from './state/keys.ts';
+import type { ClockStep } from './state/replicas.ts';
+import { putSelf } from './state/self.ts';
+import type { CrdtStore } from './state/store.ts';
+import { logTable } from './tables.ts';
+import { Written } from './written.ts';
+
+export interface CommitterNeeds {
+  store: CrdtStore;
+  signer: { sign(bytes: Uint8Array): Uint8Array };
+  metrics: CrdtMetrics;
+  /** Whether this peer knows that it lacks something of what others hold. */
+  isBehind(): boolean;
+  /** Called after the flush (C3), with the batch as kept. */
+  publish(batch: BatchParts, encoded: Uint8Array): void;
+}
+
+/** One call of `commit`: its requests are decided in order, maybe over several batches. */
+interface Call {
+  readonly requests: readonly Request[];
+  readonly outcomes: Outcome[];
+  next: number;
+  readonly resolve: (outcomes: Outcome[]) => void;
+  readonly reject: (reason: unknown) => void;
+  isOver: boolean;
+}
+
+/** One transaction as `#decide` left it. */
+interface Decided {
+  readonly finished: Call[];
+  readonly requests: number;
+  readonly operations: number;
+  readonly steps: ClockStep[];
+  readonly lastStamp: number;
+  readonly inc: readonly IncEntry[] | undefined;
+  readonly batch: BatchParts | undefined;
+  readonly encoded: Uint8Array | undefined;
+}
+
+interface StreamState {
+  readonly key: Uint8Array;
+  readonly row: Remembered;
+  readonly isNew: boolean;
+  isChanged: boolean;
+}
+
+/** Group commit (C1 to C3): whatever has come when the last flush ends becomes one transaction and one batch. */
+export class Committer {
+  readonly #needs: CommitterNeeds;
+  #queue: Call[] = [];
+  #requestsQueued = 0;
+  #inFlight = 0;
+  #isScheduled = false;
+  #idle: PromiseWithResolvers<void> | undefined;
+  /** Peer ID -> local number, for those that were ever allocated to. */
+  readonly #peerNumbers = new Map<string, number>();
+  // Of the transaction that is running; filled again for each request.
+  readonly #entries: RowEntry[] = [];
+  #streams = new Map<string, StreamState>();
+  #lastStream: StreamState | undefined;
+
+  constructor(needs: CommitterNeeds) {
+    this.#needs = needs;
+  }
+
+  get requestsQueued(): number {
+    return this.#requestsQueued;
+  }
+
+  commit(requests: readonly Request[], signal: AbortSignal): Promise<Outcome[]> {
+    if (requests.length === 0) return Promise.resolve([]);
+    const refusal = this.#overLimit(requests);
+    if (refusal !== undefined) return Promise.resolve(requests.map(() => ({ ok: false, error: refusal })));
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome[]>();
+    if (signal.aborted) {
+      reject(signal.reason);
+      return promise;
+    }
+    const call: Call = { requests, outcomes: new Array(requests.length), next: 0, resolve, reject, isOver: false };
+    const onAbort = () => this.#abort(call, signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#queue.push(call);
+    this.#requestsQueued += requests.length;
+    this.#schedule();
+    return promise.finally(() => signal.removeEventListener('abort', onAbort));
+  }
+
+  /** Resolves when all that was taken in is decided and flushed. */
+  idle(): Promise<void> {
+    if (this.#queue.length === 0 && this.#inFlight === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers<void>();
+    return this.#idle.promise;
+  }
+
+  #overLimit(requests: readonly Request[]): PinfoldError | undefined {
+    if (requests.length > REQUESTS_PER_CALL_MAX) {
+      return invalidField('requests', `${requests.length} in one call; at most ${REQUESTS_PER_CALL_MAX}`);
+    }
+    if (this.#requestsQueued + requests.length > REQUESTS_QUEUED_MAX) {
+      return new PinfoldError('LIMIT_REACHED', `${REQUESTS_QUEUED_MAX} writes are waiting already`, {
+        retryAfterMs: 1_000,
+      });
+    }
+    return undefined;
+  }
+
+  /** Stops the waiting: what was decided stands, the rest is not begun. */
+  #abort(call: Call, reason: unknown): void {
+    if (call.isOver) return;
+    call.isOver = true;
+    const at = this.#queue.indexOf(call);
+    if (at >= 0) {
+      this.#queue.splice(at, 1);
+      this.#requestsQueued -= call.requests.length - call.next;
+    }
+    call.reject(reason);
+    this.#checkIdle();
+  }
+
+  /** In the next microtask, so that calls made together share a batch. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
+      if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
+      this.#commitOne();
+    }
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#idle === undefined || this.#queue.length > 0 || this.#inFlight > 0) return;
+    this.#idle.resolve();
+    this.#idle = undefined;
+  }
+
+  #commitOne(): void {
+    const { store, metrics } = this.#needs;
+    const { storage } = store.needs;
+    const touched: Call[] = [];
+    let decided: Decided;
+    let flushed: Promise<void>;
+    try {
+      this.#learnPeers();
+      const commit = storage.transaction((tx) => this.#decide(tx, touched));
+      decided = commit.value;
+      this.#installed(decided);
+      flushed = store.queued(commit, decided.steps, decided.operations > 0);
+    } catch (failure) {
+      this.#fail(touched.length > 0 ? touched : this.#queue.slice(0, 1), failure);
+      return;
+    }
+    metrics.batchOperations.observe(decided.operations);
+    this.#inFlight++;
+    void this.#afterFlush(decided, flushed);
+  }
+
+  #installed({ lastStamp, inc, requests }: Decided): void {
+    const { store } = this.#needs;
+    this.#requestsQueued -= requests;
+    if (inc === undefined) return;
+    store.self.lastStamp = lastStamp;
+    for (const replica of store.replicas.sorted()) store.incBase.set(replica, replica.sequence);
+  }
+
+  async #afterFlush(decided: Decided, flushed: Promise<void>): Promise<void> {
+    const { publish, metrics } = this.#needs;
+    try {
+      await flushed;
+      this.#inFlight--;
+      if (decided.batch !== undefined) publish(decided.batch, decided.encoded as Uint8Array); // G1
+      metrics.operations.add(decided.operations);
+      for (const call of decided.finished) {
+        call.isOver = true;
+        call.resolve(call.outcomes);
+      }
+    } catch (failure) {
+      this.#inFlight--;
+      this.#fail(decided.finished, failure);
+    }
+    this.#pump();
+  }
+
+  /** A transaction that failed decided nothing: whoever had a request in it is told. */
+  #fail(calls: readonly Call[], failure: unknown): void {
+    const isStorage = isPinfoldError(failure, 'STORAGE_FAILED');
+    const gone = isStorage ? [...calls, ...this.#queue] : calls;
+    this.#queue = this.#queue.filter((call) => !gone.includes(call));
+    this.#requestsQueued = this.#queue.reduce((sum, call) => sum + call.requests.length - call.next, 0);
+    if (!isStorage) this.#needs.store.needs.logger.error('a batch could not be built', { error: String(failure) });
+    const reason = isStorage ? failure : new PinfoldError('INTERNAL', 'the write failed', { cause: failure });
+    for (const call of gone) {
+      call.isOver = true;
+      call.reject(reason);
+    }
+    if (!isStorage && this.#queue.length > 0) this.#schedule();
+    this.#checkIdle();
+  }
+
+  /** Gives peers that are allocated to for the first time their numbers, which cannot be done inside a transaction. */
+  #learnPeers(): void {
+    let requests = 0;
+    for (const call of this.#queue) {
+      for (let i = call.next; i < call.requests.length; i++) {
+        if (++requests > OPS_PER_BATCH_MAX) return;
+        for (const op of (call.requests[i] as Request).ops) if ('allocations' in op) this.#learn(op.allocations);
+      }
+    }
+  }
+
+  #learn(peerIds: readonly string[]): void {
+    for (let i = 0; i < peerIds.length; i++) {
+      const peerId = peerIds[i] as string;
+      if (this.#peerNumbers.has(peerId) || !isPeerId(peerId)) continue;
+      this.#peerNumbers.set(peerId, this.#needs.store.needs.pinset.names.peers.ensure(peerId));
+    }
+  }
+
+  /** C1 and C2, inside the transaction. */
+  #decide(tx: Transaction, touched: Call[]): Decided {
+    const builder = this.#builder();
+    const rows = new TransactionRows();
+    const finished: Call[] = [];
+    this.#streams = new Map();
+    this.#lastStream = undefined;
+    let requests = 0;
+    next: while (this.#queue.length > 0) {
+      const call = this.#queue[0] as Call;
+      touched.push(call);
+      while (call.next < call.requests.length) {
+        const outcome =
+          requests < OPS_PER_BATCH_MAX ? this.#one(tx, builder, rows, call.requests[call.next] as Request) : full;
+        if (outcome === full) break next;
+        call.outcomes[call.next++] = outcome;
+        requests++;
+      }
+      finished.push(call);
+      this.#queue.shift();
+    }
+    for (const stream of this.#streams.values()) {
+      if (stream.isChanged) putRemembered(tx, stream.key, stream.row, stream.isNew);
+    }
+    return { finished, requests, ...this.#seal(tx, builder, rows) };
+  }
+
+  #builder(): BatchBuilder {
+    const { store, isBehind } = this.#needs;
+    const { names } = store.needs.pinset;
+    return new BatchBuilder({
+      replica: store.own.number,
+      first: store.own.sequence + 1,
+      lastStamp: store.self.lastStamp,
+      nowMs: store.needs.clock.nowMs(),
+      isBehind: isBehind(),
+      tables: { rid: (replica) => names.replicas.name(replica), peer: (peer) => parsePeerId(names.peers.name(peer)) },
+      peerNumber: (peerId) => this.#peerNumber(peerId),
+      shownDot: (row) => shownDot(names, row),
+      etag: (key, row) => rowEtag(names, key, row),
+    });
+  }
+
+  #peerNumber(peerId: string): number {
+    const number = this.#peerNumbers.get(peerId);
+    if (number !== undefined) return number;
+    parsePeerId(peerId, 'allocations');
+    throw new Error(`the peer ${peerId} was not learned before the transaction`);
+  }
+
+  #one(tx: Transaction, builder: BatchBuilder, rows: TransactionRows, request: Request): Outcome | typeof full {
+    const stream = request.stream === undefined ? undefined : this.#stream(tx, request.stream.key);
+    if (stream !== undefined) {
+      const { number } = request.stream as { number: number };
+      if (number <= stream.row.decided) return this.#repeated(stream.row);
+      if (number !== stream.row.decided + 1) {
+        return refused(new PinfoldError('STREAM_GAP', `operation ${number} came after ${stream.row.decided}`));
+      }
+    }
+    const known = request.idempotency === undefined ? undefined : readRemembered(tx, request.idempotency.key);
+    const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(tx, rows, request, known);
+    if (outcome !== full && stream !== undefined) this.#advance(stream, request, builder);
+    return outcome;
+  }
+
+  #new(tx: Transaction, builder: BatchBuilder, rows: TransactionRows, request: Request): Outcome | typeof full {
+    const malformed = checkShape(request);
+    if (malformed !== undefined) return refused(malformed);
+    const { store } = this.#needs;
+    const { pinset } = store.needs;
+    const entries = this.#entries;
+    entries.length = 0;
+    for (let i = 0; i < request.ops.length; i++) {
+      const { key } = request.ops[i] as Op;
+      const keyText = byteString(key);
+      entries.push(rows.find(keyText) ?? rows.add(keyText, key, pinset.row(tx, key)));
+    }
+    const done = builder.add(request, entries);
+    if (done === full) return full;
+    if (done instanceof PinfoldError) return refused(done);
+    if (request.idempotency !== undefined && done.row !== undefined) {
+      this.#remember(tx, request.idempotency, done.sequence);
+    }
+    return new Written(pinset.names, store.own.number, done.sequence, done.key, done.row);
+  }
+
+  #remember(tx: Transaction, { key, request }: NonNullable<Request['idempotency']>, sequence: number): void {
+    const { store } = this.#needs;
+    const replica = store.own.number;
+    const timeMs = store.needs.clock.nowMs();
+    putRemembered(tx, key, { kind: 'call', replica, sequence, decided: 0, timeMs, request }, true);
+  }
+
+  /** 6.3: the result of the first. Its pin is shown as it is now if it is still live. */
+  #known(tx: Transaction, rows: TransactionRows, request: Request, known: Remembered): Outcome {
+    const { names } = this.#needs.store.needs.pinset;
+    const given = (request.idempotency as { request: Uint8Array }).request;
+    if (known.request.length > 0 && given.length > 0 && !equalBytes(known.request, given)) {
+      return refused(new PinfoldError('IDEMPOTENCY_MISMATCH', 'the idempotency key was used for a different request'));
+    }
+    const { key } = request.ops[0] as Op;
+    const row = rows.entry(key, (missing) => this.#needs.store.needs.pinset.row(tx, missing)).after;
+    const isLive = row.some((dot) => dot.replica === known.replica && dot.sequence <= known.sequence);
+    return new Written(names, known.replica, known.sequence, key, isLive ? row : undefined);
+  }
+
+  #repeated({ replica, sequence }: Remembered): Outcome {
+    const { names } = this.#needs.store.needs.pinset;
+    return new Written(names, replica, sequence, new Uint8Array(0), undefined);
+  }
+
+  #stream(tx: Transaction, key: Uint8Array): StreamState {
+    if (this.#lastStream?.key === key) return this.#lastStream;
+    const text = byteString(key);
+    const known = this.#streams.get(text);
+    this.#lastStream = known ?? this.#readStream(tx, key);
+    if (known === undefined) this.#streams.set(text, this.#lastStream);
+    return this.#lastStream;
+  }
+
+  #readStream(tx: Transaction, key: Uint8Array): StreamState {
+    const { store } = this.#needs;
+    const row = readRemembered(tx, key);
+    if (row !== undefined) return { key, row, isNew: false, isChanged: false };
+    const fresh: Remembered = {
+      kind: 'stream',
+      replica: store.own.number,
+      sequence: store.own.sequence,
+      decided: 0,
+      timeMs: store.needs.clock.nowMs(),
+      request: new Uint8Array(0),
+    };
+    return { key, row: fresh, isNew: true, isChanged: false };
+  }
+
+  /** A number is decided whether it was done or refused. */
+  #advance(stream: StreamState, request: Request, builder: BatchBuilder): void {
+    const { store } = this.#needs;
+    stream.row.decided = (request.stream as { number: number }).number;
+    stream.row.replica = store.own.number;
+    stream.row.sequence = builder.last;
+    stream.isChanged = true;
+  }
+
+  #seal(tx: Transaction, builder: BatchBuilder, rows: TransactionRows): Omit<Decided, 'finished' | 'requests'> {
+    const { store, signer } = this.#needs;
+    const { own, self } = store;
+    const { operations, last, lastStamp } = builder;
+    if (operations === 0) {
+      return { operations, steps: [], lastStamp, inc: undefined, batch: undefined, encoded: undefined };
+    }
+    for (const stream of this.#streams.values()) stream.row.timeMs = store.needs.clock.nowMs();
+    const ops = builder.take();
+    const inc = this.#inc();
+    const header = encodeHeader({
+      level: PROTOCOL_LEVEL,
+      author: store.author,
+      incarnation: own.incarnation,
+      first: own.sequence + 1,
+      last,
+      prev: own.hash,
+      inc,
+      opsHash: hash('sha256', ops, 'buffer'),
+      opsBytes: ops.length,
+    });
+    const batch = { header, signature: signer.sign(header), ops };
+    const encoded = encodeSignedBatch(batch);
+    const step = { replica: own, sequence: last, hash: hash('sha256', header, 'buffer') };
+    tx.put(logTable, logKey(own.number, last), encoded);
+    store.replicas.put(tx, step);
+    putSelf(tx, { ...self, lastStamp });
+    store.needs.pinset.write(tx, rows.changes());
+    return { operations, steps: [step], lastStamp, inc, batch, encoded };
+  }
+
+  /** The entries of C that grew since the own replica's previous batch; all of them in the first (section 3). */
+  #inc(): IncEntry[] {
+    const { store } = this.#needs;
+    const inc: IncEntry[] = [];
+    for (const replica of store.replicas.sorted()) {
+      if (replica === store.own || replica.sequence <= (store.incBase.get(replica) ?? 0)) continue;
+      inc.push({ rid: replica.rid, sequence: replica.sequence });
+    }
+    return inc;
+  }
+}
+
+function refused(error: PinfoldError): Outcome {
+  return { ok: false, error };
+}
+
+function checkShape({ ops }: Request): PinfoldError | undefined {
+  if (ops.length >= 1 && ops.length <= OPS_PER_REQUEST_MAX) return undefined;
+  return invalidField('ops', `${ops.length} operations; 1 to ${OPS_PER_REQUEST_MAX} are allowed`);
+}
+
+function isPeerId(text: string): boolean {
+  try {
+    parsePeerId(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

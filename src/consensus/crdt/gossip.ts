@@ -1,0 +1,101 @@
+import { hash } from 'node:crypto';
+import { formatPeerId } from '../../model/peer-id.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { checkedOperations } from './codec/operations.ts';
+import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch, verifyBatch } from './codec/signed-batch.ts';
+import { GOSSIP_BATCH_BYTES_MAX } from './constants.ts';
+import { InvalidBatch } from './core/invalid-batch.ts';
+import { judge } from './core/judge.ts';
+import type { Batch } from './core/types.ts';
+import type { CrdtMetrics } from './metrics.ts';
+import type { CrdtStore } from './state/store.ts';
+
+/** What of gossip the consensus needs; `Gossip` of the network port is one. */
+export interface BatchGossip {
+  publish(topic: 'batches', message: Uint8Array): void;
+  subscribe(
+    topic: 'batches',
+    subscriber: {
+      id(message: Uint8Array): Uint8Array;
+      receive(message: Uint8Array, from: string): 'accept' | 'ignore' | 'reject';
+    },
+  ): void;
+}
+
+export interface BatchTalkNeeds {
+  gossip: BatchGossip;
+  store: CrdtStore;
+  metrics: CrdtMetrics;
+  logger: Logger;
+  isTrusted(peerId: string): boolean;
+  /** Whether batches are taken from gossip now. */
+  isOpen(): boolean;
+  offer(batch: Batch, from: string): void;
+  /** G3: something exists that this peer lacks. */
+  onNews(from: string): void;
+}
+
+/** G1 to G3: gossip is a hint, and one signature serves it and the log. */
+export class BatchTalk {
+  readonly #needs: BatchTalkNeeds;
+
+  constructor(needs: BatchTalkNeeds) {
+    this.#needs = needs;
+    needs.gossip.subscribe('batches', {
+      id: messageId,
+      receive: (message, from) => this.#receive(message, from),
+    });
+  }
+
+  /** G1, after the flush. */
+  publish({ header, signature }: BatchParts, encoded: Uint8Array): void {
+    const { gossip, metrics, logger } = this.#needs;
+    const isWhole = encoded.length <= GOSSIP_BATCH_BYTES_MAX;
+    const message = isWhole ? encoded : encodeSignedBatch({ header, signature, ops: new Uint8Array(0) });
+    if (message.length > GOSSIP_BATCH_BYTES_MAX) return; // A clock of thousands of replicas: Hello tells of it.
+    try {
+      gossip.publish('batches', message);
+      metrics.published.add(1, { form: isWhole ? 'whole' : 'announcement' });
+    } catch (failure) {
+      logger.debug('a batch was not given to gossip', { error: String(failure) });
+    }
+  }
+
+  #receive(message: Uint8Array, from: string): 'accept' | 'ignore' | 'reject' {
+    if (!this.#needs.isOpen()) return 'ignore';
+    try {
+      return this.#judged(openBatch(decodeSignedBatch(message)), from);
+    } catch (problem) {
+      if (!(problem instanceof InvalidBatch)) throw problem;
+      this.#needs.metrics.invalid.add(1, { reason: problem.reason, door: 'gossip' });
+      this.#needs.logger.debug('an invalid batch came by gossip', { from, problem: problem.message });
+      return 'reject';
+    }
+  }
+
+  #judged(batch: Batch, from: string): 'accept' | 'ignore' {
+    const { store, isTrusted, offer, onNews } = this.#needs;
+    if (!isTrusted(formatPeerId(batch.head.author))) return 'ignore'; // T1
+    verifyBatch(batch);
+    const verdict = judge(store.replicas, batch);
+    const isKnown = verdict === 'duplicate';
+    if (batch.ops.length > 0) {
+      if (!isKnown) {
+        checkedOperations(batch);
+        offer(batch, from);
+      }
+    } else if (!isKnown && verdict !== 'frozen') {
+      onNews(from);
+    }
+    return 'accept';
+  }
+}
+
+/** The batch's hash: an announcement is the same message as the batch it speaks of. */
+function messageId(message: Uint8Array): Uint8Array {
+  try {
+    return hash('sha256', decodeSignedBatch(message).header, 'buffer');
+  } catch {
+    return hash('sha256', message, 'buffer');
+  }
+}

@@ -1,0 +1,275 @@
+import { formatPeerId } from '../../model/peer-id.ts';
+import type { Transaction } from '../../storage/storage.ts';
+import { checkedOperations } from './codec/operations.ts';
+import { encodeSignedBatch } from './codec/signed-batch.ts';
+import { FLUSHES_IN_FLIGHT_MAX, GROUP_BYTES_MAX, GROUP_OPS_MAX, RECEIVED_QUEUED_MAX } from './constants.ts';
+import { applyOperation, unseenDot } from './core/apply.ts';
+import { InvalidBatch } from './core/invalid-batch.ts';
+import { judge } from './core/judge.ts';
+import { Pending } from './core/pending.ts';
+import { TransactionRows } from './core/rows.ts';
+import type { Batch, Operations } from './core/types.ts';
+import type { CrdtMetrics } from './metrics.ts';
+import { putRemembered, readRemembered } from './state/idempotency.ts';
+import { logKey } from './state/keys.ts';
+import type { ClockStep, Replica } from './state/replicas.ts';
+import { StagedClock } from './state/staged-clock.ts';
+import type { CrdtStore } from './state/store.ts';
+import { logTable } from './tables.ts';
+
+export interface IntakeNeeds {
+  store: CrdtStore;
+  metrics: CrdtMetrics;
+  /** A batch came before what it depends on (R4). */
+  onPend(from: string): void;
+  /** R3, R5, or a duplicate that is another (R2): the author wrote two histories. */
+  onFork(replica: Replica, reason: string): void;
+  /** An invalid batch came past the first look; its forwarder is to blame. */
+  onInvalid(from: string, problem: InvalidBatch): void;
+}
+
+interface Received {
+  readonly batch: Batch;
+  readonly from: string;
+}
+
+/** A batch that will be applied, in the local numbers of this store. */
+export interface Prepared {
+  readonly batch: Batch;
+  readonly replica: Replica;
+  readonly content: Operations;
+  readonly replicas: readonly number[];
+  readonly peers: readonly number[];
+}
+
+/**
+ * What others wrote, from gossip and Sync alike: one queue, grouped to transactions (R1 to R7). A batch given here has a valid
+ * header and signature; its operations are checked when its turn comes.
+ */
+export class Intake {
+  readonly pending = new Pending();
+  readonly #needs: IntakeNeeds;
+  #queue: Received[] = [];
+  #inFlight = 0;
+  #isScheduled = false;
+  #waiters: (() => void)[] = [];
+
+  constructor(needs: IntakeNeeds) {
+    this.#needs = needs;
+  }
+
+  /** From gossip, which is a hint: over the limit it is dropped. */
+  offer(batch: Batch, from: string): void {
+    if (this.#queue.length < RECEIVED_QUEUED_MAX) this.#push(batch, from);
+  }
+
+  /** From Sync: waits until there is room. */
+  async take(batch: Batch, from: string): Promise<void> {
+    this.#push(batch, from);
+    while (this.#queue.length > 2 && this.#queuedBytes() > GROUP_BYTES_MAX) await this.#progress();
+  }
+
+  /** Resolves when all that was given is applied, put aside or dropped, and flushed. */
+  async idle(): Promise<void> {
+    while (this.#queue.length > 0 || this.#inFlight > 0) await this.#progress();
+  }
+
+  #queuedBytes(): number {
+    let bytes = 0;
+    for (const { batch } of this.#queue) bytes += batch.ops.length;
+    return bytes;
+  }
+
+  #progress(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  #push(batch: Batch, from: string): void {
+    this.#queue.push({ batch, from });
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (
+      this.#queue.length > 0 &&
+      this.#inFlight < FLUSHES_IN_FLIGHT_MAX &&
+      this.#needs.store.failure === undefined
+    ) {
+      this.#applyGroup();
+    }
+    if (this.#needs.store.failure !== undefined) this.#queue = [];
+    for (const wake of this.#waiters.splice(0)) wake();
+  }
+
+  #applyGroup(): void {
+    const { store, metrics } = this.#needs;
+    const clock = new StagedClock(store.replicas);
+    const group = this.#nextGroup(clock);
+    if (group.length === 0) return;
+    const steps = clock.steps();
+    let flushed: Promise<void>;
+    try {
+      const commit = store.needs.storage.transaction((tx) => applyLive(tx, store, group, steps));
+      flushed = store.queued(commit, steps, true);
+    } catch (failure) {
+      store.needs.logger.error('batches of others could not be applied', { error: String(failure) });
+      return;
+    }
+    this.#inFlight++;
+    for (const { content } of group) metrics.taken.add(content.operations.length);
+    this.#queue.unshift(...this.pending.takeReady(store.replicas));
+    void this.#afterFlush(flushed);
+  }
+
+  async #afterFlush(flushed: Promise<void>): Promise<void> {
+    try {
+      await flushed;
+    } catch (failure) {
+      this.#needs.store.needs.logger.error('batches of others could not be flushed', { error: String(failure) });
+    }
+    this.#inFlight--;
+    this.#pump();
+  }
+
+  /** Takes batches from the queue for one transaction, judging each under the clock as it will be then. */
+  #nextGroup(clock: StagedClock): Prepared[] {
+    const group: Prepared[] = [];
+    let operations = 0;
+    let bytes = 0;
+    while (this.#queue.length > 0 && operations < GROUP_OPS_MAX && bytes < GROUP_BYTES_MAX) {
+      const received = this.#queue.shift() as Received;
+      const prepared = this.#judged(received, clock);
+      if (prepared === undefined) continue;
+      group.push(prepared);
+      operations += prepared.content.operations.length;
+      bytes += received.batch.ops.length;
+    }
+    return group;
+  }
+
+  #judged({ batch, from }: Received, clock: StagedClock): Prepared | undefined {
+    const { store, metrics, onPend, onFork, onInvalid } = this.#needs;
+    const verdict = judge(clock, batch);
+    metrics.batches.add(1, { verdict });
+    if (verdict === 'apply') {
+      try {
+        const prepared = prepare(store, batch, clock);
+        clock.stage({ replica: prepared.replica, sequence: batch.head.last, hash: batch.hash });
+        return prepared;
+      } catch (problem) {
+        if (problem instanceof AuthorErred) onFork(store.replicas.ensure(nameOf(batch)), problem.message);
+        else if (problem instanceof InvalidBatch) onInvalid(from, problem);
+        else throw problem;
+      }
+    } else if (verdict === 'pend') {
+      metrics.pendingDropped.add(this.pending.add(batch, from, store.needs.clock.nowMs()));
+      onPend(from);
+    } else if (verdict === 'fork') {
+      onFork(store.replicas.ensure(nameOf(batch)), `two histories from ${batch.head.first} to ${batch.head.last}`);
+    }
+    return undefined;
+  }
+}
+
+/** R6: its author's own doing, found only here, where what it depends on is known. */
+export class AuthorErred extends Error {
+  override readonly name = 'AuthorErred';
+}
+
+export function nameOf({ rid, head }: Batch) {
+  return { rid, author: head.author, incarnation: head.incarnation };
+}
+
+/**
+ * Checks the operations and gives names their local numbers: all that must not be done inside the transaction. Throws
+ * InvalidBatch, and AuthorErred for a dot that the author cannot have seen.
+ */
+export function prepare(store: CrdtStore, batch: Batch, clock: StagedClock): Prepared {
+  const content = checkedOperations(batch);
+  const { names } = store.needs.pinset;
+  const ownPosition = content.rids.findIndex((rid) => Buffer.compare(rid, batch.rid) === 0);
+  const covered = (position: number) => {
+    const replica = store.replicas.taken(Buffer.from(content.rids[position] as Uint8Array).toString('latin1'));
+    return replica === undefined ? 0 : clock.coveredBy(replica);
+  };
+  const unseen = unseenDot(content.operations, covered, { ridPosition: ownPosition, first: batch.head.first });
+  if (unseen !== undefined) throw new AuthorErred(`a dot (sequence ${unseen.sequence}) that it cannot have seen`);
+  const replica = store.replicas.ensure(nameOf(batch));
+  const replicas = content.rids.map((rid) => names.replicas.ensure(rid));
+  const peers = content.peers.map((peer) => names.peers.ensure(formatPeerId(peer)));
+  return { batch, replica, content, replicas, peers };
+}
+
+/** R6 and C2's tables for batches of others, in one transaction. */
+function applyLive(tx: Transaction, store: CrdtStore, group: readonly Prepared[], steps: readonly ClockStep[]): void {
+  const { pinset } = store.needs;
+  const rows = new TransactionRows();
+  for (const prepared of group) {
+    applyTo(rows, prepared, store, (key) => pinset.row(tx, key));
+    putLog(tx, prepared);
+    remember(tx, prepared, store);
+  }
+  for (const step of steps) store.replicas.put(tx, step);
+  pinset.write(tx, rows.changes());
+}
+
+export function applyTo(
+  rows: TransactionRows,
+  { content, replica, batch, replicas, peers }: Prepared,
+  store: CrdtStore,
+  read: (key: Uint8Array) => ReturnType<CrdtStore['needs']['pinset']['row']>,
+  isTaken: (key: Uint8Array) => boolean = () => true,
+): void {
+  const tables = { author: replica.number, first: batch.head.first, replicas, peers };
+  const rids = store.needs.pinset.names.replicas;
+  for (let position = 0; position < content.operations.length; position++) {
+    const operation = content.operations[position] as Operations['operations'][number];
+    if (isTaken(operation.key)) applyOperation(operation, position, rows.entry(operation.key, read), tables, rids);
+  }
+}
+
+export function putLog(tx: Transaction, { replica, batch }: Prepared): void {
+  tx.put(logTable, logKey(replica.number, batch.head.last), encodeSignedBatch(batch));
+}
+
+/** 6.3: every peer that takes a batch knows afterwards what came of the calls and streams in it. */
+function remember(tx: Transaction, { content, replica, batch }: Prepared, store: CrdtStore): void {
+  const timeMs = store.needs.clock.nowMs();
+  const none = new Uint8Array(0);
+  for (let i = 0; i < content.operations.length; i++) {
+    const key = content.operations[i]?.idempotency;
+    if (key === undefined) continue;
+    const row = {
+      kind: 'call',
+      replica: replica.number,
+      sequence: batch.head.first + i,
+      decided: 0,
+      timeMs,
+      request: none,
+    } as const;
+    if (readRemembered(tx, key) === undefined) putRemembered(tx, key, row, true);
+  }
+  for (const { stream, last } of content.runs) {
+    // Its author had decided all numbers before this one, and by I3 this peer has taken in all that this rests on.
+    const known = readRemembered(tx, stream);
+    if (known !== undefined && known.decided >= last) continue;
+    const row = {
+      kind: 'stream',
+      replica: replica.number,
+      sequence: batch.head.last,
+      decided: last,
+      timeMs,
+      request: none,
+    } as const;
+    putRemembered(tx, stream, row, known === undefined);
+  }
+}

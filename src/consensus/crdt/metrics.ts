@@ -1,0 +1,54 @@
+import type { MetricsRegister } from '../../runtime/metrics.ts';
+
+export type CrdtMetrics = ReturnType<typeof crdtMetrics>;
+
+export function crdtMetrics(register: MetricsRegister) {
+  return {
+    operations: register.counter({
+      name: 'pinfold_crdt_own_operations_total',
+      help: 'Operations written by this peer and flushed',
+    }),
+    batchOperations: register.histogram({
+      name: 'pinfold_crdt_batch_operations',
+      help: 'Operations in one batch of this peer',
+      buckets: [0, 1, 10, 100, 500, 1_000, 2_500, 5_000],
+    }),
+    taken: register.counter({
+      name: 'pinfold_crdt_taken_operations_total',
+      help: 'Operations of other peers that were taken in',
+    }),
+    batches: register.counter<'verdict'>({
+      name: 'pinfold_crdt_received_batches_total',
+      help: 'Batches of other peers by what was done with them',
+      labels: ['verdict'],
+    }),
+    invalid: register.counter<'reason' | 'door'>({
+      name: 'pinfold_crdt_invalid_batches_total',
+      help: 'Batches that break a rule and were dropped',
+      labels: ['reason', 'door'],
+    }),
+    pendingDropped: register.counter({
+      name: 'pinfold_crdt_pending_dropped_total',
+      help: 'Batches that waited for others and were dropped over a limit or after too long',
+    }),
+    pulls: register.counter<'result'>({
+      name: 'pinfold_crdt_pulls_total',
+      help: 'Syncs asked of other peers, by how they ended',
+      labels: ['result'],
+    }),
+    hellos: register.counter<'result'>({
+      name: 'pinfold_crdt_hellos_total',
+      help: 'Hellos to other peers, by how they ended',
+      labels: ['result'],
+    }),
+    published: register.counter<'form'>({
+      name: 'pinfold_crdt_published_total',
+      help: 'Own batches given to gossip, whole or as announcements',
+      labels: ['form'],
+    }),
+    joinRows: register.counter({
+      name: 'pinfold_crdt_join_rows_total',
+      help: 'Rows that came by joining',
+    }),
+  };
+}

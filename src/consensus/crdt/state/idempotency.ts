@@ -1,0 +1,100 @@
+import { Malformed, Reader as WireReader } from '../../../pinset/codec/reader.ts';
+import { Writer } from '../../../pinset/codec/writer.ts';
+import type { Clock } from '../../../runtime/clock.ts';
+import type { Storage, Transaction } from '../../../storage/storage.ts';
+import {
+  IDEMPOTENCY_AGE_MS,
+  IDEMPOTENCY_KEY_BYTES,
+  IDEMPOTENCY_ROWS_MAX,
+  IDEMPOTENCY_TRIM_ROWS_MAX,
+} from '../constants.ts';
+import { idempotencyAgeTable, idempotencyTable } from '../tables.ts';
+
+/** What came of a call, or of a bulk stream (6.3). */
+export interface Remembered {
+  kind: 'call' | 'stream';
+  /** The dot: local number of the replica, sequence. */
+  replica: number;
+  sequence: number;
+  /** Of a stream: up to which number all are decided. Of a call: 0. */
+  decided: number;
+  timeMs: number;
+  /** Of a call that was made here: hash of the request. Else empty. */
+  request: Uint8Array;
+}
+
+const writer = new Writer(128);
+const timeBytes = 6;
+
+export function readRemembered(tx: Pick<Transaction, 'get'>, key: Uint8Array): Remembered | undefined {
+  const bytes = tx.get(idempotencyTable, key);
+  return bytes === undefined ? undefined : decode(bytes);
+}
+
+/** Rows of calls are written once, rows of streams with every batch. */
+export function putRemembered(tx: Transaction, key: Uint8Array, row: Remembered, isNew: boolean): void {
+  tx.put(idempotencyTable, key, encode(row));
+  if (isNew) tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
+}
+
+/** Forgets what is older than a day, and the oldest above a million; a bounded piece a call. True: there may be more. */
+export function trimRemembered(storage: Storage, clock: Clock): boolean {
+  const excess = storage.tableSize(idempotencyTable).entries - IDEMPOTENCY_ROWS_MAX;
+  const limitMs = clock.nowMs() - IDEMPOTENCY_AGE_MS;
+  const ages = [...storage.read.range(idempotencyAgeTable, { limit: IDEMPOTENCY_TRIM_ROWS_MAX })].map(({ key }) => key);
+  const due = ages.filter((age, i) => i < excess || Buffer.from(age).readUIntBE(0, timeBytes) < limitMs);
+  if (due.length === 0) return false;
+  storage.transaction((tx) => {
+    for (const age of due) forget(tx, age, limitMs);
+  });
+  return due.length === IDEMPOTENCY_TRIM_ROWS_MAX;
+}
+
+function forget(tx: Transaction, age: Uint8Array, limitMs: number): void {
+  tx.remove(idempotencyAgeTable, age);
+  const key = age.subarray(timeBytes);
+  const row = readRemembered(tx, key);
+  if (row === undefined) return;
+  // A stream that went on since its row was made stays.
+  if (row.kind === 'stream' && row.timeMs >= limitMs)
+    tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
+  else tx.remove(idempotencyTable, key);
+}
+
+function ageKey(timeMs: number, key: Uint8Array): Uint8Array {
+  const age = Buffer.alloc(timeBytes + IDEMPOTENCY_KEY_BYTES);
+  age.writeUIntBE(Math.max(0, Math.floor(timeMs)), 0, timeBytes);
+  age.set(key.subarray(0, IDEMPOTENCY_KEY_BYTES), timeBytes);
+  return age;
+}
+
+function encode(row: Remembered): Uint8Array {
+  writer.at = 0;
+  writer.ensure(128);
+  writer.varint(row.kind === 'call' ? 0 : 1);
+  writer.varint(row.replica);
+  writer.varint(row.sequence);
+  writer.varint(row.decided);
+  writer.varint(Math.max(0, Math.floor(row.timeMs)));
+  writer.bytes.set(row.request, writer.at);
+  writer.at += row.request.length;
+  return writer.take();
+}
+
+/** Undefined for a damaged row: it is as if it had been forgotten. */
+function decode(bytes: Uint8Array): Remembered | undefined {
+  try {
+    const reader = new WireReader(bytes);
+    return {
+      kind: reader.varint() === 0 ? 'call' : 'stream',
+      replica: reader.varint(),
+      sequence: reader.varint(),
+      decided: reader.varint(),
+      timeMs: reader.varint(),
+      request: reader.bytes.subarray(reader.at),
+    };
+  } catch (cause) {
+    if (cause instanceof Malformed) return undefined;
+    throw cause;
+  }
+}

@@ -1,0 +1,14 @@
+export function numberKey(number: number): Uint8Array {
+  const key = Buffer.allocUnsafe(4);
+  key.writeUInt32BE(number);
+  return key;
+}
+
+/** Key of a batch in the log. */
+export function logKey(replica: number, last: number): Uint8Array {
+  const key = Buffer.allocUnsafe(12);
+  key.writeUInt32BE(replica, 0);
+  key.writeUInt32BE(Math.floor(last / 0x1_0000_0000), 4);
+  key.writeUInt32BE(last >>> 0, 8);
+  return key;
+}

@@ -1,0 +1,141 @@
+import { equalBytes } from '../../../model/bytes.ts';
+import { parsePeerId, publicKeyOf } from '../../../model/peer-id.ts';
+import type { Pinset } from '../../../pinset/pinset.ts';
+import type { Clock } from '../../../runtime/clock.ts';
+import type { Logger } from '../../../runtime/logger.ts';
+import type { Random } from '../../../runtime/random.ts';
+import type { Commit, Storage } from '../../../storage/storage.ts';
+import { ridOf } from '../codec/header.ts';
+import { INCARNATION_INTERVAL_MS } from '../constants.ts';
+import { type ClockStep, type Replica, Replicas } from './replicas.ts';
+import { RevisionClocks } from './revisions.ts';
+import { putSelf, readSelf, type Self } from './self.ts';
+
+export interface StoreNeeds {
+  storage: Storage;
+  pinset: Pinset;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  peerId: string;
+  identityStamp(): Promise<Uint8Array>;
+}
+
+/** The clock, the own replica, and what is flushed of both: shared by all that write (local commits, what others wrote, joining). */
+export class CrdtStore {
+  readonly needs: StoreNeeds;
+  readonly replicas: Replicas;
+  readonly author: Uint8Array;
+  self: Self = { incarnations: [], identityStamp: new Uint8Array(0), lastStamp: 0, incarnationMs: 0 };
+  #own: Replica | undefined;
+  #revisions: RevisionClocks | undefined;
+  /** C as of the own replica's last batch: what the next `inc` is counted from. Empty after a start: `inc` is then whole. */
+  readonly incBase = new Map<Replica, number>();
+  readonly #listeners = new Set<() => void>();
+  #failure: unknown;
+
+  constructor(needs: StoreNeeds) {
+    this.needs = needs;
+    this.replicas = new Replicas(needs.pinset.names);
+    this.author = parsePeerId(needs.peerId);
+  }
+
+  async open(): Promise<void> {
+    const { storage, pinset, identityStamp } = this.needs;
+    this.replicas.load(storage.read);
+    this.#revisions = new RevisionClocks(pinset.feed.revision, this.replicas.sorted());
+    const stamp = await identityStamp();
+    const self = readSelf(storage.read);
+    if (self !== undefined) this.self = self;
+    if (self === undefined || !equalBytes(self.identityStamp, stamp)) {
+      if (self !== undefined) this.needs.logger.warn('the store was copied or restored: going on as a new incarnation');
+      this.self.identityStamp = stamp;
+      this.newIncarnation(); // N1
+    }
+    this.#own = this.replicas.ensure(this.#nameOf(this.self.incarnations.at(-1) as Uint8Array));
+  }
+
+  get own(): Replica {
+    if (this.#own === undefined) throw new Error('the store is not open');
+    return this.#own;
+  }
+
+  get revisions(): RevisionClocks {
+    if (this.#revisions === undefined) throw new Error('the store is not open');
+    return this.#revisions;
+  }
+
+  isOwn(replica: Replica): boolean {
+    return replica.peerId === this.needs.peerId;
+  }
+
+  /** N2: a new random number, sequence 1, and a first batch with the whole clock in `inc`. */
+  newIncarnation(): void {
+    const incarnation = this.needs.random.bytes(8);
+    this.self.incarnations.push(incarnation);
+    this.self.incarnationMs = this.needs.clock.nowMs();
+    this.incBase.clear();
+    this.#own = this.replicas.ensure(this.#nameOf(incarnation));
+    this.needs.storage.transaction((tx) => putSelf(tx, this.self));
+  }
+
+  /** N3: at most one in ten minutes. */
+  mayRenew(): boolean {
+    return this.needs.clock.nowMs() - this.self.incarnationMs >= INCARNATION_INTERVAL_MS;
+  }
+
+  #nameOf(incarnation: Uint8Array) {
+    return { rid: ridOf(publicKeyOf(this.author), incarnation), author: this.author, incarnation };
+  }
+
+  /**
+   * Takes the steps of a transaction that was just queued, and resolves when it is flushed: only then may it be spoken of (F1).
+   * Rejects with STORAGE_FAILED.
+   */
+  async queued(commit: Commit<unknown>, steps: readonly ClockStep[], wrotePins: boolean): Promise<void> {
+    for (const step of steps) this.replicas.step(step);
+    if (wrotePins) this.revisions.revision++;
+    const { revision } = this.revisions;
+    try {
+      await commit.flushed;
+    } catch (failure) {
+      this.#failure ??= failure;
+      throw failure;
+    }
+    this.replicas.flushed(steps);
+    this.revisions.flushed(revision, steps);
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** What broke the storage. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Called after every flush. */
+  onFlushed(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves when more was flushed than `version`. Rejects with the signal's reason. */
+  waitFlushed(version: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      if (this.replicas.flushedVersion > version) return resolve();
+      const done = () => {
+        stopListening();
+        signal.removeEventListener('abort', abort);
+      };
+      const abort = () => {
+        done();
+        reject(signal.reason);
+      };
+      const stopListening = this.onFlushed(() => {
+        done();
+        resolve();
+      });
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import { create } from '@bufbuild/protobuf';
+import { SignedBatchSchema } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
+import {
+  CaughtUpSchema,
+  FullNeededSchema,
+  type SyncRequest,
+  type SyncResponse,
+  SyncResponseSchema,
+} from '../../../../gen/pinfold/peer/v1/service_pb.ts';
+import { PinfoldError } from '../../../model/errors.ts';
+import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
+import type { BatchParts } from '../codec/signed-batch.ts';
+import { FOLLOWS_SERVED_MAX, SYNCS_SERVED_MAX } from '../constants.ts';
+import type { CrdtStore } from '../state/store.ts';
+import { LogReader } from './log-reader.ts';
+
+export interface SyncServerNeeds {
+  store: CrdtStore;
+  /** A peer told how far it is. */
+  onClock(from: string, clock: readonly HeardEntry[]): void;
+}
+
+/** S2, S3 and S5: what this peer has and the caller lacks. */
+export class SyncServer {
+  readonly #needs: SyncServerNeeds;
+  #served = 0;
+  #followed = 0;
+
+  constructor(needs: SyncServerNeeds) {
+    this.#needs = needs;
+  }
+
+  async *serve(request: SyncRequest, context: { peerId: string; signal: AbortSignal }): AsyncGenerator<SyncResponse> {
+    const clock = readClock(request.clock);
+    this.#needs.onClock(context.peerId, clock);
+    this.#admit(request.follow);
+    try {
+      yield* this.#stream(clock, request.follow, context.signal);
+    } finally {
+      if (request.follow) this.#followed--;
+      else this.#served--;
+    }
+  }
+
+  #admit(follow: boolean): void {
+    if (follow ? this.#followed >= FOLLOWS_SERVED_MAX : this.#served >= SYNCS_SERVED_MAX) {
+      throw new PinfoldError('LIMIT_REACHED', 'this peer serves as many Syncs as it can');
+    }
+    if (follow) this.#followed++;
+    else this.#served++;
+  }
+
+  async *#stream(clock: readonly HeardEntry[], follow: boolean, signal: AbortSignal): AsyncGenerator<SyncResponse> {
+    const { store } = this.#needs;
+    const { replicas } = store;
+    const log = new LogReader(clock);
+    if (log.isBelowFloor(replicas.sorted())) {
+      yield fullNeeded(store);
+      return;
+    }
+    for (let round = 0; ; round++) {
+      const version = replicas.flushedVersion;
+      for (;;) {
+        signal.throwIfAborted();
+        const next = log.next(store.needs.storage.read, replicas.sorted());
+        if (next === undefined) break;
+        yield batchMessage(next.parts);
+      }
+      if (round === 0) yield caughtUp;
+      if (!follow) return;
+      await store.waitFlushed(version, signal);
+    }
+  }
+}
+
+const caughtUp = create(SyncResponseSchema, { message: { case: 'caughtUp', value: create(CaughtUpSchema) } });
+
+function batchMessage(parts: BatchParts): SyncResponse {
+  return create(SyncResponseSchema, { message: { case: 'batch', value: create(SignedBatchSchema, parts) } });
+}
+
+function fullNeeded({ replicas }: CrdtStore): SyncResponse {
+  const floor = replicas.sorted().map((replica) => clockEntry(replica.rid, replica.floor, new Uint8Array(0)));
+  const value = create(FullNeededSchema, { floor });
+  return create(SyncResponseSchema, { message: { case: 'fullNeeded', value } });
+}

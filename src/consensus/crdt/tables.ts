@@ -1,0 +1,24 @@
+import type { TableName, TableSpec } from '../../storage/storage.ts';
+
+/** One row, JSON: format, own replicas, identity stamp (N1), last stamp. */
+export const selfTable: TableName = 'crdt_self';
+/** Local number (4 bytes) -> pinfold.store.v1.Replica: C[r], H[r], F[r]. */
+export const replicasTable: TableName = 'crdt_replicas';
+/** Local number of the replica (4 bytes), last sequence (8 bytes) -> pinfold.peer.v1.SignedBatch as signed. */
+export const logTable: TableName = 'crdt_log';
+/** Hash of a call's or stream's key (16 bytes) -> what came of it. */
+export const idempotencyTable: TableName = 'crdt_idempotency';
+/** Time (6 bytes), hash -> nothing: what is forgotten next. */
+export const idempotencyAgeTable: TableName = 'crdt_idempotency_age';
+/** One row: base, C', goal and H' of the shadow (B2). */
+export const shadowTable: TableName = 'crdt_shadow';
+
+/** To be declared when the store is opened. */
+export const crdtTables: readonly TableSpec[] = [
+  { name: selfTable },
+  { name: replicasTable },
+  { name: logTable, writeOnly: true },
+  { name: idempotencyTable },
+  { name: idempotencyAgeTable, writeOnly: true },
+  { name: shadowTable },
+];
