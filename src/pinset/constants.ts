@@ -8,8 +8,8 @@ export const NAMESPACES_MAX = 65_536;
 
 /** Bytes of a name or a metadata value that enter an index key; what is longer is cut and told apart by a hash. */
 export const INDEXED_TEXT_BYTES_MAX = 256;
-/** Bytes of a metadata key that can be indexed. */
-export const INDEXED_METADATA_KEY_BYTES_MAX = 64;
+/** Bytes of a metadata key that can be indexed: 64 characters. With a cut value it makes a key that LMDB takes. */
+export const INDEXED_METADATA_KEY_BYTES_MAX = 192;
 /** Metadata keys that can be indexed: each is one more write for a pin that has it. */
 export const INDEXED_METADATA_KEYS_MAX = 16;
 
