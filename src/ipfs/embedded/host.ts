@@ -3,11 +3,10 @@ import { yamux } from '@chainsafe/libp2p-yamux';
 import { identify } from '@libp2p/identify';
 import type { Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
-import { preSharedKey } from '@libp2p/pnet';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import { CONNECTIONS_MAX } from '../constants.ts';
-import { formatSwarmKey } from '../swarm-key.ts';
+import { privateNetwork } from './private-network/protector.ts';
 
 /** What other nodes see of us in identify. */
 export const AGENT = 'pinfold/0.1.0';
@@ -21,10 +20,7 @@ export interface HostInit {
 
 /** A libp2p host of its own for the IPFS node, not started. No DHT, no bootstrap, no mDNS: who is dialled is told to it. */
 export function ipfsHost(init: HostInit): Promise<Libp2p> {
-  const protector =
-    init.swarmKey === undefined
-      ? {}
-      : { connectionProtector: preSharedKey({ psk: new TextEncoder().encode(formatSwarmKey(init.swarmKey)) }) };
+  const { swarmKey } = init;
   return createLibp2p({
     start: false,
     privateKey: init.privateKey,
@@ -35,6 +31,6 @@ export function ipfsHost(init: HostInit): Promise<Libp2p> {
     streamMuxers: [yamux()],
     connectionManager: { maxConnections: CONNECTIONS_MAX },
     services: { identify: identify(), ping: ping() },
-    ...protector,
+    ...(swarmKey !== undefined && { connectionProtector: privateNetwork(swarmKey) }),
   });
 }
