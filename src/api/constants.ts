@@ -4,8 +4,8 @@ export const messageBytesMax = 4 * 1024 * 1024;
 /** Pins a message of a listing. One a message costs five times as much. */
 export const pinsPerMessage = 500;
 
-/** Statuses a message of a status listing. */
-export const statusesPerMessage = 200;
+/** Words of peers a message of a status listing; one has at most about 1 KiB, for its error. */
+export const peerWordsPerMessage = 2_000;
 
 /** Operations a message of a bulk stream. */
 export const operationsPerBatchMax = 5_000;

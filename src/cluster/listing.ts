@@ -19,11 +19,18 @@ export interface ListingPiece {
 }
 
 /** The pinset, piece by piece and in constant memory; other work gets a turn between two pieces. */
-export async function* listPins(
-  needs: { pinset: Pick<Pinset, 'list'>; timers: Timers },
-  query: ListingQuery,
-  call: CallContext,
-): AsyncIterable<ListingPiece> {
+export type ListPins = (query: ListingQuery, call: CallContext) => AsyncIterable<ListingPiece>;
+
+export function listPins(needs: ListPinsNeeds): ListPins {
+  return (query, call) => pieces(needs, query, call);
+}
+
+export interface ListPinsNeeds {
+  pinset: Pick<Pinset, 'list'>;
+  timers: Timers;
+}
+
+async function* pieces(needs: ListPinsNeeds, query: ListingQuery, call: CallContext): AsyncIterable<ListingPiece> {
   const filter = withinNamespaces(query.filter, call);
   let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
   let cursor = query.cursor;

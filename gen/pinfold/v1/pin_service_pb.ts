@@ -805,6 +805,9 @@ export type ListPinStatusesResponse = Message<"pinfold.v1.ListPinStatusesRespons
   statuses: PinStatus[];
 
   /**
+   * Continues after the last of these. Only the stream's last message may be without: then there are no more (others
+   * without one are the beginning of what the next message ends).
+   *
    * @generated from field: bytes cursor = 2;
    */
   cursor: Uint8Array;

@@ -4,9 +4,10 @@ import {
   type AddRequest,
   type AddResponse,
   AddResponseSchema,
-  type AddStart,
+  type AddStart as AddStartMessage,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import type { AddEvent, AddInput, addContent } from '../../cluster/add.ts';
+import type { AddEntry } from '../../adder/adder.ts';
+import type { AddContent, AddEvent, AddStart } from '../../cluster/add.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { formatCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
@@ -15,7 +16,7 @@ import { keyHash } from './pin-writes.ts';
 
 /** Content in, what became of it out. A stream that the client cuts before its end pins nothing. */
 export async function* add(
-  add: ReturnType<typeof addContent>,
+  content: AddContent,
   requests: AsyncIterable<AddRequest>,
   call: CallContext,
 ): AsyncIterable<AddResponse> {
@@ -24,13 +25,13 @@ export async function* add(
   if (first.done || first.value.message.case !== 'start') throw invalidField('start', 'must be the first message');
   const start = first.value.message.value;
   try {
-    for await (const event of add(startFrom(start, call), inputsOf(incoming), call)) yield eventMessage(event);
+    for await (const event of content(startFrom(start, call), inputsOf(incoming), call)) yield eventMessage(event);
   } finally {
     await incoming.return?.();
   }
 }
 
-function startFrom(start: AddStart, call: CallContext) {
+function startFrom(start: AddStartMessage, call: CallContext): AddStart {
   const { idempotencyKey: key } = start;
   return {
     namespace: namespaceOf(start.namespace),
@@ -48,14 +49,14 @@ function startFrom(start: AddStart, call: CallContext) {
 }
 
 /** The flat stream of messages as entries with content. An entry must be read to its end before the next is asked for. */
-async function* inputsOf(incoming: AsyncIterator<AddRequest>): AsyncIterable<AddInput> {
+async function* inputsOf(incoming: AsyncIterator<AddRequest>): AsyncIterable<AddEntry> {
   let next = await incoming.next();
   while (!next.done) {
     const { message } = next.value;
     if (message.case !== 'entry') throw invalidField('entry', 'must come before its data');
     const { path, directory } = message.value;
     const content = contentOf(incoming);
-    yield { path, content: directory ? undefined : content.chunks };
+    yield directory ? { path } : { path, content: content.chunks };
     next = await content.rest();
   }
 }
@@ -84,13 +85,12 @@ function eventMessage(event: AddEvent): AddResponse {
   switch (event.kind) {
     case 'progress':
       return create(AddResponseSchema, { message: { case: 'progress', value: { bytes: BigInt(event.bytes) } } });
-    case 'node': {
-      const { path, cid, size } = event.node;
-      return create(AddResponseSchema, {
-        message: { case: 'node', value: { path, cid: formatCid(cid), size: BigInt(size) } },
-      });
+    case 'added': {
+      const { path, cid, dagBytes } = event.added;
+      const value = { path, cid: formatCid(cid), size: BigInt(dagBytes) };
+      return create(AddResponseSchema, { message: { case: 'node', value } });
     }
-    case 'root': {
+    case 'pinned': {
       const { pin, level, position } = event.written;
       const value = { pin: pinMessage(pin), level: ackMessage(level), position };
       return create(AddResponseSchema, { message: { case: 'root', value } });

@@ -1,0 +1,130 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  GetPinResponseSchema,
+  GetPinStatusResponseSchema,
+  ListPinStatusesResponseSchema,
+  ListPinsResponseSchema,
+  type PinService,
+  RecoverPinsResponseSchema,
+} from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import type { AddContent } from '../../cluster/add.ts';
+import type { ListPins } from '../../cluster/listing.ts';
+import type { Pins } from '../../cluster/pins.ts';
+import type { ClusterStatus, PinStatus } from '../../cluster/status.ts';
+import type { WatchPins } from '../../cluster/watch.ts';
+import { parseCid } from '../../model/cid.ts';
+import { checkPeerId } from '../../model/peer-id.ts';
+import { peerWordsPerMessage, pinsPerMessage } from '../constants.ts';
+import type { Handlers } from '../handlers.ts';
+import { add } from './add.ts';
+import { namespaceOf, pinMessage, statusFrom } from './convert.ts';
+import { cursorFrom, filterFrom, orderFrom } from './pin-filter.ts';
+import { pinWrites } from './pin-writes.ts';
+import { pinStatusMessage } from './statuses.ts';
+import { watchMessage } from './watch.ts';
+import { writePins } from './write-pins.ts';
+
+export interface PinServiceNeeds {
+  pins: Pins;
+  listPins: ListPins;
+  status: ClusterStatus;
+  watchPins: WatchPins;
+  add: AddContent;
+}
+
+export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> {
+  const { pins, status } = needs;
+  return {
+    ...pinWrites(pins),
+
+    writePins: (requests, call) => writePins(pins, requests, call),
+
+    async getPin({ cid, namespace }, call) {
+      const pin = pins.get(parseCid(cid), namespaceOf(namespace), call);
+      return create(GetPinResponseSchema, { pin: pinMessage(pin) });
+    },
+
+    async *listPins(request, call) {
+      const query = {
+        filter: filterFrom(request.filter),
+        order: orderFrom(request.order),
+        pageSize: request.pageSize,
+        cursor: cursorFrom(request.cursor),
+        pieceSize: pinsPerMessage,
+      };
+      for await (const piece of needs.listPins(query, call)) {
+        yield create(ListPinsResponseSchema, { pins: piece.pins.map(pinMessage), cursor: piece.cursor ?? nothing });
+      }
+    },
+
+    async getPinStatus({ cid, namespace }, call) {
+      const found = await status.pinStatus(parseCid(cid), namespaceOf(namespace), call);
+      return create(GetPinStatusResponseSchema, { status: pinStatusMessage(found) });
+    },
+
+    async *listPinStatuses(request, call) {
+      for (const peerId of request.peerIds) checkPeerId(peerId, 'peer_ids');
+      const query = {
+        filter: filterFrom(request.filter),
+        statuses: request.statuses.map((each) => statusFrom(each)),
+        peerIds: request.peerIds,
+        pageSize: request.pageSize,
+        cursor: cursorFrom(request.cursor),
+      };
+      for await (const { statuses, cursor, errors } of status.listStatuses(query, call)) {
+        const messages = inMessages(statuses);
+        const last = messages.pop() ?? [];
+        for (const some of messages) {
+          yield create(ListPinStatusesResponseSchema, { statuses: some.map(pinStatusMessage) });
+        }
+        yield create(ListPinStatusesResponseSchema, {
+          statuses: last.map(pinStatusMessage),
+          cursor: cursor ?? nothing,
+          errors,
+        });
+      }
+    },
+
+    async *watchPins(request, call) {
+      const query = {
+        filter: filterFrom(request.filter),
+        resumeToken: cursorFrom(request.resumeToken),
+        pinsOnly: request.pinsOnly,
+        changesOnly: request.changesOnly,
+      };
+      for await (const message of needs.watchPins(query, call)) yield watchMessage(message);
+    },
+
+    async *recoverPins(request, call) {
+      const query = {
+        cids: request.cids.map((cid) => parseCid(cid, 'cids')),
+        namespace: request.namespace === '' ? undefined : request.namespace,
+      };
+      for await (const { statuses, errors } of status.recover(query, call)) {
+        for (const some of inMessages(statuses)) {
+          yield create(RecoverPinsResponseSchema, { statuses: some.map(pinStatusMessage) });
+        }
+        if (errors.length > 0) yield create(RecoverPinsResponseSchema, { errors });
+      }
+    },
+
+    add: (requests, call) => add(needs.add, requests, call),
+  };
+}
+
+const nothing = new Uint8Array();
+
+/** Splits statuses so that no message has many more words of peers than its size allows. */
+function inMessages(statuses: readonly PinStatus[]): PinStatus[][] {
+  const messages: PinStatus[][] = [];
+  let words = peerWordsPerMessage;
+  for (const status of statuses) {
+    if (words >= peerWordsPerMessage) {
+      messages.push([]);
+      words = 0;
+    }
+    messages.at(-1)?.push(status);
+    words += status.peers.length;
+  }
+  return messages;
+}
