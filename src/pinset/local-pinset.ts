@@ -164,7 +164,8 @@ class LocalPinset implements Pinset {
 
   list(query: PinQuery): PinPage {
     const { names } = this;
-    const { metadata } = this.#sets.state;
+    // While a swap is on its way to be committed, the state speaks of the other set.
+    const metadata = this.#readSet === this.#sets.live ? this.#sets.state.metadata : [];
     const indexedMetadata = metadata.filter((key) => this.#init.indexedMetadata.includes(key));
     return listPins({ reader: this.#read, set: this.#readSet, names, indexer: this.#indexer, indexedMetadata }, query);
   }
