@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Figures } from './figures.ts';
+import { join as joinBench } from './join.ts';
+import { list } from './list.ts';
+import { memory } from './memory.ts';
+import { watch } from './watch.ts';
+import { write } from './write.ts';
+
+/*
+ * npm run bench -- [NAME...] [--json] [--pins=1000000]
+ *
+ * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
+ */
+const benchmarks = { write, join: joinBench, list, memory, watch };
+
+export interface BenchContext {
+  figures: Figures;
+  /** A folder of its own, on the disk that is measured. */
+  root: string;
+  /** Pins of a full-size run. */
+  pins: number;
+}
+
+const args = process.argv.slice(2);
+const names = args.filter((arg) => !arg.startsWith('--'));
+const unknown = names.filter((name) => !(name in benchmarks));
+if (unknown.length > 0) {
+  console.error(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(benchmarks).join(', ')}`);
+  process.exit(2);
+}
+const figures = new Figures(args.includes('--json'));
+const pins = Number(args.find((arg) => arg.startsWith('--pins='))?.slice('--pins='.length) ?? 1_000_000);
+for (const [name, run] of Object.entries(benchmarks)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  const root = await mkdtemp(join(tmpdir(), `pinfold-bench-${name}-`));
+  figures.progress(`${name}: ${pins} pins in ${root}`);
+  try {
+    await run({ figures, root, pins });
+  } finally {
+    await rm(root, { recursive: true, force: true });
+  }
+}
+figures.print();
