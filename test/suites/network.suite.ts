@@ -462,7 +462,8 @@ function gossipSuite(t: Test, world: NetworkWorld): void {
         receive: (message) => {
           const text = byteString(message);
           heard.get(network)?.push(text);
-          return text.endsWith('bad') ? 'reject' : text.endsWith('odd') ? 'ignore' : 'accept';
+          if (text.endsWith('bad')) return 'reject';
+          return text.endsWith('odd') ? 'ignore' : 'accept';
         },
       });
     }

@@ -16,7 +16,7 @@ export class StreamPipe implements FramePipe {
   /** The other end will send nothing more. */
   #ended = false;
   #closed = false;
-  #failure: Error | undefined;
+  failure: Error | undefined;
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -41,7 +41,7 @@ export class StreamPipe implements FramePipe {
   }
 
   write(frames: readonly Frame[]): Promise<void> | undefined {
-    if (this.#closed) throw this.#failure ?? new Error('the stream is closed');
+    if (this.#closed) throw this.failure ?? new Error('the stream is closed');
     this.#stream.send(encodeFrames(frames));
     if (!this.#stream.writableNeedsDrain) return undefined;
     this.#drain ??= Promise.withResolvers();
@@ -54,7 +54,7 @@ export class StreamPipe implements FramePipe {
 
   abort(reason: Error): void {
     if (this.#closed) return;
-    this.#failure = reason;
+    this.failure = reason;
     this.#stream.abort(reason);
     this.#onClose(reason);
   }
@@ -79,7 +79,7 @@ export class StreamPipe implements FramePipe {
     const reader = this.#reader;
     if (reader === undefined) return;
     try {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.failure !== undefined) throw this.failure;
       const frame = this.#decoder.take(reader.payloadBytesMax);
       if (frame !== undefined) this.#settle(() => reader.resolve(frame));
       else if (this.#ended) this.#settleAtEnd(reader);
@@ -126,8 +126,8 @@ export class StreamPipe implements FramePipe {
     if (this.#closed) return;
     this.#closed = true;
     this.#ended = true;
-    this.#failure ??= error;
-    const gone = this.#failure ?? new Error('the stream was closed');
+    this.failure ??= error;
+    const gone = this.failure ?? new Error('the stream was closed');
     this.#drain?.promise.catch(() => {});
     this.#drain?.reject(gone);
     this.#serveReader();

@@ -29,7 +29,7 @@ export class MemoryPipe implements FramePipe {
   #room: PromiseWithResolvers<void> | undefined;
   #reader: Reader | undefined;
   #ended = false;
-  #failure: Error | undefined;
+  failure: Error | undefined;
   closed = false;
 
   constructor(deliver: Deliver) {
@@ -49,7 +49,7 @@ export class MemoryPipe implements FramePipe {
   }
 
   write(frames: readonly Frame[]): Promise<void> | undefined {
-    if (this.closed) throw this.#failure ?? new Error('the stream is closed');
+    if (this.closed) throw this.failure ?? new Error('the stream is closed');
     const copies = frames.map(({ kind, payload }) => ({ kind, payload: payload.slice() }));
     this.#unreadBytes += copies.reduce((sum, { payload }) => sum + payload.length, 0);
     this.#deliver(() => this.#other?.receive(copies));
@@ -93,7 +93,7 @@ export class MemoryPipe implements FramePipe {
   /** Ends this side at once, as a reset or a lost connection does. */
   cut(reason: Error): void {
     if (this.closed) return;
-    this.#failure = reason;
+    this.failure = reason;
     this.#incoming.length = 0;
     this.#shut();
   }
@@ -110,7 +110,7 @@ export class MemoryPipe implements FramePipe {
     const reader = this.#reader;
     if (reader === undefined) return;
     const frame = this.#incoming[0];
-    if (this.#failure !== undefined) this.#settle(() => reader.reject(this.#failure as Error));
+    if (this.failure !== undefined) this.#settle(() => reader.reject(this.failure as Error));
     else if (frame === undefined && this.#ended) this.#settle(() => reader.resolve(undefined));
     else if (frame !== undefined) this.#take(reader, frame);
   }
@@ -136,7 +136,7 @@ export class MemoryPipe implements FramePipe {
     this.closed = true;
     this.#ended = true;
     this.#room?.promise.catch(() => {});
-    this.#room?.reject(this.#failure ?? new Error('the stream was closed'));
+    this.#room?.reject(this.failure ?? new Error('the stream was closed'));
     this.#serveReader();
     for (const listener of this.#closeListeners) listener();
     this.#closeListeners.clear();

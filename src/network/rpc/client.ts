@@ -161,6 +161,7 @@ class MadeCall<M extends PeerMethod> {
     this.#silence = this.#needs.timers.after(RPC_SILENCE_MAX_MS / 4, () => {
       const since = this.#readingSinceMs;
       if (since !== undefined && this.#needs.clock.monotonicMs() - since >= RPC_SILENCE_MAX_MS) {
+        this.#needs.metrics.rpcRefused.add(1, { reason: 'silent' });
         this.#fail(unreachable(this.#peerId, new FrameError('silent', 'the peer says nothing')));
       } else {
         this.#watchSilence();
@@ -217,8 +218,8 @@ class MadeCall<M extends PeerMethod> {
   }
 
   #conclude(trailer: Uint8Array): void {
-    this.#answered = true;
     const error = decodeTrailer(trailer);
+    this.#answered = true;
     if (error !== undefined) throw error;
   }
 }

@@ -42,6 +42,8 @@ export interface FramePipe {
   /** Resets both directions. Doing it again does nothing. */
   abort(reason: Error): void;
   readonly closed: boolean;
+  /** Why it closed: the reason of `abort`, or the reset. Undefined when it ended cleanly, or has not. */
+  readonly failure: Error | undefined;
   /** Calls back once when the pipe closes, at once if it has. Returns the unsubscriber. */
   onClose(listener: () => void): () => void;
 }

@@ -34,6 +34,7 @@ export class ServedCall<M extends PeerMethod> {
   readonly #init: ServedCallInit<M>;
   readonly #controller = new AbortController();
   #requestsEnded = false;
+  #reading: Promise<Frame> | undefined;
   #writing = false;
   #wroteSinceAlive = false;
 
@@ -91,7 +92,7 @@ export class ServedCall<M extends PeerMethod> {
       held = await this.#respond();
     } catch (error) {
       // Nothing can be answered on a stream that broke, and nothing should on one that broke the rules.
-      if (error instanceof FrameError || pipe.closed) throw error;
+      if (error instanceof FrameError || pipe.closed) throw pipe.failure ?? error;
       failure = this.#toPinfoldError(error);
     }
     await this.#send([...held, { kind: FRAME.TRAILER, payload: encodeTrailer(failure) }]);
@@ -174,7 +175,15 @@ export class ServedCall<M extends PeerMethod> {
     }
   }
 
-  async #readRequest(): Promise<Frame> {
+  /** Draining may begin while a handler that was ended still waits for its next request: both get the same one. */
+  #readRequest(): Promise<Frame> {
+    this.#reading ??= this.#readOneRequest().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readOneRequest(): Promise<Frame> {
     const { pipe, method } = this.#init;
     if (this.#requestsEnded) return { kind: FRAME.END, payload: NO_PAYLOAD };
     const frame = await pipe.read(peerMethods[method].requestBytesMax);
