@@ -1,0 +1,52 @@
+/** Wishes taken from the feed and not settled, at most. The feed waits; it is kept for an hour. */
+export const WINDOW_WISHES_MAX = 4096;
+/** And what a walk takes of them, so that it cannot fill the window on its own. */
+export const WALK_WISHES_MAX = 1024;
+/** Keys looked at in one turn of the event loop. */
+export const SLICE_KEYS_MAX = 256;
+/** Retries that are due and in memory, of each lane. */
+export const DUE_WISHES_MAX = 128;
+/** Wishes recovered and put in front of all others; more of them come first among the retries. */
+export const FRONT_WISHES_MAX = 1024;
+/** Wishes whose status may be asked for in one call. */
+export const STATUSES_MAX = 1000;
+
+/** Rows settled and not handed to the storage, above which no attempt begins. */
+export const GROUP_ROWS_MAX = 2048;
+/** How long a settled row waits for others when nothing is being flushed. */
+export const GROUP_DELAY_MS = 2;
+/** An attempt shorter than this is never shown as `pinning`, which spares most pins a write. */
+export const SHOW_ATTEMPT_AFTER_MS = 100;
+/** Attempts begun in one turn of the event loop. */
+export const STARTS_PER_TURN = 64;
+
+/** One attempt of so many is a retry while fresh work waits. */
+export const RETRY_SHARE = 8;
+/** Part of the attempts that may be retries: the rest stays free for fresh work. */
+export const RETRY_PART_MAX = 0.5;
+export const CONCURRENT_PINS_FLOOR = 2;
+export const CONCURRENT_PINS_DECREASE = 0.7;
+/** At most one decrease in this time. */
+export const DECREASE_INTERVAL_MS = 5000;
+/** Latencies below this are never called slow. */
+export const SLOW_LATENCY_MS = 1000;
+
+export const RETRY_JITTER = 0.2;
+export const PROBE_DELAY_MIN_MS = 1000;
+export const PROBE_DELAY_MAX_MS = 60_000;
+export const PROBE_TIMEOUT_MS = 10_000;
+/** Wall clocks jump: due times are looked at no later than this. */
+export const DUE_CHECK_INTERVAL_MS = 30_000;
+
+/** The node's words, in UTF-16 code units. */
+export const ERROR_LENGTH_MAX = 512;
+
+/** Feed rows looked at for trimming with each group: more than come, so that the feed shrinks. */
+export const TRIM_ROWS_MAX = 8;
+/** CIDs that one audit pass holds fingerprints of, 16 bytes each: beyond it takes several passes. */
+export const AUDIT_FINGERPRINTS_MAX = 1_000_000;
+export const AUDIT_SLICE = 500;
+
+/** Keys of unread changes that one call of `counts` reads on: about 50 ms. */
+export const BACKLOG_KEYS_PER_CALL = 50_000;
+export const BACKLOG_KEYS_MAX = 1_000_000;

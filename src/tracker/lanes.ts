@@ -1,0 +1,87 @@
+import { RETRY_PART_MAX, RETRY_SHARE } from './constants.ts';
+import type { DueLane } from './tables.ts';
+import type { Wanted } from './wish.ts';
+import type { Job, Piece } from './work.ts';
+
+/** `front`: asked for by a person. `retry`: has failed before, or has waited. */
+export type LaneName = 'front' | 'fresh' | 'retry';
+
+export interface Entry {
+  readonly key: string;
+  readonly cid: Uint8Array;
+  want: Wanted;
+  lane: LaneName;
+  /** Flushes that must end before it may begin. */
+  holds: number;
+  readonly pieces: Piece[];
+  hasRow: boolean;
+  /** The node may hold it through an attempt of ours. */
+  maybeHeld: boolean;
+  /** Something else of the wish changed during the job: a failure is followed by another attempt at once. */
+  isAgain: boolean;
+  isQueued: boolean;
+  job: Job | undefined;
+}
+
+type Queues = Record<LaneName, Entry[]>;
+
+/**
+ * What waits to begin, by lane, pins and unpins apart. Fresh work goes first; one pin of eight is a retry while both
+ * wait, and retries never take more than half of the places, so that fresh work finds one.
+ */
+export class Lanes {
+  readonly #queues: Record<DueLane, Queues> = { pin: newQueues(), unpin: newQueues() };
+  readonly #running = { pin: 0, unpin: 0 };
+  #runningRetries = 0;
+  #picks = 0;
+
+  retries(lane: DueLane): number {
+    return this.#queues[lane].retry.length;
+  }
+
+  add(entry: Entry): void {
+    entry.isQueued = true;
+    this.#queues[entry.want.kind === 'pin' ? 'pin' : 'unpin'][entry.lane].push(entry);
+  }
+
+  /** The next that may begin; it is not in a lane any more. */
+  next(pinsMax: number, unpinsMax: number): Entry | undefined {
+    const entry =
+      (this.#running.unpin < unpinsMax ? this.#nextUnpin() : undefined) ??
+      (this.#running.pin < pinsMax ? this.#nextPin(pinsMax) : undefined);
+    if (entry !== undefined) entry.isQueued = false;
+    return entry;
+  }
+
+  began(job: Job): void {
+    this.#running[job.action]++;
+    if (isRetriedPin(job)) this.#runningRetries++;
+  }
+
+  ended(job: Job): void {
+    this.#running[job.action]--;
+    if (isRetriedPin(job)) this.#runningRetries--;
+  }
+
+  #nextUnpin(): Entry | undefined {
+    const { front, fresh, retry } = this.#queues.unpin;
+    return front.shift() ?? fresh.shift() ?? retry.shift();
+  }
+
+  #nextPin(pinsMax: number): Entry | undefined {
+    const { front, fresh, retry } = this.#queues.pin;
+    if (front.length > 0) return front.shift();
+    const mayRetry = retry.length > 0 && this.#runningRetries < Math.max(1, Math.floor(pinsMax * RETRY_PART_MAX));
+    const isTurn = ++this.#picks % RETRY_SHARE === 0;
+    if (mayRetry && (isTurn || fresh.length === 0)) return retry.shift();
+    return fresh.shift();
+  }
+}
+
+function isRetriedPin({ action, lane }: Job): boolean {
+  return action === 'pin' && lane === 'retry';
+}
+
+function newQueues(): Queues {
+  return { front: [], fresh: [], retry: [] };
+}

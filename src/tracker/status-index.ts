@@ -1,0 +1,280 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { StatusStateSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
+import { byteString, compareBytes } from '../model/bytes.ts';
+import type { WishStatus } from '../model/status.ts';
+import type { Clock, Timer, Timers } from '../runtime/clock.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Storage, Transaction } from '../storage/storage.ts';
+import { GROUP_DELAY_MS } from './constants.ts';
+import type { TrackerOptions } from './options.ts';
+import { decodeStatusRow, encodeStatusRow } from './status-codec.ts';
+import { StoredStatusFeed } from './status-feed.ts';
+import { isDueKept, type RowStatus, rowStatuses, type StatusRow, wishStatus } from './status-row.ts';
+import {
+  after,
+  byStatusKey,
+  byStatusTable,
+  type DueLane,
+  dueBound,
+  dueKey,
+  dueKeyParts,
+  dueTable,
+  intakeTable,
+  nothing,
+  numberKey,
+  stateTable,
+  statusPrefixed,
+  statusStateKey,
+  statusTable,
+} from './tables.ts';
+import type { IndexedStatus } from './tracker.ts';
+
+export interface StatusIndexNeeds {
+  storage: Storage;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+}
+
+export interface StatusIndexEvents {
+  /** Just before a group is written: the last chance to put rows into it. */
+  onGroup(): void;
+  onFlushed(): void;
+  onFailure(error: unknown): void;
+}
+
+interface Change {
+  cid: Uint8Array;
+  /** Undefined: the row goes. */
+  row: StatusRow | undefined;
+}
+
+interface Written extends Change {
+  before: StatusRow | undefined;
+}
+
+/**
+ * The status rows with their indexes, counters and feed. Rows are written in groups: what was settled while the
+ * group before was being flushed. One group at a time is under way, so reads of the storage see all groups but that.
+ */
+export class StatusIndex {
+  readonly feed: StoredStatusFeed;
+  readonly #needs: StatusIndexNeeds;
+  readonly #events: StatusIndexEvents;
+  readonly #counts = new Map<RowStatus, number>();
+  #changes = new Map<string, Change>();
+  #released: number[] = [];
+  /** The group under way, until it is flushed. */
+  #writing = new Map<string, Written>();
+  #isWriting = false;
+  #timer: Timer | undefined;
+  #idle = Promise.resolve();
+  #failure: unknown;
+
+  constructor(options: TrackerOptions, needs: StatusIndexNeeds, events: StatusIndexEvents) {
+    this.#needs = needs;
+    this.#events = events;
+    this.feed = new StoredStatusFeed(options, needs, (cid) => this.#told(cid));
+  }
+
+  open(): void {
+    const stored = this.#needs.storage.read.get(stateTable, statusStateKey);
+    const state = stored === undefined ? undefined : fromBinary(StatusStateSchema, stored);
+    this.feed.open(state);
+    rowStatuses.forEach((status, i) => {
+      this.#counts.set(status, Number(state?.counts[i] ?? 0n));
+    });
+    if (state === undefined) this.#needs.storage.transaction((tx) => this.#putState(tx));
+  }
+
+  /** Rows of that status, those not flushed yet included. */
+  count(status: RowStatus): number {
+    return this.#counts.get(status) ?? 0;
+  }
+
+  rows(): number {
+    let rows = 0;
+    for (const count of this.#counts.values()) rows += count;
+    return rows;
+  }
+
+  /** Rows that wait for the next group. */
+  get waiting(): number {
+    return this.#changes.size;
+  }
+
+  /** The newest row, maybe not written yet: what the tracker itself goes by. */
+  newest(cid: Uint8Array): StatusRow | undefined {
+    const key = byteString(cid);
+    const change = this.#changes.get(key) ?? this.#writing.get(key);
+    return change === undefined ? this.#stored(cid) : change.row;
+  }
+
+  /** The row as of the last flush: what others may be told. */
+  flushed(cid: Uint8Array): StatusRow | undefined {
+    const written = this.#writing.get(byteString(cid));
+    return written === undefined ? this.#stored(cid) : written.before;
+  }
+
+  put(cid: Uint8Array, row: StatusRow | undefined): void {
+    this.#changes.set(byteString(cid), { cid, row });
+    this.#schedule();
+  }
+
+  /** Forgets that piece of the intake, with the rows put before. */
+  release(piece: number): void {
+    this.#released.push(piece);
+    this.#schedule();
+  }
+
+  /** Has a group written soon although nothing was put: see `onGroup`. */
+  nudge(): void {
+    this.#schedule();
+  }
+
+  /** Resolves when all that was put is on the disk. Rejects when the storage failed. */
+  async settled(): Promise<void> {
+    while (this.#failure === undefined && (this.#isWriting || this.#changes.size > 0 || this.#released.length > 0)) {
+      if (!this.#isWriting) this.#write();
+      await this.#idle;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  listAll(afterCid: Uint8Array | undefined, limit: number): { cid: Uint8Array; row: StatusRow }[] {
+    const from = afterCid === undefined ? {} : { from: after(afterCid) };
+    const rows: { cid: Uint8Array; row: StatusRow }[] = [];
+    for (const { key, value } of this.#needs.storage.read.range(statusTable, { ...from, limit })) {
+      const written = this.#writing.get(byteString(key));
+      rows.push({ cid: key, row: written?.before ?? decodeStatusRow(value) });
+    }
+    return rows;
+  }
+
+  listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
+    const cids = statuses.flatMap((status) => this.#cidsWith(status, afterCid, limit));
+    cids.sort(compareBytes);
+    return cids.slice(0, limit).flatMap((cid) => {
+      const row = this.#stored(cid);
+      return row === undefined ? [] : [wishStatus(cid, row)];
+    });
+  }
+
+  /** Wishes whose time has come, oldest first. */
+  due(lane: DueLane, nowMs: number, limit: number): Uint8Array[] {
+    const range = { from: dueBound(lane, 0), to: dueBound(lane, nowMs + 1), limit };
+    return Array.from(this.#needs.storage.read.range(dueTable, range), ({ key }) => dueKeyParts(key).cid);
+  }
+
+  /** When the next wish is due after that time; undefined: none waits. */
+  nextDueMs(nowMs: number): number | undefined {
+    const times = (['pin', 'unpin'] as const).flatMap((lane) => {
+      const range = { from: dueBound(lane, nowMs + 1), to: dueBound(lane, Number.MAX_SAFE_INTEGER), limit: 1 };
+      return Array.from(this.#needs.storage.read.range(dueTable, range), ({ key }) => dueKeyParts(key).timeMs);
+    });
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  #cidsWith(status: RowStatus, afterCid: Uint8Array | undefined, limit: number): Uint8Array[] {
+    const from = afterCid === undefined ? statusPrefixed(status, nothing) : after(statusPrefixed(status, afterCid));
+    const to = Uint8Array.of(rowStatuses.indexOf(status) + 2);
+    const rows = this.#needs.storage.read.range(byStatusTable, { from, to, limit });
+    return Array.from(rows, ({ key }) => key.subarray(1));
+  }
+
+  #told(cid: Uint8Array): WishStatus {
+    const row = this.flushed(cid);
+    if (row !== undefined) return wishStatus(cid, row);
+    return { cid, status: 'unpinned', sinceMs: 0, attempts: 0, errorClass: undefined, error: '', retryAtMs: 0 };
+  }
+
+  #stored(cid: Uint8Array): StatusRow | undefined {
+    const value = this.#needs.storage.read.get(statusTable, cid);
+    return value === undefined ? undefined : decodeStatusRow(value);
+  }
+
+  #schedule(): void {
+    if (this.#isWriting || this.#timer !== undefined || this.#failure !== undefined) return;
+    this.#timer = this.#needs.timers.after(GROUP_DELAY_MS, () => {
+      this.#timer = undefined;
+      if (!this.#isWriting) this.#write();
+    });
+  }
+
+  #write(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#isWriting = true;
+    this.#idle = this.#writeGroup().then(
+      () => {
+        this.#isWriting = false;
+        if (this.#changes.size > 0 || this.#released.length > 0) this.#schedule();
+        this.#events.onFlushed();
+      },
+      (error) => {
+        this.#isWriting = false;
+        this.#failure = error;
+        this.#events.onFailure(error);
+      },
+    );
+  }
+
+  async #writeGroup(): Promise<void> {
+    this.#events.onGroup();
+    const released = this.#released;
+    const written = this.#takeChanges();
+    this.#released = [];
+    if (written.length === 0 && released.length === 0) return;
+    const { storage } = this.#needs;
+    const trim = this.feed.oldest();
+    const commit = storage.transaction((tx) => {
+      for (const change of written) this.#putRow(tx, change);
+      for (const piece of released) tx.remove(intakeTable, numberKey(piece));
+      if (written.length > 0) {
+        this.feed.append(tx, written, trim);
+        this.#putState(tx);
+      }
+    });
+    // Both, as a failed commit rejects both.
+    await Promise.all([commit.committed, commit.flushed]);
+    this.#writing = new Map();
+    this.feed.flushed();
+  }
+
+  #takeChanges(): Written[] {
+    const written: Written[] = [];
+    for (const [key, change] of this.#changes) {
+      const before = this.#stored(change.cid);
+      if (before === undefined && change.row === undefined) continue;
+      const one = { ...change, before };
+      written.push(one);
+      this.#writing.set(key, one);
+    }
+    this.#changes = new Map();
+    return written;
+  }
+
+  #putRow(tx: Transaction, { cid, row, before }: Written): void {
+    if (before !== undefined) {
+      const key = byStatusKey(cid, before);
+      if (key !== undefined) tx.remove(byStatusTable, key);
+      if (isDueKept(before.status)) tx.remove(dueTable, dueKey(cid, before));
+      this.#counts.set(before.status, this.count(before.status) - 1);
+    }
+    if (row === undefined) {
+      tx.remove(statusTable, cid);
+      return;
+    }
+    tx.put(statusTable, cid, encodeStatusRow(row));
+    const key = byStatusKey(cid, row);
+    if (key !== undefined) tx.put(byStatusTable, key, nothing);
+    if (isDueKept(row.status)) tx.put(dueTable, dueKey(cid, row), nothing);
+    this.#counts.set(row.status, this.count(row.status) + 1);
+  }
+
+  #putState(tx: Transaction): void {
+    const counts = rowStatuses.map((status) => BigInt(this.count(status)));
+    const state = create(StatusStateSchema, { ...this.feed.state(), counts });
+    tx.put(stateTable, statusStateKey, toBinary(StatusStateSchema, state));
+  }
+}

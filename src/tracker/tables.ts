@@ -1,0 +1,93 @@
+import type { TableName, TableSpec } from '../storage/storage.ts';
+import { isUnpin, type RowStatus, rowStatuses, type StatusRow } from './status-row.ts';
+
+/** Wish -> pinfold.store.v1.StatusValue. */
+export const statusTable: TableName = 'statuses';
+/** Number of an indexed status, wish -> nothing. */
+export const byStatusTable: TableName = 'statuses_by_status';
+/** Lane (0 pin, 1 unpin), time from which it may be tried, wish -> nothing. */
+export const dueTable: TableName = 'statuses_due';
+/** Revision -> pinfold.store.v1.StatusFeedRow. */
+export const statusFeedTable: TableName = 'statuses_feed';
+/** Number -> pinfold.store.v1.IntakeRow. */
+export const intakeTable: TableName = 'tracker_intake';
+/** Two rows: pinfold.store.v1.StatusState and TrackerPosition. */
+export const stateTable: TableName = 'tracker_state';
+
+/** To be declared when the store is opened. */
+export const trackerTables: readonly TableSpec[] = [
+  { name: statusTable },
+  { name: byStatusTable, writeOnly: true },
+  { name: dueTable, writeOnly: true },
+  { name: statusFeedTable, writeOnly: true },
+  { name: intakeTable, writeOnly: true },
+  { name: stateTable },
+];
+
+export const statusStateKey = Buffer.from('status');
+export const positionKey = Buffer.from('position');
+export const nothing = new Uint8Array(0);
+
+const indexed: ReadonlySet<RowStatus> = new Set<RowStatus>([
+  'pin_error',
+  'unpin_error',
+  'pinning',
+  'unpinning',
+  'unexpectedly_unpinned',
+]);
+
+/** The key of a row in the index by status, undefined for common statuses. */
+export function byStatusKey(cid: Uint8Array, row: StatusRow): Uint8Array | undefined {
+  return indexed.has(row.status) ? statusPrefixed(row.status, cid) : undefined;
+}
+
+export function statusPrefixed(status: RowStatus, cid: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + cid.length);
+  key[0] = rowStatuses.indexOf(status) + 1;
+  key.set(cid, 1);
+  return key;
+}
+
+export type DueLane = 'pin' | 'unpin';
+
+const dueHeaderBytes = 9;
+
+export function dueKey(cid: Uint8Array, row: StatusRow): Uint8Array {
+  const key = new Uint8Array(dueHeaderBytes + cid.length);
+  key.set(dueBound(isUnpin(row.status) ? 'unpin' : 'pin', row.retryAtMs));
+  key.set(cid, dueHeaderBytes);
+  return key;
+}
+
+/** Before all entries of that lane and time. */
+export function dueBound(lane: DueLane, timeMs: number): Uint8Array {
+  const key = new Uint8Array(dueHeaderBytes);
+  key[0] = lane === 'pin' ? 0 : 1;
+  key.set(numberKey(timeMs), 1);
+  return key;
+}
+
+export function dueKeyParts(key: Uint8Array): { timeMs: number; cid: Uint8Array } {
+  return { timeMs: numberOf(key.subarray(1, dueHeaderBytes)), cid: key.subarray(dueHeaderBytes) };
+}
+
+/** 8 bytes, big-endian: orders as the numbers do. */
+export function numberKey(value: number): Uint8Array {
+  const key = new Uint8Array(8);
+  const view = new DataView(key.buffer);
+  view.setUint32(0, Math.floor(value / 2 ** 32));
+  view.setUint32(4, value % 2 ** 32);
+  return key;
+}
+
+export function numberOf(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, 8);
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4);
+}
+
+/** First key after that one. */
+export function after(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}

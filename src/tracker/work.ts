@@ -1,0 +1,452 @@
+import { type Connector, ConnectorError } from '../ipfs/connector.ts';
+import { byteString } from '../model/bytes.ts';
+import type { ErrorClass } from '../model/status.ts';
+import type { Pinset } from '../pinset/pinset.ts';
+import type { Clock, Timer, Timers } from '../runtime/clock.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Storage } from '../storage/storage.ts';
+import { retryDelayMs } from './backoff.ts';
+import type { Concurrency } from './concurrency.ts';
+import {
+  DUE_CHECK_INTERVAL_MS,
+  DUE_WISHES_MAX,
+  ERROR_LENGTH_MAX,
+  GROUP_ROWS_MAX,
+  SHOW_ATTEMPT_AFTER_MS,
+  STARTS_PER_TURN,
+} from './constants.ts';
+import { type Entry, type LaneName, Lanes } from './lanes.ts';
+import type { TrackerMetrics } from './metrics.ts';
+import type { NodeWatch } from './node-watch.ts';
+import type { TrackerOptions } from './options.ts';
+import type { StatusIndex } from './status-index.ts';
+import type { RowStatus, StatusRow } from './status-row.ts';
+import type { DueLane } from './tables.ts';
+import { decide, type Known, type Occasion, pinnedRow, type Wanted, wanted } from './wish.ts';
+
+export interface WorkNeeds {
+  peerId: string;
+  pinset: Pick<Pinset, 'claims'>;
+  storage: Storage;
+  connector: Pick<Connector, 'pin' | 'unpin'>;
+  sources: (cid: Uint8Array, allocations: readonly string[]) => readonly string[];
+  index: StatusIndex;
+  node: NodeWatch;
+  concurrency: Concurrency;
+  metrics: TrackerMetrics;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+}
+
+/** Wishes that were taken together: one row of the intake, which goes when all of them are settled. */
+export interface Piece {
+  readonly number: number;
+  readonly source: 'feed' | 'walk';
+  open: number;
+}
+
+export type Action = 'pin' | 'unpin';
+
+export interface Job {
+  readonly action: Action;
+  readonly want: Wanted;
+  readonly lane: LaneName;
+  readonly controller: AbortController;
+  readonly startedMs: number;
+  readonly startedMonotonicMs: number;
+  /** Aborted because the wish changed. */
+  isStale: boolean;
+  /** Its row says `pinning` or `unpinning`. */
+  isShown: boolean;
+}
+
+type Outcome = { kind: 'done' } | { kind: 'failed'; error: unknown };
+
+/**
+ * The wishes being worked on. Each is an entry: it waits in a lane or has one job under way, and goes when nothing is
+ * left to do or its row says when to come back. What an entry acts upon was read from a pinset that is flushed since
+ * (F1): it does not begin while a flush is held against it.
+ */
+export class Work {
+  readonly #options: TrackerOptions;
+  readonly #needs: WorkNeeds;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #entries = new Map<string, Entry>();
+  readonly #running = new Set<Entry>();
+  readonly #lanes = new Lanes();
+  readonly #open = { feed: 0, walk: 0 };
+  #room = Promise.withResolvers<void>();
+  #ended = Promise.withResolvers<void>();
+  #startsLeft = STARTS_PER_TURN;
+  #turn: Timer | undefined;
+  #showTimer: Timer | undefined;
+  #dueTimer: Timer | undefined;
+  #state: 'stopped' | 'running' = 'stopped';
+
+  constructor(options: TrackerOptions, needs: WorkNeeds, onFailure: (error: unknown) => void) {
+    this.#options = options;
+    this.#needs = needs;
+    this.#onFailure = onFailure;
+  }
+
+  get underWay(): number {
+    return this.#running.size;
+  }
+
+  has(cid: Uint8Array): boolean {
+    return this.#entries.has(byteString(cid));
+  }
+
+  isUnderWay(cid: Uint8Array): boolean {
+    return this.#entries.get(byteString(cid))?.job !== undefined;
+  }
+
+  /** Wishes in memory to be pinned that have no row. */
+  fresh(): number {
+    let count = 0;
+    for (const { hasRow, want } of this.#entries.values()) if (!hasRow && want.kind === 'pin') count++;
+    return count;
+  }
+
+  open(source: Piece['source']): number {
+    return this.#open[source];
+  }
+
+  start(): void {
+    this.#state = 'running';
+    this.checkDue();
+  }
+
+  /** Aborts what is under way and resolves when it has ended. Rows stay as they are. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped';
+    for (const timer of [this.#turn, this.#showTimer, this.#dueTimer]) timer?.cancel();
+    for (const { job } of this.#running) job?.controller.abort(new Error('the tracker stops'));
+    while (this.#running.size > 0) await this.#ended.promise;
+  }
+
+  /** Resolves when fewer wishes than that of the source are open. Rejects with the signal's reason. */
+  async room(source: Piece['source'], max: number, signal: AbortSignal): Promise<void> {
+    while (this.#open[source] >= max || this.#needs.index.waiting >= GROUP_ROWS_MAX) {
+      const aborted = Promise.withResolvers<void>();
+      const onAbort = () => aborted.resolve();
+      signal.addEventListener('abort', onAbort, { once: true });
+      await Promise.race([this.#room.promise, aborted.promise]);
+      signal.removeEventListener('abort', onAbort);
+      signal.throwIfAborted();
+    }
+  }
+
+  /**
+   * Looks at a wish. If there is something to do, or something is being done, an entry is answered, against which a flush
+   * is held: `unhold` it. A row that is to be written is put at once.
+   */
+  consider(
+    cid: Uint8Array,
+    init: { occasion: Occasion; lane: LaneName; maybeHeld?: boolean },
+  ): Entry | 'written' | undefined {
+    const want = wanted(this.#needs.pinset.claims(cid), this.#needs.peerId);
+    const key = byteString(cid);
+    const present = this.#entries.get(key);
+    if (present !== undefined) {
+      changeWant(present, want, init.occasion);
+      if (init.lane === 'front' && present.lane === 'retry') present.lane = 'front';
+      present.holds++;
+      return present;
+    }
+    const row = this.#needs.index.newest(cid);
+    const decision = this.#decide(want, { row, maybeHeld: init.maybeHeld ?? false }, init.occasion);
+    if (decision.kind === 'nothing') return undefined;
+    if (decision.kind === 'write') {
+      this.#needs.index.put(cid, decision.row);
+      return 'written';
+    }
+    const entry: Entry = {
+      key,
+      cid,
+      want,
+      lane: init.lane,
+      holds: 1,
+      pieces: [],
+      hasRow: row !== undefined,
+      maybeHeld: init.maybeHeld ?? false,
+      isAgain: false,
+      isQueued: false,
+      job: undefined,
+    };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  attach(entry: Entry, piece: Piece): void {
+    entry.pieces.push(piece);
+    piece.open++;
+    this.#open[piece.source]++;
+  }
+
+  unhold(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      entry.holds--;
+      this.#enqueue(entry);
+    }
+    this.pump();
+  }
+
+  /** Begins what may begin. Cheap when there is nothing. */
+  pump(): void {
+    const { index, node, concurrency } = this.#needs;
+    if (this.#state !== 'running') return;
+    const pinsMax = concurrency.limit;
+    const unpinsMax = Math.max(1, Math.floor(this.#options.concurrentPinsMax / 2));
+    while (!node.isDown && index.waiting < GROUP_ROWS_MAX) {
+      if (this.#startsLeft === 0) {
+        this.#nextTurn();
+        return;
+      }
+      const entry = this.#lanes.next(pinsMax, unpinsMax);
+      if (entry === undefined) return;
+      if (entry.holds === 0) this.#begin(entry);
+    }
+  }
+
+  /** Takes up what is due, and comes back when the next is. */
+  checkDue(): void {
+    if (this.#state !== 'running') return;
+    const { index, clock, timers } = this.#needs;
+    if (!this.#needs.node.isDown) for (const lane of ['pin', 'unpin'] as const) this.#loadDue(lane);
+    this.#dueTimer?.cancel();
+    const nowMs = clock.nowMs();
+    const inMs = Math.min((index.nextDueMs(nowMs) ?? Number.POSITIVE_INFINITY) - nowMs, DUE_CHECK_INTERVAL_MS);
+    this.#dueTimer = timers.after(Math.max(1, inMs), () => this.checkDue());
+  }
+
+  /** Puts a row for each attempt that has become long enough to be told. */
+  showAttempts(): void {
+    const nowMs = this.#needs.clock.monotonicMs();
+    for (const entry of this.#running) {
+      const { job } = entry;
+      if (job === undefined || job.isShown || nowMs - job.startedMonotonicMs < SHOW_ATTEMPT_AFTER_MS) continue;
+      if (this.#state !== 'running') continue;
+      job.isShown = true;
+      entry.hasRow = true;
+      const row = this.#needs.index.newest(entry.cid);
+      const status = job.action === 'pin' ? 'pinning' : 'unpinning';
+      this.#needs.index.put(entry.cid, { ...queuedRow(status, job.startedMs, row), held: 'none' });
+    }
+  }
+
+  #decide(want: Wanted, known: Known, occasion: Occasion): ReturnType<typeof decide> {
+    const { unpinDelayMs } = this.#options;
+    return decide(want, known, occasion, { nowMs: this.#needs.clock.nowMs(), unpinDelayMs });
+  }
+
+  #loadDue(lane: DueLane): void {
+    const { index, clock, storage } = this.#needs;
+    const waiting = this.#lanes.retries(lane);
+    if (waiting > DUE_WISHES_MAX / 2) return;
+    const limit = DUE_WISHES_MAX + waiting + this.#running.size;
+    const held: Entry[] = [];
+    for (const cid of index.due(lane, clock.nowMs(), limit)) {
+      if (this.#entries.has(byteString(cid))) continue;
+      const entry = this.consider(cid, { occasion: 'seen', lane: 'retry' });
+      if (typeof entry === 'object') held.push(entry);
+    }
+    if (held.length > 0) storage.flushed().then(() => this.unhold(held), this.#onFailure);
+  }
+
+  #enqueue(entry: Entry): void {
+    if (entry.holds > 0 || entry.isQueued || entry.job !== undefined) return;
+    if (this.#entries.get(entry.key) === entry) this.#lanes.add(entry);
+  }
+
+  #nextTurn(): void {
+    this.#turn ??= this.#needs.timers.after(0, () => {
+      this.#turn = undefined;
+      this.#startsLeft = STARTS_PER_TURN;
+      this.pump();
+    });
+  }
+
+  #begin(entry: Entry): void {
+    const row = this.#needs.index.newest(entry.cid);
+    const decision = this.#decide(entry.want, { row, maybeHeld: entry.maybeHeld }, 'changed');
+    if (decision.kind === 'write') this.#needs.index.put(entry.cid, decision.row);
+    if (decision.kind === 'nothing' || decision.kind === 'write') {
+      this.#settle(entry);
+      return;
+    }
+    if (this.#startsLeft-- === STARTS_PER_TURN) this.#nextTurn();
+    const { clock } = this.#needs;
+    const job: Job = {
+      action: decision.kind,
+      want: entry.want,
+      lane: entry.lane,
+      controller: new AbortController(),
+      startedMs: clock.nowMs(),
+      startedMonotonicMs: clock.monotonicMs(),
+      isStale: false,
+      isShown: false,
+    };
+    entry.job = job;
+    entry.maybeHeld = true;
+    this.#running.add(entry);
+    this.#lanes.began(job);
+    this.#showLater();
+    this.#attempt(entry.cid, job)
+      .then(
+        () => this.#end(entry, job, { kind: 'done' }),
+        (error) => this.#end(entry, job, { kind: 'failed', error }),
+      )
+      .catch(this.#onFailure);
+  }
+
+  #showLater(): void {
+    this.#showTimer ??= this.#needs.timers.after(SHOW_ATTEMPT_AFTER_MS, () => {
+      this.#showTimer = undefined;
+      const unseen = [...this.#running].filter(({ job }) => job?.isShown === false);
+      if (unseen.length === 0) return;
+      this.#needs.index.nudge();
+      this.#showLater();
+    });
+  }
+
+  async #attempt(cid: Uint8Array, job: Job): Promise<void> {
+    const { connector, sources, timers } = this.#needs;
+    const { want, controller } = job;
+    const { signal } = controller;
+    if (job.action === 'pin') {
+      if (want.kind !== 'pin') throw new Error('a pin that nobody wants');
+      const wish = { cid, mode: want.mode, sources: [...want.origins, ...sources(cid, want.allocations)] };
+      return connector.pin(wish, { signal, stallTimeoutMs: this.#options.pinTimeoutMs });
+    }
+    const timer = timers.after(this.#options.unpinTimeoutMs, () =>
+      controller.abort(new ConnectorError('PIN_STALLED', 'the node did not answer in time')),
+    );
+    try {
+      await connector.unpin(cid, { signal });
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #end(entry: Entry, job: Job, outcome: Outcome): void {
+    const { index, metrics } = this.#needs;
+    entry.job = undefined;
+    this.#running.delete(entry);
+    this.#lanes.ended(job);
+    this.#ended.resolve();
+    this.#ended = Promise.withResolvers();
+    const told = outcome.kind === 'failed' && (job.isStale || this.#state !== 'running') ? 'aborted' : outcome.kind;
+    metrics.attempts.add(1, { action: job.action, outcome: told });
+    if (outcome.kind === 'done') this.#putDone(entry, job);
+    if (this.#state !== 'running') return;
+    if (outcome.kind === 'failed') {
+      const row = index.newest(entry.cid);
+      if (!job.isStale) index.put(entry.cid, this.#failedRow(entry, job, row, outcome.error));
+      else if (row !== undefined) index.put(entry.cid, queuedRow(queuedStatus(entry.want), job.startedMs, row));
+    }
+    entry.hasRow = index.newest(entry.cid) !== undefined;
+    this.#goOn(entry);
+    this.pump();
+  }
+
+  #putDone(entry: Entry, job: Job): void {
+    const { index, clock, concurrency, metrics } = this.#needs;
+    const latencyMs = clock.monotonicMs() - job.startedMonotonicMs;
+    metrics.latency.observe(latencyMs / 1000, { action: job.action });
+    if (job.action === 'pin' && job.want.kind === 'pin') {
+      concurrency.succeeded(latencyMs, clock.monotonicMs());
+      index.put(entry.cid, pinnedRow(job.want.mode, clock.nowMs()));
+    } else {
+      index.put(entry.cid, undefined);
+      entry.maybeHeld = false;
+    }
+  }
+
+  #failedRow(entry: Entry, job: Job, row: StatusRow | undefined, failure: unknown): StatusRow {
+    const { clock, random, node, metrics } = this.#needs;
+    const nowMs = clock.nowMs();
+    const errorClass = classOf(failure);
+    metrics.errors.add(1, { class: errorClass });
+    const message = failure instanceof Error ? failure.message : String(failure);
+    const error = message.slice(0, ERROR_LENGTH_MAX).toWellFormed();
+    if (errorClass === 'node_unreachable') {
+      // Says nothing of this wish: no attempt is counted, and all wait for the node.
+      node.down();
+      return { ...queuedRow(queuedStatus(entry.want), nowMs, row), errorClass, error };
+    }
+    const attempts = (row?.attempts ?? 0) + 1;
+    const retryAtMs = nowMs + retryDelayMs(attempts, this.#options, random);
+    const status = job.action === 'pin' ? 'pin_error' : 'unpin_error';
+    return { status, sinceMs: nowMs, attempts, errorClass, error, retryAtMs, held: 'none' };
+  }
+
+  /** After a job: again, if the wish has changed; else the entry goes. */
+  #goOn(entry: Entry): void {
+    const occasion = entry.isAgain ? 'changed' : 'seen';
+    entry.isAgain = false;
+    const row = this.#needs.index.newest(entry.cid);
+    const isParked = row?.errorClass === 'node_unreachable' && row.retryAtMs === 0;
+    const decision = this.#decide(entry.want, { row, maybeHeld: entry.maybeHeld }, occasion);
+    if (decision.kind === 'write') this.#needs.index.put(entry.cid, decision.row);
+    const isToGoOn = decision.kind === 'pin' || decision.kind === 'unpin';
+    if (isToGoOn && !isParked) this.#enqueue(entry);
+    else this.#settle(entry);
+  }
+
+  #settle(entry: Entry): void {
+    this.#entries.delete(entry.key);
+    for (const piece of entry.pieces) {
+      this.#open[piece.source]--;
+      if (--piece.open === 0) this.#needs.index.release(piece.number);
+    }
+    this.roomMade();
+  }
+
+  roomMade(): void {
+    this.#room.resolve();
+    this.#room = Promise.withResolvers();
+  }
+}
+
+/** Tells an entry what is wanted now, and its job, if that does something else. */
+function changeWant(entry: Entry, want: Wanted, occasion: Occasion): void {
+  const { job } = entry;
+  entry.want = want;
+  if (job === undefined) return;
+  const isServed = job.action === 'pin' ? want.kind === 'pin' && isSameMode(job.want, want) : want.kind !== 'pin';
+  if (!isServed) {
+    job.isStale = true;
+    job.controller.abort(new Error('the wish has changed'));
+  } else if (occasion === 'changed' && want.kind === 'pin') {
+    entry.isAgain = true;
+  }
+}
+
+function isSameMode(a: Wanted, b: Wanted): boolean {
+  return a.kind === 'pin' && b.kind === 'pin' && a.mode === b.mode;
+}
+
+function queuedStatus(want: Wanted): RowStatus {
+  return want.kind === 'pin' ? 'pin_queued' : 'unpin_queued';
+}
+
+/** A row that is to be worked on at once, or is being worked on; what failed before stays known. */
+export function queuedRow(status: RowStatus, sinceMs: number, row: StatusRow | undefined): StatusRow {
+  const { attempts = 0, errorClass, error = '', held = 'none' } = row ?? {};
+  return { status, sinceMs, attempts, errorClass, error, retryAtMs: 0, held };
+}
+
+const classes: Record<ConnectorError['kind'], ErrorClass> = {
+  NO_PROVIDER: 'no_provider',
+  PIN_STALLED: 'timeout',
+  DISK_FULL: 'disk_full',
+  INVALID_DAG: 'invalid_dag',
+  UNREACHABLE: 'node_unreachable',
+  FAILED: 'other',
+};
+
+function classOf(failure: unknown): ErrorClass {
+  return failure instanceof ConnectorError ? classes[failure.kind] : 'other';
+}
