@@ -22,16 +22,29 @@ export const STATUS_ERROR_LENGTH_MAX = 1_024;
 
 /** Changes read from a feed at once, and events in one message of a watch. */
 export const WATCH_READ_MAX = 500;
-/** Events that wait for the reader of a watch. Beyond: SLOW_READER. */
-export const WATCH_EVENTS_WAITING_MAX = 20_000;
+/** Events that wait for the reader of a watch. Beyond, the sources wait. */
+export const WATCH_EVENTS_WAITING_MAX = 5_000;
 /** Watches on one peer. Beyond: LIMIT_REACHED. */
 export const WATCHES_MAX = 1_000;
 /** Catch-ups of one member's statuses at once, for all watches here; further ones wait. */
-export const CATCH_UPS_PER_PEER_MAX = 4;
-/** Rows that wait for a watch that catches up with a member; beyond, it catches up once more. */
-export const CATCH_UP_ROWS_WAITING_MAX = 5_000;
-/** Between two resume tokens of a watch, ms: one has some 60 bytes a member. */
-export const TOKEN_INTERVAL_MS = 500;
+export const CATCH_UPS_PER_PEER_MAX = 8;
+/** Changed rows of one member kept for all watches here. Watches that stand further back catch up by themselves. */
+export const STATUS_LOG_ROWS_MAX = 10_000;
+/** Readings of the pinset's feed kept for watches that come to the same revision. */
+export const BATCHES_REMEMBERED = 32;
+/** Wishes whose status is asked for when a claim on them comes. The oldest are forgotten. */
+export const WISHES_TO_ASK_MAX = 100_000;
+/** Questions about new claims that one watch has open at once. Beyond, it waits with the changes that come next. */
+export const ASKS_MAX = 32;
+/** Times that such a question is put, and the pause after the first failure, ms (doubled each time). */
+export const ASK_ATTEMPTS = 3;
+export const ASK_PAUSE_MS = 100;
+/** A reader that takes nothing for so long while events wait for it is told SLOW_READER, ms. */
+export const READER_STALL_MS_MAX = 60_000;
+/** Pause before a stream that ended is begun anew, ms. */
+export const REATTACH_PAUSE_MS = 50;
+/** A resume token comes so long after what it names at the soonest, and so far from the next, ms: it has some 60 bytes a member. */
+export const TOKEN_INTERVAL_MS = 250;
 /** Peers named in a resume token. With more, the rest begin anew after a resumption. */
 export const TOKEN_PEERS_MAX = 1_024;
 /** A resume token, bytes. Longer: INVALID_TOKEN. */

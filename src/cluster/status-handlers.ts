@@ -13,7 +13,7 @@ import { invalidField } from '../model/errors.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { PeerRpcHandlers } from '../network/peer-methods.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
-import type { Tracker } from '../tracker/tracker.ts';
+import type { StatusFeed, Tracker } from '../tracker/tracker.ts';
 import { RECOVER_CIDS_MAX, STATUS_ROWS_PER_MESSAGE, STATUSES_ASKED_MAX } from './constants.ts';
 import { indexedStatusOf, toStatusRow } from './status-rows.ts';
 
@@ -64,47 +64,58 @@ export function statusHandlers(
 
 /**
  * What is there, then changes. The revision is taken before the rows are read, so that no change in between is missed;
- * some may be told twice. Messages of the first part carry no revision: it cannot be resumed in the middle.
+ * some may be told twice. The first message comes at once. Messages of the first part carry no revision: it cannot be
+ * resumed in the middle.
  */
 export async function* watchStatus(
-  { tracker, timers }: StatusHandlersNeeds,
-  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision'>,
+  needs: StatusHandlersNeeds,
+  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'fromNow'>,
   signal: AbortSignal,
 ): AsyncIterable<WatchStatusResponse> {
-  const { feed } = tracker;
-  const message = (rest: { reset?: boolean; rows?: readonly WishStatus[]; revision?: number; caughtUp?: boolean }) =>
-    create(WatchStatusResponseSchema, {
-      reset: rest.reset ?? false,
-      rows: (rest.rows ?? []).map(toStatusRow),
-      caughtUp: rest.caughtUp ?? false,
-      ...(rest.revision === undefined ? {} : { storeIncarnation: feed.incarnation, revision: BigInt(rest.revision) }),
-    });
-  let revision = Number(request.revision);
-  let mustReset = !equalBytes(request.storeIncarnation, feed.incarnation) || revision > feed.revision;
-  let caughtUp = false;
+  const { feed } = needs.tracker;
+  let revision = request.fromNow ? feed.revision : Number(request.revision);
+  let isCaughtUp = request.fromNow;
+  const isKnown = request.fromNow || equalBytes(request.storeIncarnation, feed.incarnation);
+  if (isKnown && revision <= feed.revision) yield message(feed, { revision, caughtUp: isCaughtUp });
+  else revision = yield* allRows(needs, signal);
   for (;;) {
-    if (mustReset) {
-      revision = feed.revision;
-      caughtUp = false;
-      yield message({ reset: true });
-      const list = (after: Uint8Array | undefined, limit: number) => tracker.listAll(after, limit);
-      for await (const rows of pages(list, undefined, timers, signal)) yield message({ rows });
-      yield message({ revision });
-      mustReset = false;
-    }
     const changes = feed.read(revision, STATUS_ROWS_PER_MESSAGE);
     if (changes === 'gone') {
-      mustReset = true;
+      revision = yield* allRows(needs, signal);
+      isCaughtUp = false;
       continue;
     }
-    const isNew: boolean = changes.revision > revision;
+    const hasChanged = changes.revision > revision;
     revision = changes.revision;
-    const isThere: boolean = !caughtUp && revision >= feed.revision;
-    if (isNew || isThere) yield message({ rows: changes.rows, revision, caughtUp: isThere });
-    caughtUp ||= isThere;
-    if (revision >= feed.revision) await feed.wait(revision, { signal });
-    else await sleep(timers, 0, signal);
+    const isAtEnd: boolean = revision >= feed.revision;
+    const caughtUp = isAtEnd && !isCaughtUp;
+    if (hasChanged || caughtUp) yield message(feed, { rows: changes.rows, revision, caughtUp });
+    isCaughtUp ||= isAtEnd;
+    if (isAtEnd) await feed.wait(revision, { signal });
+    else await sleep(needs.timers, 0, signal);
   }
+}
+
+async function* allRows(
+  { tracker, timers }: StatusHandlersNeeds,
+  signal: AbortSignal,
+): AsyncGenerator<WatchStatusResponse, number, undefined> {
+  const { feed } = tracker;
+  const { revision } = feed;
+  yield message(feed, { reset: true });
+  const list = (after: Uint8Array | undefined, limit: number) => tracker.listAll(after, limit);
+  for await (const rows of pages(list, undefined, timers, signal)) yield message(feed, { rows });
+  yield message(feed, { revision });
+  return revision;
+}
+
+function message(
+  feed: StatusFeed,
+  rest: { reset?: boolean; rows?: readonly WishStatus[]; revision?: number; caughtUp?: boolean },
+): WatchStatusResponse {
+  const { reset = false, rows = [], revision, caughtUp = false } = rest;
+  const place = revision === undefined ? {} : { storeIncarnation: feed.incarnation, revision: BigInt(revision) };
+  return create(WatchStatusResponseSchema, { reset, rows: rows.map(toStatusRow), caughtUp, ...place });
 }
 
 /** Pages of a listing by CID; other work gets a turn between two. */

@@ -2,7 +2,7 @@ import { defineOptions, milliseconds, type OptionsOf, textMap } from '../config/
 import { METRICS_TTL_MS_DEFAULT, TTL_MS_MAX, TTL_MS_MIN } from './constants.ts';
 
 export const monitorOptions = defineOptions('monitor', 'What peers tell each other about themselves.', {
-  metricsTtlMs: milliseconds({
+  metricTtlMs: milliseconds({
     default: METRICS_TTL_MS_DEFAULT,
     min: TTL_MS_MIN,
     max: TTL_MS_MAX,
