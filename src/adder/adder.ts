@@ -3,8 +3,8 @@ import { fixedSize } from 'ipfs-unixfs-importer/chunker';
 import { balanced } from 'ipfs-unixfs-importer/layout';
 import type { CID } from 'multiformats/cid';
 import { type Connector, ConnectorError, type ConnectorErrorKind } from '../ipfs/connector.ts';
-import { unlessAborted } from '../ipfs/turns.ts';
 import { type ErrorCode, invalidField, PinfoldError } from '../model/errors.ts';
+import { raceSignal } from '../runtime/abort.ts';
 import { BlockBatches } from './block-batches.ts';
 import { CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, NODE_LINKS_MAX, ROOTS_HELD_MAX } from './constants.ts';
 import { EntryPaths } from './entry-paths.ts';
@@ -140,7 +140,7 @@ async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): 
   let isOver = false;
   try {
     for (;;) {
-      const next = await unlessAborted(iterator.next(), signal);
+      const next = await raceSignal(iterator.next(), signal);
       if (next.done === true) {
         isOver = true;
         return;

@@ -47,7 +47,8 @@ function checkName(path: string, name: string): void {
   if (name.includes('\0')) throw bad(path, 'has a NUL in it');
   // ipfs-unixfs-importer takes "\/" for a slash that belongs to the name.
   if (name.endsWith('\\')) throw bad(path, 'has a name that ends with a backslash');
-  if (Buffer.byteLength(name) > ADD_NAME_BYTES_MAX) throw bad(path, `has a name of more than ${ADD_NAME_BYTES_MAX} bytes`);
+  if (Buffer.byteLength(name) > ADD_NAME_BYTES_MAX)
+    throw bad(path, `has a name of more than ${ADD_NAME_BYTES_MAX} bytes`);
 }
 
 function bad(path: string, problem: string): PinfoldError {

@@ -1,3 +1,5 @@
+import { raceSignal } from '../runtime/abort.ts';
+
 /** Runs what has one key one after the other, in the order of the calls; other keys go their own way. */
 export class Turns {
   readonly #last = new Map<string, Promise<void>>();
@@ -10,21 +12,11 @@ export class Turns {
     const mine = before === undefined ? over : before.then(() => over);
     this.#last.set(key, mine);
     try {
-      if (before !== undefined) await unlessAborted(before, signal);
+      if (before !== undefined) await raceSignal(before, signal);
       return await fn();
     } finally {
       end();
       if (this.#last.get(key) === mine) this.#last.delete(key);
     }
   }
-}
-
-/** Resolves or rejects as `promise`; rejects with the signal's reason when that aborts first. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

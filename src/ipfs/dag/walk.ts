@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid';
 import { toV1 } from '../../model/cid.ts';
+import { mergeSignals } from '../../runtime/abort.ts';
 import { type CallOptions, ConnectorError } from '../connector.ts';
 import { WALK_PENDING_MAX } from '../constants.ts';
 import type { DigestSet } from './digest-set.ts';
@@ -29,11 +30,10 @@ export async function walkDag(root: CID, needs: WalkNeeds): Promise<void> {
   let failed = false;
   let failure: unknown;
   let wake = () => {};
-  const inner = new AbortController();
-  const options = { signal: AbortSignal.any([needs.signal, inner.signal]) };
+  using scope = mergeSignals(needs.signal);
 
   const visit = async (cid: CID) => {
-    const links = await linksBelow(cid, needs, options);
+    const links = await linksBelow(cid, needs, scope);
     needs.onBlock?.();
     if (pending.length + links.length > WALK_PENDING_MAX) throw tooBig(`more than ${WALK_PENDING_MAX} links wait`);
     for (let at = links.length - 1; at >= 0; at--) pending.push(links[at] as CID);
@@ -42,7 +42,7 @@ export async function walkDag(root: CID, needs: WalkNeeds): Promise<void> {
     if (failed) return;
     failed = true;
     failure = cause;
-    inner.abort(cause);
+    scope.abort(cause);
   };
   const start = (cid: CID) => {
     running++;

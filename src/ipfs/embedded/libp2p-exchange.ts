@@ -2,6 +2,7 @@ import type { Libp2p, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { CID } from 'multiformats/cid';
+import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.ts';
@@ -9,7 +10,6 @@ import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, SOURCES_MAX, STOP_TIMEOUT_MS }
 import { forEachLimited } from '../for-each-limited.ts';
 import type { BlockStore } from '../node/block-store.ts';
 import type { Exchange } from '../node/exchange.ts';
-import { unlessAborted } from '../turns.ts';
 import { Bitswap } from './bitswap/bitswap.ts';
 import { AGENT } from './host.ts';
 
@@ -45,14 +45,8 @@ export class Libp2pExchange implements Exchange {
 
   /** A host that failed to stop stays `stopping` for ever: it is not waited for any longer than a while. */
   async stop(): Promise<void> {
-    const gaveUp = new AbortController();
-    const fail = () => gaveUp.abort(new Error('the IPFS host does not stop'));
-    const timer = this.#needs.timers.after(STOP_TIMEOUT_MS, fail);
-    try {
-      await unlessAborted(this.#stopParts(), gaveUp.signal);
-    } finally {
-      timer.cancel();
-    }
+    using scope = deadlineSignal(this.#needs.timers, STOP_TIMEOUT_MS);
+    await raceSignal(this.#stopParts(), scope.signal);
   }
 
   async #stopParts(): Promise<void> {
@@ -100,17 +94,14 @@ export class Libp2pExchange implements Exchange {
     const { logger, timers } = this.#needs;
     const host = this.#host;
     if (host === undefined || peerId === host.peerId.toString()) return;
-    const late = new AbortController();
-    const timer = timers.after(CONNECT_TIMEOUT_MS, () => late.abort(new Error('dialling took too long')));
+    using scope = deadlineSignal(timers, CONNECT_TIMEOUT_MS, options.signal);
     try {
       const peer: PeerId = peerIdFromString(peerId);
       if (host.getConnections(peer).length > 0) return;
-      await host.dial(addresses, { signal: AbortSignal.any([options.signal, late.signal]) });
+      await host.dial(addresses, { signal: scope.signal });
     } catch (cause) {
       options.signal.throwIfAborted();
       logger.debug('source not reached', { peerId, cause });
-    } finally {
-      timer.cancel();
     }
   }
 }

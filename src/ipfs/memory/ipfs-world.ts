@@ -1,9 +1,9 @@
 import type { CID } from 'multiformats/cid';
+import { raceSignal } from '../../runtime/abort.ts';
 import { sleep, type Timers } from '../../runtime/clock.ts';
 import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.ts';
 import type { BlockStore } from '../node/block-store.ts';
 import type { Exchange } from '../node/exchange.ts';
-import { unlessAborted } from '../turns.ts';
 
 /** What goes wrong with a node in memory. May be changed at any time; all off at first. */
 export interface MemoryFaults {
@@ -102,7 +102,7 @@ export class MemoryExchange implements Exchange {
       const changed = this.#changed.promise;
       const bytes = await this.#ask(cid, options);
       if (bytes !== undefined) return bytes;
-      await unlessAborted(changed, options.signal);
+      await raceSignal(changed, options.signal);
     }
   }
 

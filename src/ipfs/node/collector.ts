@@ -1,11 +1,11 @@
 import { CID } from 'multiformats/cid';
 import * as raw from 'multiformats/codecs/raw';
 import { decode as decodeMultihash } from 'multiformats/hashes/digest';
+import { raceSignal } from '../../runtime/abort.ts';
 import { type CallOptions, ConnectorError } from '../connector.ts';
 import { LOCAL_READS_MAX, WALK_BLOCKS_MAX } from '../constants.ts';
 import { DigestSet } from '../dag/digest-set.ts';
 import { walkDag } from '../dag/walk.ts';
-import { unlessAborted } from '../turns.ts';
 import type { BlockStore } from './block-store.ts';
 import type { PinRecords } from './pin-records.ts';
 
@@ -116,7 +116,7 @@ export class Collector {
   async #unprotected(options: CallOptions): Promise<void> {
     while (this.#protections > 0) {
       this.#released = Promise.withResolvers();
-      await unlessAborted(this.#released.promise, options.signal);
+      await raceSignal(this.#released.promise, options.signal);
     }
   }
 

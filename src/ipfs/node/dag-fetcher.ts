@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid';
+import { mergeSignals, type ScopedSignal } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import { type CallOptions, ConnectorError, type PinCallOptions, type Wish } from '../connector.ts';
 import { BLOCK_BYTES_MAX, WANTS_MAX, WANTS_PER_PIN_MAX } from '../constants.ts';
@@ -59,8 +60,7 @@ class Fetch {
   readonly #visited: DigestSet;
   readonly #options: PinCallOptions;
   readonly #fetcher: DagFetcher;
-  readonly #stalled = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #scope: ScopedSignal;
   readonly #watch: StallWatch;
   #present = 0;
   #fetched = 0;
@@ -71,11 +71,11 @@ class Fetch {
     this.#visited = visited;
     this.#options = options;
     this.#fetcher = fetcher;
-    this.#signal = AbortSignal.any([options.signal, this.#stalled.signal]);
+    this.#scope = mergeSignals(options.signal);
     this.#watch = stallWatch(fetcher.needs, {
       stallTimeoutMs: options.stallTimeoutMs,
       onQuiet: () => this.#tryAgain(),
-      onStalled: () => this.#stalled.abort(this.#stallError()),
+      onStalled: () => this.#scope.abort(this.#stallError()),
     });
   }
 
@@ -88,6 +88,7 @@ class Fetch {
       await this.#fetcher.needs.blocks.settled();
     } finally {
       this.#watch.stop();
+      this.#scope[Symbol.dispose]();
     }
   }
 
@@ -97,14 +98,14 @@ class Fetch {
       load: (cid: CID, options: CallOptions) => this.#load(cid, options),
       concurrency: () => this.#fetcher.wantsPerPin(),
       visited: this.#visited,
-      signal: this.#signal,
+      signal: this.#scope.signal,
       onBlock: () => this.#progress(),
     };
   }
 
   async #visitRootOnly(): Promise<void> {
     this.#visited.add(this.#root.multihash.bytes);
-    await this.#ensure(this.#root, { signal: this.#signal });
+    await this.#ensure(this.#root, { signal: this.#scope.signal });
     this.#progress();
   }
 
@@ -141,7 +142,7 @@ class Fetch {
 
   #connect(): void {
     // Rejects only by abort, and then the walk tells of it.
-    this.#fetcher.needs.exchange.connect(this.#wish.sources, { signal: this.#signal }).catch(() => {});
+    this.#fetcher.needs.exchange.connect(this.#wish.sources, { signal: this.#scope.signal }).catch(() => {});
   }
 
   /** Sources may have come back, and wants may have been lost on the way. */

@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid';
 import { byteString } from '../../model/bytes.ts';
+import { mergeSignals } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import { Lifecycle } from '../../runtime/lifecycle.ts';
 import {
@@ -122,8 +123,8 @@ export class NodeConnector implements Connector {
 
   async *collectGarbage(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; bytes: number }> {
     this.#checkUp();
-    const signal = AbortSignal.any([options.signal, this.#stopping.signal]);
-    yield* this.#collector.collect({ signal });
+    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    yield* this.#collector.collect({ signal: scope.signal });
   }
 
   space(options: CallOptions): Promise<{ usedBytes: number; freeBytes: number }> {
@@ -159,10 +160,10 @@ export class NodeConnector implements Connector {
 
   /** Every call ends when the node stops, and the stop waits for it. */
   async #call<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const signal = AbortSignal.any([options.signal, this.#stopping.signal]);
-    signal.throwIfAborted();
+    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    scope.signal.throwIfAborted();
     this.#checkUp();
-    const call = fn(signal);
+    const call = fn(scope.signal);
     this.#calls.add(call);
     try {
       return await call;

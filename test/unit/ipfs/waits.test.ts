@@ -1,7 +1,7 @@
 import t from 'tap';
 import { forEachLimited } from '../../../src/ipfs/for-each-limited.ts';
 import { stallWatch } from '../../../src/ipfs/stall-watch.ts';
-import { Turns, unlessAborted } from '../../../src/ipfs/turns.ts';
+import { Turns } from '../../../src/ipfs/turns.ts';
 
 const forever = new AbortController().signal;
 
@@ -116,13 +116,6 @@ t.test('a turn that fails or is given up does not hold up the next', async (t) =
   gate.reject(new Error('first failed'));
   await t.rejects(first, /first failed/);
   t.equal(await third, 3);
-});
-
-t.test('unlessAborted gives what comes first', async (t) => {
-  t.equal(await unlessAborted(Promise.resolve(1), forever), 1);
-  await t.rejects(unlessAborted(Promise.reject(new Error('no')), forever), /no/);
-  const reason = new Error('reason');
-  await t.rejects(unlessAborted(new Promise(() => {}), AbortSignal.abort(reason)), reason);
 });
 
 t.test('forEachLimited runs so many at once, and ends with the first failure', async (t) => {

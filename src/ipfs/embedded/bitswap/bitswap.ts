@@ -1,12 +1,12 @@
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import { CID } from 'multiformats/cid';
 import { byteString } from '../../../model/bytes.ts';
+import { raceSignal } from '../../../runtime/abort.ts';
 import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { CallOptions } from '../../connector.ts';
 import { hashers } from '../../dag/hashers.ts';
 import type { BlockStore } from '../../node/block-store.ts';
-import { unlessAborted } from '../../turns.ts';
 import {
   ANSWER_CHECK_MS,
   ANSWER_TIMEOUT_MS,
@@ -88,7 +88,7 @@ export class Bitswap {
     const want = this.#wants.get(key) ?? this.#begin(key, cid);
     want.users++;
     try {
-      return await unlessAborted(want.got.promise, options.signal);
+      return await raceSignal(want.got.promise, options.signal);
     } finally {
       want.users--;
       if (want.users === 0) this.#end(want);

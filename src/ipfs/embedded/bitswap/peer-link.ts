@@ -1,4 +1,5 @@
 import type { Libp2p, PeerId, Stream } from '@libp2p/interface';
+import { deadlineSignal } from '../../../runtime/abort.ts';
 import type { Timer, Timers } from '../../../runtime/clock.ts';
 import { BITSWAP_PROTOCOL, SEND_TIMEOUT_MS, STREAM_IDLE_MS } from './constants.ts';
 import { type BitswapMessage, encodeFrame } from './message.ts';
@@ -27,20 +28,14 @@ export class PeerLink {
   /** Resolves when the message has left for the connection. One call at a time. Rejects when it did not. */
   async send(message: BitswapMessage): Promise<void> {
     this.#idle?.cancel();
-    const late = new AbortController();
-    const timer = this.#needs.timers.after(SEND_TIMEOUT_MS, () =>
-      late.abort(new Error('the peer does not take messages')),
-    );
-    const signal = AbortSignal.any([late.signal, this.#closed.signal]);
+    using scope = deadlineSignal(this.#needs.timers, SEND_TIMEOUT_MS, this.#closed.signal);
     try {
-      await this.#write(encodeFrame(message), signal);
+      await this.#write(encodeFrame(message), scope.signal);
       this.#idle = this.#needs.timers.after(STREAM_IDLE_MS, () => this.#drop());
     } catch (cause) {
       this.#stream?.abort(cause as Error);
       this.#stream = undefined;
       throw cause;
-    } finally {
-      timer.cancel();
     }
   }
 
