@@ -21,6 +21,8 @@ export const DIALS_PARALLEL_MAX = 16;
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** A peer that does not answer a ping sent this often loses its connection. */
 export const PING_INTERVAL_MS = 10_000;
+/** Longer than libp2p's own 5 s: a peer that is busy with its disk is not gone. */
+export const PING_TIMEOUT_MS = 20_000;
 /** One warning per remote address in this time about handshakes refused; all are counted. */
 export const HANDSHAKE_WARNING_INTERVAL_MS = 60_000;
 export const HANDSHAKE_WARNING_ADDRESSES_MAX = 1_000;

@@ -111,7 +111,7 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     deadlineMs: undefined,
     concurrentPerPeerMax: 16,
     concurrentMax: 64,
-    askedMax: 256,
+    askedMax: 556,
     requestBytesMax: 16 * KIB,
     responseBytesMax: 2 * MIB,
   },

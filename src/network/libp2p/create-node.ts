@@ -16,6 +16,7 @@ import {
   DIALS_PARALLEL_MAX,
   HANDSHAKE_TIMEOUT_MS,
   PING_INTERVAL_MS,
+  PING_TIMEOUT_MS,
   RPC_STREAMS_PER_PEER_MAX,
   STREAM_INACTIVITY_MS,
   STREAM_READ_BUFFER_BYTES_MAX,
@@ -77,7 +78,7 @@ export function createNode(init: NodeInit, gossip: Libp2pGossip, needs: PrivateN
       dialTimeout: DIAL_TIMEOUT_MS,
       maxParallelDials: DIALS_PARALLEL_MAX,
     },
-    connectionMonitor: { pingInterval: PING_INTERVAL_MS },
+    connectionMonitor: { pingInterval: PING_INTERVAL_MS, pingTimeout: { minTimeout: PING_TIMEOUT_MS } },
     peerDiscovery: init.mdns ? [mdns({ serviceTag: mdnsTag(init.secret) })] : [],
     services: { identify: identify(), ping: ping(), gossip: gossip.service() },
   });
