@@ -105,7 +105,17 @@ export interface ConsensusStatus {
 }
 
 export interface ConsensusAlert {
-  kind: 'FORK' | 'DIVERGED' | 'DISTRUSTED_BY' | 'CLOCK_SKEW' | 'DUPLICATE_IDENTITY' | 'CLOCK_ENTRIES';
+  kind:
+    | 'FORK'
+    | 'DIVERGED'
+    | 'DISTRUSTED_BY'
+    | 'CLOCK_SKEW'
+    | 'DUPLICATE_IDENTITY'
+    | 'CLOCK_ENTRIES'
+    /** Others know more of this peer than its store: it was put back. */
+    | 'ROLLED_BACK'
+    /** The others' logs do not reach back to what this peer has. */
+    | 'REBUILD_NEEDED';
   peerId: string;
   message: string;
   sinceMs: number;

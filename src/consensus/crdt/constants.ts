@@ -28,23 +28,9 @@ export const SECOND_FLUSH_REQUESTS_MIN = 1_000;
 /** A batch above this is announced only (G1). The gossip limit of the network is above it. */
 export const GOSSIP_BATCH_BYTES_MAX = 64 * 1024;
 
-export const PENDING_BYTES_MAX = 32 * 1024 * 1024;
-export const PENDING_BATCHES_MAX = 4_096;
-export const PENDING_AUTHOR_BYTES_MAX = 4 * 1024 * 1024;
-export const PENDING_AGE_MS = 10_000;
-
-/** From a pend, or from an announcement of something that is lacking, to the pull (R4, G3). */
-export const PULL_DELAY_MS = 200;
 export const PULL_DELAY_JITTER = 0.5;
-/** Pulls under way at once; one a source (S1). */
-export const PULLS_MAX = 2;
-/** Follow streams that this peer keeps open (S5). */
-export const FOLLOWS_MAX = 3;
 export const FOLLOW_RETRY_MS = 2_000;
-/** Syncs served at once, followers apart. */
-export const SYNCS_SERVED_MAX = 8;
 export const FOLLOWS_SERVED_MAX = 32;
-export const RANGES_SERVED_MAX = 2;
 
 /** One transaction of what others wrote (S4). */
 export const GROUP_OPS_MAX = 1_000;
@@ -52,12 +38,9 @@ export const GROUP_BYTES_MAX = 1024 * 1024;
 /** Batches that came by gossip and wait for their transaction. More are dropped: anti-entropy brings them back. */
 export const RECEIVED_QUEUED_MAX = 1_024;
 
-export const HELLO_INTERVAL_MS = 10_000;
 export const HELLO_JITTER = 0.3;
 export const HELLO_TIMEOUT_MS = 10_000;
 
-/** C4: the author refuses to write when it is further from the median of the others. */
-export const CLOCK_SKEW_MAX_MS = 60_000;
 /** Wall times heard of fewer peers say nothing. */
 export const CLOCK_SKEW_PEERS_MIN = 2;
 /** A wall time heard longer ago does not count. */
@@ -76,16 +59,12 @@ export const RANGE_TIME_MS = 30_000;
 export const RANGE_MESSAGE_BYTES = 128 * 1024;
 /** Rows appended to the shadow in one transaction, about: whole buckets. */
 export const SHADOW_ROWS_PER_TRANSACTION = 4_000;
-/** B6: a shadow without progress for so long is discarded. */
-export const SHADOW_STALL_MS = 10 * 60_000;
 /** B5: operations that the swap itself may take in. */
 export const SWAP_OPS_MAX = 1_000;
 export const JOIN_RETRY_MS = 1_000;
 /** A peer with an empty store that reaches nobody for so long begins a pinset of its own. */
 export const JOIN_PATIENCE_MS = 60_000;
 
-export const IDEMPOTENCY_AGE_MS = 24 * 60 * 60_000;
-export const IDEMPOTENCY_ROWS_MAX = 1_000_000;
 export const IDEMPOTENCY_TRIM_INTERVAL_MS = 60_000;
 export const IDEMPOTENCY_TRIM_ROWS_MAX = 1_000;
 
@@ -93,3 +72,5 @@ export const IDEMPOTENCY_TRIM_ROWS_MAX = 1_000;
 export const CHANGED_KEYS_MAX = 100_000;
 /** Transactions whose clock is remembered for resume tokens. */
 export const REVISIONS_REMEMBERED = 4_096;
+/** Own rows that one range may be merged with in memory: a joining peer has none, or a few that came by gossip. */
+export const MERGED_OWN_ROWS_MAX = 100_000;

@@ -32,7 +32,7 @@ export interface BatchTalkNeeds {
   isOpen(): boolean;
   offer(batch: Batch, from: string): void;
   /** G3: something exists that this peer lacks. */
-  onNews(from: string): void;
+  onNews(batch: Batch, from: string): void;
 }
 
 /** G1 to G3: gossip is a hint, and one signature serves it and the log. */
@@ -85,7 +85,7 @@ export class BatchTalk {
         offer(batch, from);
       }
     } else if (!isKnown && verdict !== 'frozen') {
-      onNews(from);
+      onNews(batch, from);
     }
     return 'accept';
   }

@@ -6,7 +6,7 @@ import { FLUSHES_IN_FLIGHT_MAX, GROUP_BYTES_MAX, GROUP_OPS_MAX, RECEIVED_QUEUED_
 import { applyOperation, unseenDot } from './core/apply.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
-import { Pending } from './core/pending.ts';
+import { Pending, type PendingLimits } from './core/pending.ts';
 import { TransactionRows } from './core/rows.ts';
 import type { Batch, Operations } from './core/types.ts';
 import type { CrdtMetrics } from './metrics.ts';
@@ -18,6 +18,7 @@ import type { CrdtStore } from './state/store.ts';
 import { logTable } from './tables.ts';
 
 export interface IntakeNeeds {
+  limits: PendingLimits;
   store: CrdtStore;
   metrics: CrdtMetrics;
   /** A batch came before what it depends on (R4). */
@@ -47,7 +48,7 @@ export interface Prepared {
  * header and signature; its operations are checked when its turn comes.
  */
 export class Intake {
-  readonly pending = new Pending();
+  readonly pending: Pending;
   readonly #needs: IntakeNeeds;
   #queue: Received[] = [];
   #inFlight = 0;
@@ -56,6 +57,7 @@ export class Intake {
 
   constructor(needs: IntakeNeeds) {
     this.#needs = needs;
+    this.pending = new Pending(needs.limits);
   }
 
   /** From gossip, which is a hint: over the limit it is dropped. */

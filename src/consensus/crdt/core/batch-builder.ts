@@ -128,12 +128,8 @@ export class BatchBuilder {
     if (this.#stamp > Number.MAX_SAFE_INTEGER)
       return new PinfoldError('LIMIT_REACHED', 'the stamps of this pin are used up');
     const isDone = this.#sequence > sequence;
-    const isUnpin = (request.ops[0] as Op).kind === 'unpin';
-    return {
-      key: firstEntry.key,
-      row: isDone ? (isUnpin ? before : firstEntry.after) : undefined,
-      sequence: this.#sequence,
-    };
+    const shown = (request.ops[0] as Op).kind === 'unpin' ? before : firstEntry.after;
+    return { key: firstEntry.key, row: isDone ? shown : undefined, sequence: this.#sequence };
   }
 
   /** 6.2. A peer cannot tell an old etag from one that it has yet to see, but it knows whether it lacks something. */

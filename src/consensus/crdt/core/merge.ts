@@ -2,6 +2,8 @@ import type { LiveDot, PinRow } from '../../../pinset/pinset.ts';
 import { byDot, isGreaterPlacement, withPlacement } from './rows.ts';
 import type { Rids } from './types.ts';
 
+export const emptyRowOf: PinRow = [];
+
 /** How far a clock covers a replica, by its local number; 0: not at all. */
 export type Covered = (replica: number) => number;
 

@@ -1,6 +1,12 @@
-import { PENDING_AGE_MS, PENDING_AUTHOR_BYTES_MAX, PENDING_BATCHES_MAX, PENDING_BYTES_MAX } from '../constants.ts';
 import { judge, type TakenClock } from './judge.ts';
 import type { Batch } from './types.ts';
+
+export interface PendingLimits {
+  pendingBytesMax: number;
+  pendingAuthorBytesMax: number;
+  pendingBatchesMax: number;
+  pendingTimeoutMs: number;
+}
 
 export interface PendingBatch {
   readonly batch: Batch;
@@ -13,9 +19,14 @@ export interface PendingBatch {
  * greediest author goes, and what waited too long goes; anti-entropy brings both back.
  */
 export class Pending {
+  readonly #limits: PendingLimits;
   readonly #authors = new Map<string, PendingBatch[]>();
   #bytes = 0;
   #count = 0;
+
+  constructor(limits: PendingLimits) {
+    this.#limits = limits;
+  }
 
   get count(): number {
     return this.#count;
@@ -30,7 +41,7 @@ export class Pending {
     const list = this.#authors.get(batch.ridText) ?? [];
     if (list.some((other) => other.batch.head.first === batch.head.first)) return 0;
     const at = list.findIndex((other) => other.batch.head.first > batch.head.first);
-    list.splice(at < 0 ? list.length : at, 0, { batch, from, untilMs: nowMs + PENDING_AGE_MS });
+    list.splice(at < 0 ? list.length : at, 0, { batch, from, untilMs: nowMs + this.#limits.pendingTimeoutMs });
     this.#authors.set(batch.ridText, list);
     this.#bytes += sizeOf(batch);
     this.#count++;
@@ -60,12 +71,13 @@ export class Pending {
   }
 
   #shrink(ridText: string): number {
+    const { pendingBytesMax, pendingAuthorBytesMax, pendingBatchesMax } = this.#limits;
     let dropped = 0;
-    while (this.#bytesOf(ridText) > PENDING_AUTHOR_BYTES_MAX) {
+    while (this.#bytesOf(ridText) > pendingAuthorBytesMax) {
       this.#take(ridText, -1);
       dropped++;
     }
-    while (this.#bytes > PENDING_BYTES_MAX || this.#count > PENDING_BATCHES_MAX) {
+    while (this.#bytes > pendingBytesMax || this.#count > pendingBatchesMax) {
       this.#take(this.#greediest(), -1);
       dropped++;
     }

@@ -2,12 +2,7 @@ import { Malformed, Reader as WireReader } from '../../../pinset/codec/reader.ts
 import { Writer } from '../../../pinset/codec/writer.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Storage, Transaction } from '../../../storage/storage.ts';
-import {
-  IDEMPOTENCY_AGE_MS,
-  IDEMPOTENCY_KEY_BYTES,
-  IDEMPOTENCY_ROWS_MAX,
-  IDEMPOTENCY_TRIM_ROWS_MAX,
-} from '../constants.ts';
+import { IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TRIM_ROWS_MAX } from '../constants.ts';
 import { idempotencyAgeTable, idempotencyTable } from '../tables.ts';
 
 /** What came of a call, or of a bulk stream (6.3). */
@@ -37,10 +32,14 @@ export function putRemembered(tx: Transaction, key: Uint8Array, row: Remembered,
   if (isNew) tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
 }
 
-/** Forgets what is older than a day, and the oldest above a million; a bounded piece a call. True: there may be more. */
-export function trimRemembered(storage: Storage, clock: Clock): boolean {
-  const excess = storage.tableSize(idempotencyTable).entries - IDEMPOTENCY_ROWS_MAX;
-  const limitMs = clock.nowMs() - IDEMPOTENCY_AGE_MS;
+/** Forgets what is too old, and the oldest above the limit; a bounded piece a call. True: there may be more. */
+export function trimRemembered(
+  storage: Storage,
+  clock: Clock,
+  options: { idempotencyKeepMs: number; idempotencyRowsMax: number },
+): boolean {
+  const excess = storage.tableSize(idempotencyTable).entries - options.idempotencyRowsMax;
+  const limitMs = clock.nowMs() - options.idempotencyKeepMs;
   const ages = [...storage.read.range(idempotencyAgeTable, { limit: IDEMPOTENCY_TRIM_ROWS_MAX })].map(({ key }) => key);
   const due = ages.filter((age, i) => i < excess || Buffer.from(age).readUIntBE(0, timeBytes) < limitMs);
   if (due.length === 0) return false;

@@ -99,11 +99,6 @@ export class Replicas implements TakenClock {
     return sequence <= (this.#byText.get(byteString(rid))?.flushedSequence ?? 0);
   }
 
-  /** By local number: C[r]. */
-  covered(number: number): number {
-    return this.#byNumber[number]?.sequence ?? 0;
-  }
-
   /** Those that were taken in, by rid. */
   sorted(): readonly Replica[] {
     this.#sorted ??= [...this.#byText.values()].sort((a, b) => compareBytes(a.rid, b.rid));

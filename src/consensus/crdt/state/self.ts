@@ -13,8 +13,6 @@ export interface Self {
   identityStamp: Uint8Array;
   /** Last stamp issued (5.1). */
   lastStamp: number;
-  /** When the current incarnation was made: N3 makes at most one in ten minutes. */
-  incarnationMs: number;
 }
 
 export function putSelf(tx: Transaction, self: Self): void {
@@ -24,7 +22,6 @@ export function putSelf(tx: Transaction, self: Self): void {
     incarnations: self.incarnations.map((bytes) => Buffer.from(bytes).toString('hex')),
     identityStamp: Buffer.from(self.identityStamp).toString('hex'),
     lastStamp: self.lastStamp,
-    incarnationMs: self.incarnationMs,
   };
   tx.put(selfTable, key, Buffer.from(JSON.stringify(row)));
 }
@@ -40,7 +37,6 @@ export function readSelf(reader: Reader): Self | undefined {
       incarnations: row.incarnations.map((text: string) => Uint8Array.from(Buffer.from(text, 'hex'))),
       identityStamp: Uint8Array.from(Buffer.from(row.identityStamp, 'hex')),
       lastStamp: row.lastStamp,
-      incarnationMs: row.incarnationMs,
     };
   } catch (cause) {
     throw new PinfoldError('DATA_CORRUPT', 'the row of the table crdt_self cannot be read', { cause });

@@ -5,10 +5,10 @@ import type { ClockStep, Replica } from './replicas.ts';
 
 /** A clock with the steps of a transaction that is not queued yet. */
 export class StagedClock implements TakenClock {
-  readonly #base: TakenClock & { covered(number: number): number };
+  readonly #base: TakenClock;
   readonly #steps = new Map<string, ClockStep>();
 
-  constructor(base: TakenClock & { covered(number: number): number }) {
+  constructor(base: TakenClock) {
     this.#base = base;
   }
 
@@ -24,7 +24,7 @@ export class StagedClock implements TakenClock {
   }
 
   coveredBy(replica: Replica): number {
-    return this.#steps.get(replica.ridText)?.sequence ?? this.#base.covered(replica.number);
+    return this.taken(replica.ridText)?.sequence ?? 0;
   }
 
   stage(step: ClockStep): void {

@@ -6,7 +6,6 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
-import { INCARNATION_INTERVAL_MS } from '../constants.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
 import { RevisionClocks } from './revisions.ts';
 import { putSelf, readSelf, type Self } from './self.ts';
@@ -26,7 +25,7 @@ export class CrdtStore {
   readonly needs: StoreNeeds;
   readonly replicas: Replicas;
   readonly author: Uint8Array;
-  self: Self = { incarnations: [], identityStamp: new Uint8Array(0), lastStamp: 0, incarnationMs: 0 };
+  self: Self = { incarnations: [], identityStamp: new Uint8Array(0), lastStamp: 0 };
   #own: Replica | undefined;
   #revisions: RevisionClocks | undefined;
   /** C as of the own replica's last batch: what the next `inc` is counted from. Empty after a start: `inc` is then whole. */
@@ -73,15 +72,9 @@ export class CrdtStore {
   newIncarnation(): void {
     const incarnation = this.needs.random.bytes(8);
     this.self.incarnations.push(incarnation);
-    this.self.incarnationMs = this.needs.clock.nowMs();
     this.incBase.clear();
     this.#own = this.replicas.ensure(this.#nameOf(incarnation));
     this.needs.storage.transaction((tx) => putSelf(tx, this.self));
-  }
-
-  /** N3: at most one in ten minutes. */
-  mayRenew(): boolean {
-    return this.needs.clock.nowMs() - this.self.incarnationMs >= INCARNATION_INTERVAL_MS;
   }
 
   #nameOf(incarnation: Uint8Array) {

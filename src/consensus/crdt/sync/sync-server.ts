@@ -10,11 +10,13 @@ import {
 import { PinfoldError } from '../../../model/errors.ts';
 import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
-import { FOLLOWS_SERVED_MAX, SYNCS_SERVED_MAX } from '../constants.ts';
+import { FOLLOWS_SERVED_MAX } from '../constants.ts';
+import type { CrdtOptions } from '../options.ts';
 import type { CrdtStore } from '../state/store.ts';
 import { LogReader } from './log-reader.ts';
 
 export interface SyncServerNeeds {
+  options: Pick<CrdtOptions, 'syncsServedMax'>;
   store: CrdtStore;
   /** A peer told how far it is. */
   onClock(from: string, clock: readonly HeardEntry[]): void;
@@ -43,7 +45,7 @@ export class SyncServer {
   }
 
   #admit(follow: boolean): void {
-    if (follow ? this.#followed >= FOLLOWS_SERVED_MAX : this.#served >= SYNCS_SERVED_MAX) {
+    if (follow ? this.#followed >= FOLLOWS_SERVED_MAX : this.#served >= this.#needs.options.syncsServedMax) {
       throw new PinfoldError('LIMIT_REACHED', 'this peer serves as many Syncs as it can');
     }
     if (follow) this.#followed++;

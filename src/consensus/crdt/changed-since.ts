@@ -1,0 +1,34 @@
+import { byteString } from '../../model/bytes.ts';
+import type { PinKey } from '../../model/pin.ts';
+import { decodeOperations } from './codec/operations.ts';
+import { decodeSignedBatch } from './codec/signed-batch.ts';
+import { CHANGED_KEYS_MAX } from './constants.ts';
+import { decodePosition } from './core/position.ts';
+import { logKey } from './state/keys.ts';
+import type { Replica } from './state/replicas.ts';
+import type { CrdtStore } from './state/store.ts';
+import { logTable } from './tables.ts';
+
+/** 6.4: every key with an operation in the log that the position does not cover. Throws INVALID_TOKEN. */
+export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] | 'gone' | 'ahead' {
+  const entries = decodePosition(position);
+  if (!entries.every((entry) => store.replicas.flushedCovers(entry))) return 'ahead';
+  const covered = new Map(entries.map(({ rid, sequence }) => [byteString(rid), sequence]));
+  const keys = new Map<string, PinKey>();
+  for (const replica of store.replicas.sorted()) {
+    const after = covered.get(replica.ridText) ?? 0;
+    if (after < replica.floor) return 'gone';
+    if (!collect(store, replica, after, keys)) return 'gone';
+  }
+  return [...keys.values()];
+}
+
+/** False: more keys than it is worth. */
+function collect(store: CrdtStore, replica: Replica, after: number, keys: Map<string, PinKey>): boolean {
+  const range = { from: logKey(replica.number, after + 1), to: logKey(replica.number, replica.sequence + 1) };
+  for (const { value } of store.needs.storage.read.range(logTable, range)) {
+    for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations) keys.set(byteString(key), key);
+    if (keys.size > CHANGED_KEYS_MAX) return false;
+  }
+  return true;
+}

@@ -1,0 +1,417 @@
+import { PinfoldError } from '../../model/errors.ts';
+import type { Pinset } from '../../pinset/pinset.ts';
+import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { MetricsRegister } from '../../runtime/metrics.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
+import { Alerts } from './alerts.ts';
+import { changedSince } from './changed-since.ts';
+import { readClock } from './codec/clock-entries.ts';
+import { Committer } from './committer.ts';
+import { IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
+import { decodePosition } from './core/position.ts';
+import { type BatchGossip, BatchTalk } from './gossip.ts';
+import { Intake } from './intake.ts';
+import { Entrance } from './join/entrance.ts';
+import { Joiner } from './join/joiner.ts';
+import { RangeServer } from './join/range-server.ts';
+import { type HelloRecords, Meeting } from './meeting.ts';
+import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
+import type { CrdtOptions } from './options.ts';
+import type { CrdtHandlers, PeerCalls } from './peer-calls.ts';
+import { PeerViews } from './peer-views.ts';
+import { readRemembered, trimRemembered } from './state/idempotency.ts';
+import type { Replica } from './state/replicas.ts';
+import { CrdtStore } from './state/store.ts';
+import { Followers } from './sync/followers.ts';
+import { News } from './sync/news.ts';
+import { Puller } from './sync/puller.ts';
+import { SyncServer } from './sync/sync-server.ts';
+
+export interface CrdtInit extends CrdtOptions {
+  /** Takes no writes, and nobody takes state from it. */
+  follower: boolean;
+  /** Addresses of peers to begin with. Empty: with an empty store this is the first peer of its cluster. */
+  bootstrap: readonly string[];
+}
+
+export interface CrdtNeeds {
+  /** Opened with `crdtTables`. */
+  storage: Storage;
+  pinset: Pinset;
+  network: CrdtNetwork;
+  /** Of the peer's identity key, Ed25519. */
+  signer: { sign(bytes: Uint8Array): Uint8Array };
+  /** What tells this store from a copy of it (N1): inode of the data file and a nonce kept beside it. */
+  identityStamp(): Promise<Uint8Array>;
+  hello: HelloRecords;
+  /** Place of the trust list. Default: all peers of the private network are trusted. */
+  isTrusted?(peerId: string): boolean;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  logger: Logger;
+  metrics: MetricsRegister;
+}
+
+/** What of the network port the consensus uses. */
+export interface CrdtNetwork {
+  readonly peerId: string;
+  connected(): string[];
+  onConnection(listener: (peerId: string, up: boolean) => void): () => void;
+  readonly gossip: BatchGossip;
+  readonly rpc: PeerCalls;
+}
+
+export interface CrdtConsensus extends Consensus {
+  /** The methods of the peer RPC that it serves. To be given to the network before it starts. */
+  readonly handlers: CrdtHandlers;
+}
+
+/**
+ * The CRDT consensus (docs/protocol.md). To be made before the network starts (it subscribes to gossip), and started
+ * after storage and pinset.
+ */
+export function crdtConsensus(init: CrdtInit, needs: CrdtNeeds): CrdtConsensus {
+  return new ReplicatedMap(init, needs);
+}
+
+const capabilities: Capabilities = {
+  name: 'crdt',
+  hasLeader: false,
+  writesInMinority: true,
+  linearizableReads: false,
+  conditionScope: 'observed',
+  levels: ['durable'],
+};
+
+class ReplicatedMap implements CrdtConsensus {
+  readonly capabilities = capabilities;
+  readonly handlers: CrdtHandlers;
+  readonly #init: CrdtInit;
+  readonly #needs: CrdtNeeds;
+  readonly #metrics: CrdtMetrics;
+  readonly #logger: Logger;
+  readonly #alerts: Alerts;
+  readonly #views = new PeerViews();
+  readonly #store: CrdtStore;
+  readonly #news: News;
+  readonly #intake: Intake;
+  readonly #committer: Committer;
+  readonly #talk: BatchTalk;
+  readonly #puller: Puller;
+  readonly #followers: Followers;
+  readonly #meeting: Meeting;
+  readonly #joiner: Joiner;
+  readonly #entrance: Entrance;
+  #phase: ConsensusStatus['phase'] = 'starting';
+  #isStopping = false;
+  #renewedMs = Number.NEGATIVE_INFINITY;
+  #mustRenew = false;
+  #trimTimer: Timer | undefined;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(init: CrdtInit, needs: CrdtNeeds) {
+    this.#init = init;
+    this.#needs = needs;
+    this.#logger = needs.logger.child('crdt');
+    this.#metrics = crdtMetrics(needs.metrics);
+    this.#alerts = new Alerts(needs.clock, this.#logger);
+    const { peerId, rpc } = needs.network;
+    this.#store = new CrdtStore({ ...needs, logger: this.#logger, peerId });
+    this.#news = new News(this.#store.replicas);
+    const common = { ...needs, options: init, store: this.#store, rpc, logger: this.#logger, metrics: this.#metrics };
+    this.#intake = new Intake({
+      ...common,
+      limits: init,
+      onPend: (from) => this.#puller.later(from),
+      onFork: (replica, reason) => this.#fork(replica, reason),
+      onInvalid: (from, { reason, message }) => {
+        this.#metrics.invalid.add(1, { reason, door: 'intake' });
+        this.#logger.warn('an invalid batch was dropped', { from, message });
+      },
+    });
+    this.#committer = new Committer({
+      ...common,
+      isBehind: () => this.#isBehind(),
+      publish: (batch, encoded) => this.#talk.publish(batch, encoded),
+    });
+    this.#talk = new BatchTalk({
+      ...common,
+      gossip: needs.network.gossip,
+      isTrusted: (peer) => this.#isTrusted(peer),
+      isOpen: () => this.#phase === 'ready' || this.#phase === 'joining',
+      offer: (batch, from) => this.#intake.offer(batch, from),
+      onNews: (batch, from) => {
+        this.#news.announced(batch);
+        this.#puller.later(from);
+      },
+    });
+    const isReady = () => this.#phase === 'ready';
+    const onFullNeeded = (peer: string) => this.#fullNeeded(peer);
+    const intake = this.#intake;
+    const sources = () => this.#sources();
+    this.#puller = new Puller({ ...common, intake, news: this.#news, sources, isOpen: isReady, onFullNeeded });
+    this.#followers = new Followers({ ...common, intake, sources, isOpen: isReady, onFullNeeded });
+    this.#joiner = new Joiner({
+      ...common,
+      sources: () => this.#sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
+    });
+    this.#entrance = new Entrance({
+      ...common,
+      joiner: this.#joiner,
+      isFirst: () => init.bootstrap.length === 0,
+      reached: () => this.#peers(),
+      view: (peer) => this.#views.get(peer),
+      onReady: () => this.#ready(),
+    });
+    this.#meeting = new Meeting({
+      ...common,
+      views: this.#views,
+      news: this.#news,
+      alerts: this.#alerts,
+      records: needs.hello,
+      isFollower: init.follower,
+      peers: () => this.#peers(),
+      isTrusted: (peer) => this.#isTrusted(peer),
+      rebuilding: () =>
+        this.#joiner.isBegun
+          ? this.#joiner.clock.entries().map(({ replica, ...entry }) => ({ ...entry, rid: replica.rid }))
+          : [],
+      onMet: () => {
+        this.#entrance.wake();
+        this.#followers.adjust();
+      },
+      onBehind: (from) => this.#puller.later(from),
+      onRolledBack: (message) => this.#rolledBack(message),
+      onFork: (ridText, reason) => {
+        const replica = this.#store.replicas.taken(ridText);
+        if (replica !== undefined) this.#fork(replica, reason);
+      },
+    });
+    this.handlers = this.#makeHandlers();
+  }
+
+  async start(): Promise<void> {
+    await this.#store.open();
+    const { network } = this.#needs;
+    this.#unsubscribe = network.onConnection((peerId, up) => this.#connection(peerId, up));
+    this.#phase = 'joining';
+    this.#entrance.start();
+    this.#meeting.start();
+    this.#trim();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#trimTimer?.cancel();
+    this.#unsubscribe?.();
+    await this.#committer.idle();
+    await Promise.all([this.#meeting.stop(), this.#puller.stop(), this.#followers.stop(), this.#entrance.stop()]);
+    await this.#intake.idle();
+    if (this.#store.failure === undefined) await this.#needs.storage.flushed();
+    this.#phase = 'stopped';
+  }
+
+  commit(requests: readonly Request[], { signal }: { signal: AbortSignal }): Promise<Outcome[]> {
+    if (this.#isStopping) return Promise.reject(new PinfoldError('SHUTTING_DOWN', 'this peer is stopping'));
+    if (this.#store.failure !== undefined) return Promise.reject(this.#store.failure);
+    const error = this.refusal();
+    if (error !== undefined) return Promise.resolve(requests.map(() => ({ ok: false, error })));
+    return this.#committer.commit(requests, signal);
+  }
+
+  streamDecided(stream: Uint8Array): number {
+    const reader = this.#needs.storage.read;
+    return readRemembered(reader, stream)?.decided ?? 0;
+  }
+
+  covers(position: Position): boolean {
+    return decodePosition(position).every((entry) => this.#store.replicas.flushedCovers(entry));
+  }
+
+  flushedPosition(revision: number): Position | undefined {
+    return this.#store.revisions.position(revision);
+  }
+
+  changedSince(position: Position) {
+    return changedSince(this.#store, position);
+  }
+
+  /** C4. */
+  refusal(): PinfoldError | undefined {
+    if (this.#isStopping || this.#phase === 'stopped')
+      return new PinfoldError('SHUTTING_DOWN', 'this peer is stopping');
+    if (this.#init.follower) return new PinfoldError('FOLLOWER', 'this peer is a follower; write at another');
+    if (this.#phase !== 'ready') {
+      return new PinfoldError('JOINING', 'this peer is taking in the pinset; write at another meanwhile', {
+        retryAfterMs: 1_000,
+      });
+    }
+    if (this.#mustRenew)
+      return new PinfoldError('LIMIT_REACHED', 'the store was rolled back again; a new incarnation must wait');
+    return this.#skewed();
+  }
+
+  status(): ConsensusStatus {
+    const progress = this.#phase === 'joining' ? this.#joiner.progress : undefined;
+    return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
+  }
+
+  #skewed(): PinfoldError | undefined {
+    const skewMs = this.#views.skewMs(this.#needs.clock.monotonicMs());
+    const { peerId } = this.#needs.network;
+    if (skewMs === undefined || Math.abs(skewMs) <= this.#init.clockSkewMaxMs) {
+      this.#alerts.clear('CLOCK_SKEW', peerId);
+      return undefined;
+    }
+    const seconds = Math.round(Math.abs(skewMs) / 1000);
+    const message = `its clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the median of the others`;
+    this.#alerts.raise('CLOCK_SKEW', peerId, message);
+    return new PinfoldError('CLOCK_SKEW', `this peer takes no writes: ${message}`);
+  }
+
+  /** What an unknown etag is judged by (6.2). */
+  #isBehind(): boolean {
+    return this.#intake.pending.count > 0 || this.#puller.isBusy || this.#news.isLacking;
+  }
+
+  #isTrusted(peerId: string): boolean {
+    return this.#needs.isTrusted?.(peerId) ?? true;
+  }
+
+  /** Reachable trusted peers, in random order. */
+  #peers(): string[] {
+    const { network, random } = this.#needs;
+    const peers = network.connected().filter((peerId) => this.#isTrusted(peerId));
+    for (let i = peers.length - 1; i > 0; i--) {
+      const j = Math.floor(random.float() * (i + 1));
+      [peers[i], peers[j]] = [peers[j] as string, peers[i] as string];
+    }
+    return peers;
+  }
+
+  /** Those that state is taken from: they have said Hello, and are no followers. */
+  #sources(): string[] {
+    return this.#peers().filter((peerId) => this.#views.get(peerId)?.isFollower === false);
+  }
+
+  #connection(peerId: string, up: boolean): void {
+    if (up && this.#isTrusted(peerId)) this.#meeting.greet(peerId);
+    if (up) return;
+    this.#followers.left(peerId);
+    this.#entrance.wake();
+  }
+
+  #ready(): void {
+    if (this.#isStopping) return;
+    this.#phase = 'ready';
+    this.#followers.adjust();
+    for (const peerId of this.#peers()) this.#puller.later(peerId);
+  }
+
+  /** The log of a source does not reach back to what this peer has (S2). */
+  #fullNeeded(peerId: string): void {
+    if (!this.#store.replicas.isEmpty) {
+      this.#alerts.raise(
+        'REBUILD_NEEDED',
+        peerId,
+        'its log was cut below what this peer has, and a peer with pins cannot rebuild yet',
+      );
+      return;
+    }
+    if (this.#phase !== 'ready') return;
+    this.#phase = 'joining';
+    this.#entrance.join();
+  }
+
+  /** N4, its first half: nothing more is taken of that author. */
+  #fork(replica: Replica, reason: string): void {
+    this.#alerts.raise('FORK', replica.peerId, reason);
+    if (this.#store.isOwn(replica)) {
+      if (replica === this.#store.own) this.#renew();
+      return;
+    }
+    if (replica.frozen !== '') return;
+    replica.frozen = reason;
+    const { sequence, hash } = replica;
+    this.#needs.storage.transaction((tx) => this.#store.replicas.put(tx, { replica, sequence, hash }));
+  }
+
+  /** N3. */
+  #rolledBack(message: string): void {
+    this.#alerts.raise('ROLLED_BACK', this.#needs.network.peerId, message);
+    this.#renew();
+  }
+
+  /** At most one new incarnation in ten minutes; writes wait for it. */
+  #renew(): void {
+    const nowMs = this.#needs.clock.monotonicMs();
+    this.#mustRenew = nowMs - this.#renewedMs < INCARNATION_INTERVAL_MS;
+    if (this.#mustRenew) return;
+    this.#renewedMs = nowMs;
+    this.#store.newIncarnation();
+    this.#logger.warn('going on as a new incarnation');
+  }
+
+  #trim(): void {
+    const { storage, clock, timers } = this.#needs;
+    let isMore = false;
+    try {
+      isMore = trimRemembered(storage, clock, this.#init);
+      this.#metrics.pendingDropped.add(this.#intake.pending.expire(clock.nowMs()));
+    } catch (failure) {
+      this.#logger.error('idempotency keys could not be forgotten', { error: String(failure) });
+    }
+    this.#trimTimer = timers.after(isMore ? 1_000 : IDEMPOTENCY_TRIM_INTERVAL_MS, () => this.#trim());
+  }
+
+  #makeHandlers(): CrdtHandlers {
+    const ranges = new RangeServer(this.#store, this.#init.rangesServedMax);
+    const syncs = new SyncServer({
+      options: this.#init,
+      store: this.#store,
+      onClock: (from, clock) => this.#meeting.heardClock(from, clock),
+    });
+    const meeting = this.#meeting;
+    const isOpen = () => this.#checkOpen();
+    return {
+      async *hello(requests, { peerId }) {
+        for await (const { hello } of requests) {
+          isOpen();
+          yield meeting.answerHello(hello, peerId);
+          return;
+        }
+      },
+      async *getClock(requests, { peerId }) {
+        for await (const { clock } of requests) {
+          isOpen();
+          yield meeting.answerClock(readClock(clock), peerId);
+          return;
+        }
+      },
+      async *sync(requests, context) {
+        for await (const request of requests) {
+          isOpen();
+          yield* syncs.serve(request, context);
+          return;
+        }
+      },
+      async *mergeRange(requests, context) {
+        for await (const request of requests) {
+          isOpen();
+          yield* ranges.serve(request, context);
+          return;
+        }
+      },
+    };
+  }
+
+  #checkOpen(): void {
+    if (this.#phase === 'starting') throw new PinfoldError('PEER_UNREACHABLE', 'this peer is starting');
+    if (this.#isStopping) throw new PinfoldError('SHUTTING_DOWN', 'this peer is stopping');
+  }
+}

@@ -1,0 +1,220 @@
+import { create } from '@bufbuild/protobuf';
+import type { SignedMetrics, SignedPeerRecord } from '../../../gen/pinfold/peer/v1/record_pb.ts';
+import {
+  GetClockRequestSchema,
+  type GetClockResponse,
+  GetClockResponseSchema,
+  type Hello,
+  HelloRequestSchema,
+  type HelloResponse,
+  HelloResponseSchema,
+  HelloSchema,
+} from '../../../gen/pinfold/peer/v1/service_pb.ts';
+import { byteString, equalBytes } from '../../model/bytes.ts';
+import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
+import { jittered } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { Alerts } from './alerts.ts';
+import { clockEntry, flushedClock, type HeardEntry, readClock } from './codec/clock-entries.ts';
+import { CLOCK_ENTRIES_ALERT, HELLO_JITTER, HELLO_TIMEOUT_MS, PROTOCOL_LEVEL } from './constants.ts';
+import type { CrdtMetrics } from './metrics.ts';
+import type { CrdtOptions } from './options.ts';
+import { only, type PeerCalls } from './peer-calls.ts';
+import type { PeerViews } from './peer-views.ts';
+import type { CrdtStore } from './state/store.ts';
+import type { News } from './sync/news.ts';
+
+/** Records and metrics of the members, exchanged with each Hello; the monitor is one. */
+export interface HelloRecords {
+  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[] };
+  receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void;
+}
+
+export interface MeetingNeeds {
+  options: Pick<CrdtOptions, 'antiEntropyIntervalMs'>;
+  store: CrdtStore;
+  rpc: PeerCalls;
+  views: PeerViews;
+  news: News;
+  alerts: Alerts;
+  records: HelloRecords;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  logger: Logger;
+  metrics: CrdtMetrics;
+  isFollower: boolean;
+  /** Reachable trusted peers, in random order. */
+  peers(): string[];
+  isTrusted(peerId: string): boolean;
+  /** While a shadow stands: C'. */
+  rebuilding(): { rid: Uint8Array; sequence: number; hash: Uint8Array }[];
+  /** A peer said Hello; also when nothing differs. */
+  onMet(peerId: string): void;
+  /** A peer has what this one lacks. */
+  onBehind(peerId: string): void;
+  /** N3: another peer knows more of an own replica than this store, or something else. */
+  onRolledBack(message: string): void;
+  onFork(ridText: string, reason: string): void;
+}
+
+/** Anti-entropy (4.5): Hello with a random peer every 10 s and on every new connection; unequal clocks are exchanged. */
+export class Meeting {
+  readonly #needs: MeetingNeeds;
+  readonly #bootNonce: Uint8Array;
+  readonly #abort = new AbortController();
+  readonly #greeting = new Map<string, Promise<void>>();
+  #timer: Timer | undefined;
+  #root: { revision: number; root: Uint8Array } | undefined;
+
+  constructor(needs: MeetingNeeds) {
+    this.#needs = needs;
+    this.#bootNonce = needs.random.bytes(8);
+  }
+
+  start(): void {
+    for (const peerId of this.#needs.peers()) this.greet(peerId);
+    this.#again();
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#abort.abort(new Error('stopped'));
+    await Promise.all(this.#greeting.values());
+  }
+
+  /** Says Hello now, once at a time for each peer. */
+  greet(peerId: string): void {
+    if (this.#greeting.has(peerId) || this.#abort.signal.aborted) return;
+    const greeting = this.#greet(peerId).finally(() => this.#greeting.delete(peerId));
+    this.#greeting.set(peerId, greeting);
+  }
+
+  answerHello(hello: Hello | undefined, from: string): HelloResponse {
+    if (hello !== undefined) this.#heard(hello, from);
+    return create(HelloResponseSchema, { hello: this.#hello() });
+  }
+
+  answerClock(clock: readonly HeardEntry[], from: string): GetClockResponse {
+    this.heardClock(from, clock);
+    return create(GetClockResponseSchema, { clock: flushedClock(this.#needs.store.replicas.sorted()) });
+  }
+
+  #again(): void {
+    const { timers, random, options } = this.#needs;
+    this.#timer = timers.after(jittered(random, options.antiEntropyIntervalMs, HELLO_JITTER), () => {
+      const [peerId] = this.#needs.peers();
+      if (peerId !== undefined) this.greet(peerId);
+      this.#again();
+    });
+  }
+
+  async #greet(peerId: string): Promise<void> {
+    const { rpc, metrics, logger, timers } = this.#needs;
+    const limit = new AbortController();
+    const timer = timers.after(HELLO_TIMEOUT_MS, () => limit.abort(new Error('no answer to Hello')));
+    const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
+    try {
+      const request = create(HelloRequestSchema, { hello: this.#hello() });
+      const { hello } = await only(rpc.call(peerId, 'hello', [request], { signal }));
+      metrics.hellos.add(1, { result: 'answered' });
+      if (hello === undefined) return;
+      this.#heard(hello, peerId);
+      if (!equalBytes(hello.clockHash, this.#needs.store.replicas.flushedHash())) await this.#exchange(peerId, signal);
+    } catch (problem) {
+      metrics.hellos.add(1, { result: 'failed' });
+      if (!this.#abort.signal.aborted) logger.debug('a Hello failed', { peerId, problem: String(problem) });
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #exchange(peerId: string, signal: AbortSignal): Promise<void> {
+    const { rpc, store, onBehind } = this.#needs;
+    const request = create(GetClockRequestSchema, { clock: flushedClock(store.replicas.sorted()) });
+    const { clock } = await only(rpc.call(peerId, 'getClock', [request], { signal }));
+    if (this.heardClock(peerId, readClock(clock))) onBehind(peerId);
+  }
+
+  #hello(): Hello {
+    const { store, records, isFollower, rebuilding } = this.#needs;
+    return create(HelloSchema, {
+      rid: store.own.rid,
+      incarnation: Buffer.from(store.own.incarnation).readBigUInt64BE(),
+      bootNonce: this.#bootNonce,
+      wallTimeMs: BigInt(Math.max(0, Math.floor(store.needs.clock.nowMs()))),
+      clockHash: store.replicas.flushedHash(),
+      digestRoot: this.#digestRoot(),
+      level: PROTOCOL_LEVEL,
+      follower: isFollower,
+      rebuilding: rebuilding().map(({ rid, sequence, hash }) => clockEntry(rid, sequence, hash)),
+      empty: store.replicas.isEmpty,
+      ...records.forHello(),
+    });
+  }
+
+  /** The digest is of what is queued: it may be told only while that is the flushed state (F1). */
+  #digestRoot(): Uint8Array {
+    const { store } = this.#needs;
+    if (!store.replicas.isFlushed) return new Uint8Array(0);
+    const { revision } = store.revisions;
+    if (this.#root?.revision !== revision) this.#root = { revision, root: store.needs.pinset.digest.root() };
+    return this.#root.root;
+  }
+
+  #heard(hello: Hello, from: string): void {
+    const { views, records, alerts, store, onMet, isTrusted } = this.#needs;
+    records.receive(hello.records, hello.metrics, from);
+    if (!isTrusted(from)) return;
+    const isTwo = views.heard({
+      peerId: from,
+      ridText: byteString(hello.rid),
+      isEmpty: hello.empty,
+      isFollower: hello.follower,
+      level: hello.level,
+      offsetMs: Number(hello.wallTimeMs) - store.needs.clock.nowMs(),
+      heardMs: store.needs.clock.monotonicMs(),
+    });
+    if (isTwo) alerts.raise('DUPLICATE_IDENTITY', from, 'two processes use the identity of this peer'); // N5
+    this.#compare(hello, from);
+    onMet(from);
+  }
+
+  /** Section 8: equal clocks, unequal digests. */
+  #compare({ clockHash, digestRoot }: Hello, from: string): void {
+    const { store, alerts } = this.#needs;
+    if (!equalBytes(clockHash, store.replicas.flushedHash())) return;
+    const own = this.#digestRoot();
+    if (own.length === 0 || digestRoot.length === 0) return;
+    if (equalBytes(own, digestRoot)) alerts.clear('DIVERGED', from);
+    else alerts.raise('DIVERGED', from, 'equal clocks and unequal pinsets: repair one of the two');
+  }
+
+  /** A clock is news, a proof of forks, and says whether this store was rolled back. True: it has what is lacking here. */
+  heardClock(from: string, clock: readonly HeardEntry[]): boolean {
+    const { store, news, isTrusted, alerts } = this.#needs;
+    if (!isTrusted(from)) return false;
+    let isAhead = false;
+    for (const entry of clock) {
+      const ridText = byteString(entry.rid);
+      const known = store.replicas.taken(ridText);
+      if (entry.sequence > (known?.sequence ?? 0)) {
+        isAhead = true;
+        news.heard(ridText, entry.rid, entry.sequence);
+        if (ridText === store.own.ridText)
+          this.#needs.onRolledBack(`${from} has operations of this peer that its store lacks`);
+      } else if (known !== undefined && this.#isOther(entry, known)) {
+        this.#needs.onFork(ridText, `${from} has another history up to operation ${entry.sequence}`);
+      }
+    }
+    if (clock.length >= CLOCK_ENTRIES_ALERT)
+      alerts.raise('CLOCK_ENTRIES', from, `its clock has ${clock.length} entries`);
+    return isAhead;
+  }
+
+  #isOther({ sequence, hashPrefix }: HeardEntry, known: { flushedSequence: number; flushedHash: Uint8Array }): boolean {
+    if (sequence !== known.flushedSequence || hashPrefix.length === 0) return false;
+    return !equalBytes(hashPrefix, known.flushedHash.subarray(0, hashPrefix.length));
+  }
+}

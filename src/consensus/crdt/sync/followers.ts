@@ -1,0 +1,107 @@
+import type { Timer, Timers } from '../../../runtime/clock.ts';
+import { jittered } from '../../../runtime/clock.ts';
+import type { Logger } from '../../../runtime/logger.ts';
+import type { Random } from '../../../runtime/random.ts';
+import { flushedClock } from '../codec/clock-entries.ts';
+import { FOLLOW_RETRY_MS, PULL_DELAY_JITTER } from '../constants.ts';
+import { InvalidBatch } from '../core/invalid-batch.ts';
+import type { Intake } from '../intake.ts';
+import type { CrdtMetrics } from '../metrics.ts';
+import type { CrdtOptions } from '../options.ts';
+import type { PeerCalls } from '../peer-calls.ts';
+import type { CrdtStore } from '../state/store.ts';
+import { sync } from './sync-client.ts';
+
+export interface FollowersNeeds {
+  options: Pick<CrdtOptions, 'followPeersMax'>;
+  store: CrdtStore;
+  rpc: PeerCalls;
+  intake: Intake;
+  timers: Timers;
+  random: Random;
+  logger: Logger;
+  metrics: CrdtMetrics;
+  /** Reachable trusted peers that have answered a Hello, in random order. */
+  sources(): string[];
+  isOpen(): boolean;
+  onFullNeeded(peerId: string): void;
+}
+
+interface Follow {
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
+/** S5: follows up to three random trusted peers, so that bulk does not wait for pulls. */
+export class Followers {
+  readonly #needs: FollowersNeeds;
+  readonly #follows = new Map<string, Follow>();
+  #timer: Timer | undefined;
+  #isStopped = false;
+
+  constructor(needs: FollowersNeeds) {
+    this.#needs = needs;
+  }
+
+  get count(): number {
+    return this.#follows.size;
+  }
+
+  /** Begins what is missing. Called when a peer has said Hello, and again when a stream has ended. */
+  adjust(): void {
+    if (this.#isStopped || !this.#needs.isOpen()) return;
+    for (const peerId of this.#needs.sources()) {
+      if (this.#follows.size >= this.#needs.options.followPeersMax) return;
+      if (!this.#follows.has(peerId)) this.#follow(peerId);
+    }
+  }
+
+  /** That peer is gone: its stream ends. */
+  left(peerId: string): void {
+    this.#follows.get(peerId)?.abort.abort(new Error('disconnected'));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    const follows = [...this.#follows.values()];
+    for (const { abort } of follows) abort.abort(new Error('stopped'));
+    await Promise.all(follows.map(({ done }) => done));
+  }
+
+  #follow(peerId: string): void {
+    const abort = new AbortController();
+    const done = this.#run(peerId, abort.signal).finally(() => {
+      this.#follows.delete(peerId);
+      this.#again();
+    });
+    this.#follows.set(peerId, { abort, done });
+  }
+
+  #again(): void {
+    if (this.#isStopped || this.#timer !== undefined) return;
+    const delayMs = jittered(this.#needs.random, FOLLOW_RETRY_MS, PULL_DELAY_JITTER);
+    this.#timer = this.#needs.timers.after(delayMs, () => {
+      this.#timer = undefined;
+      this.adjust();
+    });
+  }
+
+  async #run(peerId: string, signal: AbortSignal): Promise<void> {
+    const { store, rpc, intake, logger, metrics, onFullNeeded } = this.#needs;
+    try {
+      const end = await sync(rpc, {
+        peerId,
+        clock: flushedClock(store.replicas.sorted()),
+        follow: true,
+        signal,
+        known: store.replicas,
+        take: (batch) => intake.take(batch, peerId),
+      });
+      if (end === 'full-needed') onFullNeeded(peerId);
+    } catch (problem) {
+      if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
+      if (!signal.aborted) logger.debug('following a peer ended', { peerId, problem: String(problem) });
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
+import { jittered } from '../../../runtime/clock.ts';
+import type { Logger } from '../../../runtime/logger.ts';
+import type { Random } from '../../../runtime/random.ts';
+import { flushedClock } from '../codec/clock-entries.ts';
+import { PULL_DELAY_JITTER } from '../constants.ts';
+import { InvalidBatch } from '../core/invalid-batch.ts';
+import type { Intake } from '../intake.ts';
+import type { CrdtMetrics } from '../metrics.ts';
+import type { CrdtOptions } from '../options.ts';
+import type { PeerCalls } from '../peer-calls.ts';
+import type { CrdtStore } from '../state/store.ts';
+import type { News } from './news.ts';
+import { sync } from './sync-client.ts';
+
+export interface PullerNeeds {
+  options: Pick<CrdtOptions, 'pullDelayMs' | 'syncsAskedMax'>;
+  store: CrdtStore;
+  rpc: PeerCalls;
+  intake: Intake;
+  news: News;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  logger: Logger;
+  metrics: CrdtMetrics;
+  /** Reachable trusted peers that state is taken from, in random order. */
+  sources(): string[];
+  /** None while a shadow stands (R4). */
+  isOpen(): boolean;
+  onFullNeeded(peerId: string): void;
+}
+
+/** Asks others for what this peer lacks (S1): soon after a pend or an announcement, and when a Hello shows a difference. */
+export class Puller {
+  readonly #needs: PullerNeeds;
+  readonly #running = new Map<string, Promise<void>>();
+  /** Who is known to have what is lacking, the first first. */
+  readonly #wanted = new Set<string>();
+  #timer: Timer | undefined;
+  readonly #abort = new AbortController();
+
+  constructor(needs: PullerNeeds) {
+    this.#needs = needs;
+  }
+
+  get isBusy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** R4, G3: 200 ms (+-50 %) later, first from who sent it, if it is still lacking then. */
+  later(from: string): void {
+    this.#wanted.add(from);
+    if (this.#timer !== undefined || this.#abort.signal.aborted) return;
+    const delayMs = jittered(this.#needs.random, this.#needs.options.pullDelayMs, PULL_DELAY_JITTER);
+    this.#timer = this.#needs.timers.after(delayMs, () => this.#due());
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#abort.abort(new Error('stopped'));
+    await Promise.all(this.#running.values());
+  }
+
+  #due(): void {
+    this.#timer = undefined;
+    const { intake, news, isOpen, sources } = this.#needs;
+    const reachable = sources();
+    const wanted = [...this.#wanted].filter((peerId) => reachable.includes(peerId));
+    this.#wanted.clear();
+    if (!isOpen() || (intake.pending.count === 0 && !news.isLacking)) return;
+    const source = [...wanted, ...reachable].find((peerId) => !this.#running.has(peerId));
+    if (source === undefined || this.#running.size >= this.#needs.options.syncsAskedMax) return;
+    const pull = this.#pull(source).finally(() => this.#running.delete(source));
+    this.#running.set(source, pull);
+  }
+
+  async #pull(peerId: string): Promise<void> {
+    const { store, rpc, intake, metrics, logger, onFullNeeded } = this.#needs;
+    try {
+      const result = await sync(rpc, {
+        peerId,
+        clock: flushedClock(store.replicas.sorted()),
+        follow: false,
+        signal: this.#abort.signal,
+        known: store.replicas,
+        take: (batch) => intake.take(batch, peerId),
+      });
+      await intake.idle();
+      metrics.pulls.add(1, { result });
+      if (result === 'full-needed') onFullNeeded(peerId);
+    } catch (problem) {
+      metrics.pulls.add(1, { result: 'failed' });
+      if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
+      if (!this.#abort.signal.aborted) logger.debug('a pull failed', { peerId, problem: String(problem) });
+    }
+  }
+}
