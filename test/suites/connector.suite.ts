@@ -146,6 +146,26 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     await holdsAll(t, to.connector, blocks);
   });
 
+  test('a source that goes away half-way is replaced by another', async (t) => {
+    const [first, second, to] = [await makeNode(t), await makeNode(t), await makeNode(t)];
+    const { root, blocks } = wideDag('goes away', 200, 20_000);
+    for (const node of [first, second]) await node.connector.putBlocks(blocks, { signal: forever });
+    const sources = [...(await addresses(first)), ...(await addresses(second))];
+    let stopped: Promise<void> | undefined;
+    await to.connector.pin(
+      { cid: root.cid, mode: 'recursive', sources },
+      {
+        signal: forever,
+        stallTimeoutMs: 8_000,
+        onProgress: (count) => {
+          if (count === 50) stopped = first.connector.stop();
+        },
+      },
+    );
+    await stopped;
+    await holdsAll(t, to.connector, blocks);
+  });
+
   test('nobody has it: NO_PROVIDER', async (t) => {
     const [other, node] = [await makeNode(t), await makeNode(t)];
     const { root } = dag('nobody');

@@ -189,7 +189,6 @@ export class Bitswap {
   }
 
   #onMessage(peer: BitswapPeer, message: BitswapMessage): void {
-    peer.lastHeardMs = this.#needs.clock.monotonicMs();
     for (const { prefix, data } of message.blocks) this.#onBlock(peer, prefix, data);
     for (const { cid, has } of message.presences) this.#onPresence(peer, CID.decode(cid), has);
     peer.receive(message);
@@ -263,6 +262,7 @@ export class Bitswap {
     const frames = new Frames(MESSAGE_BYTES_MAX);
     const peer = this.#peer(connection.remotePeer);
     const onPiece = (event: { data: { subarray(): Uint8Array } }) => {
+      peer.lastHeardMs = this.#needs.clock.monotonicMs();
       try {
         for (const frame of frames.push(event.data.subarray())) this.#onMessage(peer, decodeMessage(frame));
       } catch (cause) {
