@@ -47,7 +47,7 @@ export class Audit {
       } catch (error) {
         if (!this.#signal.aborted) logger.warn('the audit of the IPFS node did not end', { error });
       }
-      const intervalMs = jittered(random, this.#options.auditIntervalMs, RETRY_JITTER);
+      const intervalMs = Math.ceil(jittered(random, this.#options.auditIntervalMs, RETRY_JITTER));
       await sleep(timers, intervalMs, this.#signal).catch(() => {});
     }
   }
@@ -107,7 +107,7 @@ export class Audit {
   }
 
   #pause(): Promise<void> {
-    return sleep(this.#needs.timers, (AUDIT_SLICE * 1000) / this.#options.auditRateMax, this.#signal);
+    return sleep(this.#needs.timers, Math.ceil((AUDIT_SLICE * 1000) / this.#options.auditRateMax), this.#signal);
   }
 }
 

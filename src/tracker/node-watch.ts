@@ -54,7 +54,7 @@ export class NodeWatch {
   async #probe(): Promise<boolean> {
     const { timers, random } = this.#needs;
     for (let delayMs = PROBE_DELAY_MIN_MS; ; delayMs = Math.min(2 * delayMs, PROBE_DELAY_MAX_MS)) {
-      const isOver = await sleep(timers, jittered(random, delayMs, RETRY_JITTER), this.#signal).then(
+      const isOver = await sleep(timers, Math.ceil(jittered(random, delayMs, RETRY_JITTER)), this.#signal).then(
         () => false,
         () => true,
       );

@@ -29,7 +29,7 @@ export interface WorkNeeds {
   pinset: Pick<Pinset, 'claims'>;
   storage: Storage;
   connector: Pick<Connector, 'pin' | 'unpin'>;
-  sources: (cid: Uint8Array, allocations: readonly string[]) => readonly string[];
+  sources: (allocations: readonly string[]) => readonly string[];
   index: StatusIndex;
   node: NodeWatch;
   concurrency: Concurrency;
@@ -317,7 +317,7 @@ export class Work {
     const { signal } = controller;
     if (job.action === 'pin') {
       if (want.kind !== 'pin') throw new Error('a pin that nobody wants');
-      const wish = { cid, mode: want.mode, sources: [...want.origins, ...sources(cid, want.allocations)] };
+      const wish = { cid, mode: want.mode, sources: [...want.origins, ...sources(want.allocations)] };
       return connector.pin(wish, { signal, stallTimeoutMs: this.#options.pinTimeoutMs });
     }
     const timer = timers.after(this.#options.unpinTimeoutMs, () =>

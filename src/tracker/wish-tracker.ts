@@ -22,20 +22,14 @@ import type { IndexedStatus, StatusCounts, StatusFeed, Tracker } from './tracker
 import { saidOf, type Wanted, wanted } from './wish.ts';
 import { queuedRow, Work } from './work.ts';
 
-export interface TrackerInit {
-  options: TrackerOptions;
-}
-
 export interface TrackerNeeds {
   /** Opened with `trackerTables`. */
   storage: Storage;
   pinset: Pick<Pinset, 'feed' | 'claims' | 'list' | 'count'>;
   connector: Pick<Connector, 'id' | 'pin' | 'unpin' | 'pinned' | 'list'>;
   peerId: string;
-  /**
-   * Multiaddrs of the IPFS nodes of the other allocations (no allocations: of all peers), asked for at each attempt.
-   */
-  sources: (cid: Uint8Array, allocations: readonly string[]) => readonly string[];
+  /** Multiaddrs of the IPFS nodes of those peers (none given: of all), this one left out. Asked for at each attempt. */
+  sources: (allocations: readonly string[]) => readonly string[];
   clock: Clock;
   timers: Timers;
   random: Random;
@@ -44,11 +38,11 @@ export interface TrackerNeeds {
 }
 
 /** The tracker of this peer. The store, the pinset and the connector must be open before it starts. */
-export function tracker(init: TrackerInit, needs: TrackerNeeds): Tracker {
-  return new LocalTracker(init, needs);
+export function tracker(options: TrackerOptions, needs: TrackerNeeds): Tracker {
+  return new WishTracker(options, needs);
 }
 
-class LocalTracker implements Tracker {
+class WishTracker implements Tracker {
   readonly #needs: TrackerNeeds;
   readonly #index: StatusIndex;
   readonly #node: NodeWatch;
@@ -59,7 +53,7 @@ class LocalTracker implements Tracker {
   #running: Promise<unknown> = Promise.resolve();
   #isOpen = false;
 
-  constructor({ options }: TrackerInit, needs: TrackerNeeds) {
+  constructor(options: TrackerOptions, needs: TrackerNeeds) {
     const { signal } = this.#stopping;
     const { clock, timers, random, logger, connector, storage } = needs;
     this.#needs = needs;

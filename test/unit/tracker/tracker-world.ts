@@ -1,0 +1,138 @@
+import { defaultsOf } from '../../../src/config/option.ts';
+import type { PinFields } from '../../../src/model/pin.ts';
+import { pinKey } from '../../../src/model/pin-key.ts';
+import type { WishStatus } from '../../../src/model/status.ts';
+import type { PinsetInit } from '../../../src/pinset/local-pinset.ts';
+import { pinsetTables } from '../../../src/pinset/tables.ts';
+import { type Logger, silentLogger } from '../../../src/runtime/logger.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
+import { type MemoryStorage, memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import { type TrackerOptions, trackerOptions } from '../../../src/tracker/options.ts';
+import { trackerTables } from '../../../src/tracker/tables.ts';
+import type { Tracker } from '../../../src/tracker/tracker.ts';
+import { tracker } from '../../../src/tracker/wish-tracker.ts';
+import { PinsetWorld, type StoreHandle } from '../../suites/pinset-world.ts';
+import { seededRandom, type VirtualTime, virtualTime } from '../../support/virtual-time.ts';
+import { ScriptedNode } from './scripted-node.ts';
+
+export const self = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5';
+export const other = '12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq';
+
+export type Claim = Partial<PinFields> & { namespace?: string; allocations?: readonly string[] };
+
+/** A tracker with the real pinset on memory storage and a scripted node, in virtual time. */
+export class TrackerWorld {
+  readonly time: VirtualTime;
+  readonly node: ScriptedNode;
+  readonly options: TrackerOptions;
+  readonly pinsets: PinsetWorld;
+  readonly #random: ReturnType<typeof seededRandom>;
+  tracker: Tracker;
+  /** Every error that was logged: what a test does not expect. */
+  readonly errors: unknown[] = [];
+  readonly logger: Logger = {
+    ...silentLogger,
+    error: (message, data) => void this.errors.push({ message, ...data }),
+    child: () => this.logger,
+  };
+  #connector: ReturnType<ScriptedNode['connector']>;
+
+  private constructor(pinsets: PinsetWorld, time: VirtualTime, options: TrackerOptions, seed: number) {
+    this.time = time;
+    this.node = new ScriptedNode(time.timers);
+    this.options = options;
+    this.pinsets = pinsets;
+    this.#random = seededRandom(seed);
+    this.#connector = this.node.connector();
+    this.tracker = this.#make();
+  }
+
+  static async open(
+    init: { options?: Partial<TrackerOptions>; pinset?: PinsetInit; seed?: number; isManual?: boolean } = {},
+  ): Promise<TrackerWorld> {
+    const time = virtualTime();
+    const storage = memoryStorage({ tables: [...pinsetTables, ...trackerTables], flush: 'auto' });
+    const pinsets = await PinsetWorld.open(crashing(storage), init.pinset, time);
+    const options = { ...defaultsOf(trackerOptions), ...init.options };
+    return new TrackerWorld(pinsets, time, options, init.seed ?? 1);
+  }
+
+  #make(): Tracker {
+    return tracker(this.options, {
+      storage: this.pinsets.storage,
+      pinset: this.pinsets.pinset,
+      connector: this.#connector,
+      peerId: self,
+      sources: (allocations) => allocations.map((peer) => `/memory/${peer}`),
+      clock: this.time.clock,
+      timers: this.time.timers,
+      random: this.#random,
+      logger: this.logger,
+      metrics: noMetrics,
+    });
+  }
+
+  /** The machine loses power: what was not flushed is gone, and what the process was doing stops. */
+  async crash(init?: PinsetInit): Promise<void> {
+    const old = this.tracker;
+    this.#connector.kill();
+    await this.pinsets.restart(init);
+    await old.stop();
+    this.errors.length = 0;
+    this.#connector = this.node.connector();
+    this.tracker = this.#make();
+    await this.tracker.start();
+  }
+
+  /** Stops, and fails if anything went wrong unseen. */
+  async end(): Promise<void> {
+    await this.tracker.stop();
+    if (this.errors.length > 0) throw new Error('errors were logged', { cause: this.errors });
+  }
+
+  async restart(): Promise<void> {
+    await this.tracker.stop();
+    this.#connector = this.node.connector();
+    this.tracker = this.#make();
+    await this.tracker.start();
+  }
+
+  /** Claims CIDs in one transaction; replaces what was claimed. */
+  async pin(cids: readonly Uint8Array[], { namespace = 'default', allocations, ...fields }: Claim = {}): Promise<void> {
+    const { names } = this.pinsets.pinset;
+    names.namespaces.ensure(namespace);
+    const isPlaced = allocations !== undefined;
+    const rows = cids.map((cid) => ({
+      key: pinKey(cid, namespace),
+      row: [
+        this.pinsets.dot(
+          1,
+          { ...fields, replicationMin: isPlaced ? 1 : -1, replicationMax: isPlaced ? 1 : -1 },
+          { allocations: (allocations ?? []).map((peer) => names.peers.ensure(peer)) },
+        ),
+      ],
+    }));
+    await this.pinsets.put(rows);
+  }
+
+  async unpin(cids: readonly Uint8Array[], namespace = 'default'): Promise<void> {
+    await this.pinsets.put(cids.map((cid) => ({ key: pinKey(cid, namespace), row: [] })));
+  }
+
+  status(cid: Uint8Array): WishStatus {
+    return this.tracker.statuses([cid])[0] as WishStatus;
+  }
+
+  /** Lets virtual time pass until something holds; fails after `withinMs`. */
+  async until(what: string, holds: () => boolean, withinMs = 10_000): Promise<void> {
+    const end = this.time.clock.monotonicMs() + withinMs;
+    while (!holds()) {
+      if (this.time.clock.monotonicMs() > end) throw new Error(`in vain: ${what}`);
+      await this.time.advance(5);
+    }
+  }
+}
+
+function crashing(storage: MemoryStorage): StoreHandle {
+  return { storage, reopen: async () => crashing(storage.control.crash('machine')) };
+}
