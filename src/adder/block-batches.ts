@@ -1,5 +1,5 @@
 import type { Block, CallOptions } from '../ipfs/connector.ts';
-import { BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX } from './constants.ts';
+import { BATCH_BLOCKS_MAX, BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX } from './constants.ts';
 
 /** Who takes the blocks: `Connector` does. When `putBlocks` resolves, they are on the disk. */
 export interface BlockSink {
@@ -27,7 +27,7 @@ export class BlockBatches {
     this.#throwIfFailed();
     this.#blocks.push(block);
     this.#bytes += block.bytes.length;
-    if (this.#bytes >= BATCH_BYTES_MAX) this.#send();
+    if (this.#bytes >= BATCH_BYTES_MAX || this.#blocks.length >= BATCH_BLOCKS_MAX) this.#send();
     while (this.#inFlight.size >= BATCHES_IN_FLIGHT_MAX) await Promise.race(this.#inFlight);
     this.#throwIfFailed();
   }

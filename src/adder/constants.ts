@@ -14,7 +14,8 @@ export const CHUNK_BYTES_MAX = 2 * 1024 * 1024 - 256;
 /** Most links of one node of a file. Kubo's is 174; 8,192 links stay under 1 MiB. */
 export const NODE_LINKS_MAX = 8_192;
 
-/** Bytes that are collected before they are written, and how many batches may be on their way: what an add keeps in memory. */
+/** Blocks and bytes that are collected before they are written, and how many batches may be on their way: what an add keeps in memory. */
+export const BATCH_BLOCKS_MAX = 1_024;
 export const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 export const BATCHES_IN_FLIGHT_MAX = 2;
 

@@ -75,7 +75,10 @@ t.test('files have the CIDs of Kubo', async (t) => {
 t.test('options have the meaning of those of Kubo', async (t) => {
   t.equal(await rootOf([{ path: 'f', content: pieces(patternFile(1_000_000)) }], { chunkBytes: 1000 }), smallChunks);
   t.equal(await rootOf([{ path: 'hello', content: text('hello world\n') }]), hello.plain);
-  t.equal(await rootOf([{ path: 'hello', content: text('hello world\n') }], { wrapWithDirectory: true }), hello.wrapped);
+  t.equal(
+    await rootOf([{ path: 'hello', content: text('hello world\n') }], { wrapWithDirectory: true }),
+    hello.wrapped,
+  );
 });
 
 t.test('directories have the CIDs of Kubo', async (t) => {
@@ -117,7 +120,10 @@ t.test('tells what it has added', async (t) => {
     ],
   );
   t.equal(progress.at(-1), 300_001);
-  t.same(progress, progress.toSorted((a, b) => a - b));
+  t.same(
+    progress,
+    progress.toSorted((a, b) => a - b),
+  );
 });
 
 t.test('an entry is asked for when the content before it is read', async (t) => {
@@ -155,6 +161,18 @@ t.test('memory is bounded by batches', async () => {
   t.ok(inSinkMax <= 2 * (4 * 1024 * 1024 + 262_144), `${inSinkMax} bytes at once`);
 });
 
+t.test('so it is with many small blocks', async (t) => {
+  let blocksMax = 0;
+  const blocks = sink({
+    putBlocks: async (batch) => {
+      blocksMax = Math.max(blocksMax, batch.length);
+    },
+  });
+  const entries = Array.from({ length: 3_000 }, (_, at) => ({ path: `d/${at}`, content: text(`${at}`) }));
+  await run(entries, {}, blocks);
+  t.equal(blocksMax, 1_024);
+});
+
 t.test('paths that name no place below the root are refused', async (t) => {
   const bad: [string, string[]][] = [
     ['empty', ['']],
@@ -175,10 +193,18 @@ t.test('paths that name no place below the root are refused', async (t) => {
   for (const [name, paths] of bad) {
     const entries = paths.map((path) => ({ path, content: text('x') }));
     const blocks = sink();
-    await t.rejects(run(entries, {}, blocks), { code: 'INVALID_ARGUMENT', details: { fields: [{ field: 'path' }] } }, name);
+    await t.rejects(
+      run(entries, {}, blocks),
+      { code: 'INVALID_ARGUMENT', details: { fields: [{ field: 'path' }] } },
+      name,
+    );
     t.equal(blocks.state.protections, 0, `${name}: protection released`);
   }
-  await t.rejects(run([{ path: 'a/b', content: text('x') }, { path: 'a' }]), { code: 'INVALID_ARGUMENT' }, 'late directory');
+  await t.rejects(
+    run([{ path: 'a/b', content: text('x') }, { path: 'a' }]),
+    { code: 'INVALID_ARGUMENT' },
+    'late directory',
+  );
 });
 
 t.test('options out of range are refused', async (t) => {
@@ -236,9 +262,15 @@ t.test('a full disk is told as such, and nothing is yielded as a root', async (t
 
 t.test('leaving the stream early releases the protection', async (t) => {
   const blocks = sink();
-  const stream = adder({ blocks }).add(from([{ path: 'd/a', content: text('x') }, { path: 'd/b', content: text('y') }]), {
-    signal: new AbortController().signal,
-  });
+  const stream = adder({ blocks }).add(
+    from([
+      { path: 'd/a', content: text('x') },
+      { path: 'd/b', content: text('y') },
+    ]),
+    {
+      signal: new AbortController().signal,
+    },
+  );
   for await (const _ of stream) break;
   t.equal(blocks.state.protections, 0);
 });
