@@ -10,8 +10,8 @@ export const MDNS_TAG_BYTES = 8;
 
 // Connections
 
-/** At the limit libp2p closes the least valuable connections. */
-export const CONNECTIONS_MAX = 512;
+/** Unless the configuration says otherwise. */
+export const CONNECTIONS_MAX = 300;
 /** Strangers can hold this many half-made connections; at the limit new ones are closed. */
 export const CONNECTIONS_PENDING_MAX = 64;
 /** A cluster on one machine starts all its peers at once. */

@@ -9,7 +9,6 @@ import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import {
-  CONNECTIONS_MAX,
   CONNECTIONS_PENDING_MAX,
   CONNECTIONS_PER_HOST_PER_SECOND_MAX,
   DIAL_TIMEOUT_MS,
@@ -33,6 +32,7 @@ export interface NodeInit {
   listen: readonly string[];
   announce: readonly string[];
   mdns: boolean;
+  connectionsMax: number;
 }
 
 export type Node = Libp2p<{ gossip: GossipSub; identify: Identify; ping: Ping }>;
@@ -71,7 +71,7 @@ export function createNode(init: NodeInit, gossip: Libp2pGossip, needs: PrivateN
       }),
     ],
     connectionManager: {
-      maxConnections: CONNECTIONS_MAX,
+      maxConnections: init.connectionsMax,
       maxIncomingPendingConnections: CONNECTIONS_PENDING_MAX,
       inboundConnectionThreshold: CONNECTIONS_PER_HOST_PER_SECOND_MAX,
       inboundUpgradeTimeout: HANDSHAKE_TIMEOUT_MS,

@@ -10,7 +10,7 @@ import type { Random } from '../../runtime/random.ts';
 import { AddressBook, type AddressStore } from '../address-book.ts';
 import type { PeerCodecs } from '../codecs.ts';
 import { peerCodecs } from '../codecs.ts';
-import { RPC_PROTOCOL, RPC_STREAMS_PER_PEER_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
+import { CONNECTIONS_MAX, RPC_PROTOCOL, RPC_STREAMS_PER_PEER_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
 import { type NetworkMetrics, networkMetrics } from '../metrics.ts';
 import type { Gossip, Network, PeerRpc } from '../network.ts';
 import type { PeerPolicy } from '../peer-methods.ts';
@@ -38,6 +38,8 @@ export interface Libp2pNetworkInit {
   bootstrap?: readonly string[];
   /** Finds peers of the same secret on the local network. Default: no. */
   mdns?: boolean;
+  /** At the limit libp2p closes the least valuable connections. Default: CONNECTIONS_MAX. */
+  connectionsMax?: number;
 }
 
 export interface Libp2pNetworkNeeds {
@@ -145,7 +147,13 @@ class Libp2pNetwork implements Network {
   async start(): Promise<void> {
     await this.#book.load();
     const needs = { clock: this.#needs.clock, logger: this.#logger, metrics: this.#metrics };
-    const init = { mdns: false, announce: [], ...this.#init, privateKey: this.#privateKey };
+    const init = {
+      mdns: false,
+      announce: [],
+      connectionsMax: CONNECTIONS_MAX,
+      ...this.#init,
+      privateKey: this.#privateKey,
+    };
     const node = await createNode(init, this.#gossip, needs);
     this.#node = node;
     this.#listen(node);
