@@ -1,0 +1,257 @@
+import t from 'tap';
+import { clusterStatus, type PinStatus, type StatusPiece, type StatusQuery } from '../../../src/cluster/status.ts';
+import { compareBytes } from '../../../src/model/bytes.ts';
+import { isPinfoldError } from '../../../src/model/errors.ts';
+import { pinKey, pinKeyPrefix } from '../../../src/model/pin-key.ts';
+import { callContext, cidOf, type WorldPeer, world } from './world.ts';
+
+const all: StatusQuery = { filter: {}, statuses: [], peerIds: [], pageSize: 0, cursor: undefined };
+type World = Awaited<ReturnType<typeof world>>;
+
+function statusAt({ peerId, pinset, tracker, monitor, rpc }: WorldPeer, { time }: World) {
+  return clusterStatus({ peerId, pinset, tracker: tracker.tracker, monitor, rpc, timers: time.timers });
+}
+
+/** Lets virtual time run while the work is under way. */
+async function run<T>({ time }: World, work: Promise<T>): Promise<T> {
+  let done = false;
+  const watched = work.finally(() => {
+    done = true;
+  });
+  watched.catch(() => {});
+  for (let i = 0; i < 3000 && !done; i++) await time.advance(10);
+  return watched;
+}
+
+async function collect(pieces: AsyncIterable<Partial<StatusPiece>>) {
+  const result = {
+    statuses: [] as PinStatus[],
+    errors: [] as StatusPiece['errors'],
+    cursor: undefined as Uint8Array | undefined,
+  };
+  for await (const { statuses = [], errors = [], cursor } of pieces) {
+    result.statuses.push(...statuses);
+    result.errors.push(...errors);
+    result.cursor = cursor;
+  }
+  return result;
+}
+
+const words = (status: PinStatus | undefined) => status?.peers.map((peer) => `${peer.peerName} ${peer.status}`);
+
+t.test('one pin: each peer says its own, others are remote, an unreachable one is cluster_error', async (t) => {
+  const w = await world(4);
+  const [a, b, c] = w.peers as [WorldPeer, WorldPeer, WorldPeer];
+  await w.writeAll(cidOf(1), { name: 'one', allocations: [a.peerId, b.peerId, c.peerId] });
+  a.tracker.set(cidOf(1), 'pinned');
+  b.tracker.set(cidOf(1), 'pin_error', {
+    attempts: 3,
+    errorClass: 'no_provider',
+    error: 'nobody has it',
+    retryAtMs: 77,
+  });
+  const status = statusAt(a, w);
+  const found = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  t.same(words(found), ['peer-1 pinned', 'peer-2 pin_error', 'peer-3 pin_queued', 'peer-4 remote']);
+  t.match(found.peers[1], {
+    attempts: 3,
+    errorClass: 'no_provider',
+    error: 'nobody has it',
+    retryAtMs: 77,
+    sinceMs: 1,
+  });
+  t.equal(found.name, 'one');
+  w.lose(b.peerId);
+  const again = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  t.same(words(again), ['peer-1 pinned', 'peer-2 cluster_error', 'peer-3 pin_queued', 'peer-4 remote']);
+  w.hanging.add(c.peerId);
+  const hung = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  t.equal(words(hung)?.[2], 'peer-3 cluster_error', 'one that hangs is not waited for for ever');
+});
+
+t.test('an allocation that is no member any more stands there with an error', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  await a.write(cidOf(1), { allocations: [b.peerId] });
+  w.members.splice(1, 1);
+  w.lose(b.peerId);
+  const found = await run(w, statusAt(a, w).pinStatus(cidOf(1), 'default', callContext()));
+  t.same(
+    found.peers.map((p) => [p.peerId, p.status]),
+    [
+      [a.peerId, 'remote'],
+      [b.peerId, 'cluster_error'],
+    ],
+  );
+});
+
+t.test('a CID that nobody claims: what is left of it, else not found', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  const status = statusAt(a, w);
+  await t.rejects(run(w, status.pinStatus(cidOf(1), 'default', callContext())), { code: 'PIN_NOT_FOUND' });
+  b.tracker.set(cidOf(1), 'unpinning');
+  const left = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  t.same(words(left), ['peer-2 unpinning']);
+  await a.write(cidOf(1), { namespace: 'other' });
+  await t.rejects(run(w, status.pinStatus(cidOf(1), 'default', callContext())), { code: 'PIN_NOT_FOUND' });
+  await t.rejects(run(w, status.pinStatus(cidOf(1), 'other', callContext({ namespaces: ['mine'] }))), {
+    code: 'PERMISSION_DENIED',
+  });
+});
+
+t.test('a listing walks all pages; a lost peer is one error, and its word is left out', async (t) => {
+  const w = await world(3);
+  const [a, b, c] = w.peers as [WorldPeer, WorldPeer, WorldPeer];
+  for (let i = 0; i < 2_500; i++) {
+    await a.write(cidOf(i), { allocations: [a.peerId, i % 2 === 0 ? b.peerId : c.peerId] });
+    (i % 2 === 0 ? b : c).tracker.set(cidOf(i), 'pinned');
+  }
+  const listing = await run(w, collect(statusAt(a, w).listStatuses(all, callContext())));
+  t.equal(listing.statuses.length, 2_500);
+  t.same(listing.errors, []);
+  t.ok(listing.statuses.every(({ peers }) => peers.length === 3 && peers.some((p) => p.status === 'pinned')));
+  const keys = listing.statuses.map(({ cid, namespace }) => pinKey(cid, namespace));
+  t.ok(
+    keys.every((key, i) => i === 0 || compareBytes(keys[i - 1] as Uint8Array, key) < 0),
+    'in key order, each once',
+  );
+  w.lose(c.peerId);
+  a.calls.clear();
+  const partial = await run(w, collect(statusAt(a, w).listStatuses(all, callContext())));
+  t.equal(partial.statuses.length, 2_500);
+  t.match(partial.errors, [{ peerId: c.peerId, peerName: 'peer-3', reason: 'PEER_UNREACHABLE' }]);
+  t.equal(partial.errors.length, 1);
+  t.notOk(partial.statuses.some(({ peers }) => peers.some((p) => p.status === 'cluster_error')));
+  t.equal(a.calls.get('getStatuses'), 3 + 1, 'the lost one is asked once only');
+});
+
+t.test('a listing by a common status, of some peers, and page by page', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  for (let i = 0; i < 100; i++) {
+    await a.write(cidOf(i), { name: i % 2 === 0 ? 'even' : 'odd' });
+    if (i % 4 === 0) a.tracker.set(cidOf(i), 'pinned');
+    if (i % 5 === 0) b.tracker.set(cidOf(i), 'pinned');
+  }
+  const status = statusAt(a, w);
+  const list = (query: Partial<StatusQuery>) =>
+    run(w, collect(status.listStatuses({ ...all, ...query }, callContext())));
+  t.equal((await list({ statuses: ['pinned'] })).statuses.length, 40);
+  t.equal((await list({ statuses: ['pinned'], filter: { nameEquals: 'odd' } })).statuses.length, 10);
+  const ofB = await list({ statuses: ['pinned'], peerIds: [b.peerId] });
+  t.equal(ofB.statuses.length, 20);
+  t.ok(ofB.statuses.every(({ peers }) => peers.length === 1 && peers[0]?.peerName === 'peer-2'));
+  const paged: PinStatus[] = [];
+  let cursor: Uint8Array | undefined;
+  do {
+    const page = await list({ statuses: ['pinned'], pageSize: 7, cursor });
+    t.ok(page.statuses.length <= 7);
+    paged.push(...page.statuses);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  t.equal(new Set(paged.map(({ cid }) => Buffer.from(cid).toString('hex'))).size, 40);
+  const { cursor: other } = await list({ statuses: ['pinned'], pageSize: 7 });
+  await t.rejects(list({ statuses: ['remote'], cursor: other }), { code: 'INVALID_CURSOR' });
+  await t.rejects(list({ statuses: ['pinned'], cursor: Buffer.from('nonsense nonsense') }), { code: 'INVALID_CURSOR' });
+});
+
+t.test('rare statuses come from the merged indexes, joined with the claims', async (t) => {
+  const w = await world(3);
+  const [a, b, c] = w.peers as [WorldPeer, WorldPeer, WorldPeer];
+  for (let i = 0; i < 1_500; i++) {
+    await a.write(cidOf(i), {});
+    if (i % 3 === 0) a.tracker.set(cidOf(i), 'pin_error');
+    if (i % 5 === 0) b.tracker.set(cidOf(i), 'pin_error');
+    if (i % 7 === 0) c.tracker.set(cidOf(i), 'pinning');
+  }
+  await a.write(cidOf(3), { namespace: 'second' });
+  c.tracker.set(cidOf(2_000), 'unpin_error');
+  const status = statusAt(a, w);
+  const list = (query: Partial<StatusQuery>, call = callContext()) =>
+    run(w, collect(status.listStatuses({ ...all, ...query }, call)));
+  const failed = await list({ statuses: ['pin_error'] });
+  const expected = Array.from({ length: 1_500 }, (_, i) => i).filter((i) => i % 3 === 0 || i % 5 === 0).length;
+  t.equal(failed.statuses.length, expected + 1);
+  const keys = failed.statuses.map(({ cid }) => pinKeyPrefix(cid));
+  t.ok(
+    keys.every((key, i) => i === 0 || compareBytes(keys[i - 1] as Uint8Array, key) <= 0),
+    'in key order',
+  );
+  t.equal((await list({ statuses: ['pin_error', 'pinning'], peerIds: [c.peerId] })).statuses.length, 215);
+  t.equal((await list({ statuses: ['pin_error'], filter: { namespaces: ['second'] } })).statuses.length, 1);
+
+  const unclaimed = await list({ statuses: ['unpin_error'] });
+  t.match(unclaimed.statuses, [{ namespace: '', peers: [{ peerId: c.peerId, status: 'unpin_error' }] }]);
+  t.same((await list({ statuses: ['unpin_error'] }, callContext({ namespaces: ['default'] }))).statuses, []);
+
+  const paged: PinStatus[] = [];
+  let cursor: Uint8Array | undefined;
+  do {
+    const page = await list({ statuses: ['pin_error'], pageSize: 97, cursor });
+    paged.push(...page.statuses);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  const names = paged.map(({ cid, namespace }) => `${Buffer.from(cid).toString('hex')} ${namespace}`);
+  t.equal(new Set(names).size, expected + 1);
+  t.equal(names.length, expected + 1, 'claims of one wish are cut between pages without loss');
+
+  w.lose(b.peerId);
+  const partial = await list({ statuses: ['pin_error'] });
+  t.equal(partial.errors.length, 1);
+  t.equal(partial.statuses.length, 500 + 1);
+  w.heal(b.peerId);
+  w.hanging.add(b.peerId);
+  t.equal((await list({ statuses: ['pin_error'] })).errors.length, 1, 'one that hangs is left out');
+});
+
+t.test('a peer that sends rows out of order is left out', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  for (let i = 0; i < 10; i++) b.tracker.set(cidOf(i), 'pin_error');
+  const sound = b.tracker.tracker.listIndexed;
+  b.tracker.tracker.listIndexed = (...args) => sound(...args).reverse();
+  const listing = await run(
+    w,
+    collect(statusAt(a, w).listStatuses({ ...all, statuses: ['pin_error'] }, callContext())),
+  );
+  t.match(listing.errors, [{ peerId: b.peerId, reason: 'INTERNAL' }]);
+});
+
+t.test('recover reaches all members, shows the claims, and touches nothing of others', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  await a.write(cidOf(1), { namespace: 'mine' });
+  await a.write(cidOf(2), {});
+  for (const peer of [a, b]) for (const i of [1, 2]) peer.tracker.set(cidOf(i), 'pin_error');
+  const status = statusAt(a, w);
+  const recover = (cids: Uint8Array[], call = callContext()) =>
+    run(w, collect(status.recover({ cids, namespace: undefined }, call)));
+  t.same((await recover([])).statuses.flatMap(words).sort(), [
+    'peer-1 pin_queued',
+    'peer-1 pin_queued',
+    'peer-2 pin_queued',
+    'peer-2 pin_queued',
+  ]);
+  const mine = callContext({ namespaces: ['mine'] });
+  t.same(
+    (await recover([cidOf(1), cidOf(2)], mine)).statuses.map(({ namespace }) => namespace),
+    ['mine', 'mine'],
+  );
+  await t.rejects(recover([], mine), { code: 'PERMISSION_DENIED' });
+  w.lose(b.peerId);
+  t.match((await recover([cidOf(2)])).errors, [{ peerId: b.peerId }]);
+});
+
+t.test('a call that is aborted ends with its reason', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  await a.write(cidOf(1), {});
+  w.hanging.add(b.peerId);
+  const call = callContext();
+  const asked = statusAt(a, w).pinStatus(cidOf(1), 'default', call);
+  const reason = new Error('gone');
+  call.abort(reason);
+  await t.rejects(asked, reason);
+  t.notOk(isPinfoldError(reason));
+});
