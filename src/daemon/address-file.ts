@@ -1,4 +1,4 @@
-import { replaceFile, readBoundedText } from '../config/files.ts';
+import { readBoundedText, replaceFile } from '../config/files.ts';
 import type { AddressStore } from '../network/address-book.ts';
 import type { Logger } from '../runtime/logger.ts';
 

@@ -21,7 +21,7 @@ export function daemonCommand(program: Command, run: Run): void {
 async function daemon({ folder }: CliContext, flags: Record<string, unknown>): Promise<void> {
   const stopped = signalled();
   const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
-  await Promise.race([stopped, peer.failed]);
+  await stopped;
   await peer.stop();
 }
 
