@@ -171,7 +171,7 @@ export class Committer {
     let decided: Decided;
     let flushed: Promise<void>;
     try {
-      this.#learnPeers();
+      this.#learnNames();
       const commit = storage.transaction((tx) => this.#decide(tx, touched));
       decided = commit.value;
       this.#installed(decided);
@@ -227,18 +227,21 @@ export class Committer {
     this.#checkIdle();
   }
 
-  /** Gives peers that are allocated to for the first time their numbers, which cannot be done inside a transaction. */
-  #learnPeers(): void {
+  /** Gives peers and namespaces that come for the first time their numbers, which cannot be done inside a transaction. */
+  #learnNames(): void {
     let requests = 0;
     for (const call of this.#queue) {
       for (let i = call.next; i < call.requests.length; i++) {
         if (++requests > OPS_PER_BATCH_MAX) return;
-        for (const op of (call.requests[i] as Request).ops) if ('allocations' in op) this.#learn(op.allocations);
+        for (const op of (call.requests[i] as Request).ops) {
+          if ('allocations' in op) this.#learnPeers(op.allocations);
+          this.#needs.store.learnNamespace(op.key);
+        }
       }
     }
   }
 
-  #learn(peerIds: readonly string[]): void {
+  #learnPeers(peerIds: readonly string[]): void {
     for (let i = 0; i < peerIds.length; i++) {
       const peerId = peerIds[i] as string;
       if (this.#peerNumbers.has(peerId) || !isPeerId(peerId)) continue;

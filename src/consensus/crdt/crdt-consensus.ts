@@ -1,4 +1,5 @@
 import { PinfoldError } from '../../model/errors.ts';
+import type { Network } from '../../network/network.ts';
 import type { Pinset } from '../../pinset/pinset.ts';
 import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -12,7 +13,7 @@ import { readClock } from './codec/clock-entries.ts';
 import { Committer } from './committer.ts';
 import { IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
 import { decodePosition } from './core/position.ts';
-import { type BatchGossip, BatchTalk } from './gossip.ts';
+import { BatchTalk } from './gossip.ts';
 import { Intake } from './intake.ts';
 import { Entrance } from './join/entrance.ts';
 import { Joiner } from './join/joiner.ts';
@@ -20,7 +21,7 @@ import { RangeServer } from './join/range-server.ts';
 import { type HelloRecords, Meeting } from './meeting.ts';
 import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
-import type { CrdtHandlers, PeerCalls } from './peer-calls.ts';
+import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
 import { readRemembered, trimRemembered } from './state/idempotency.ts';
 import type { Replica } from './state/replicas.ts';
@@ -41,7 +42,7 @@ export interface CrdtNeeds {
   /** Opened with `crdtTables`. */
   storage: Storage;
   pinset: Pinset;
-  network: CrdtNetwork;
+  network: Pick<Network, 'peerId' | 'connected' | 'onConnection' | 'gossip' | 'rpc'>;
   /** Of the peer's identity key, Ed25519. */
   signer: { sign(bytes: Uint8Array): Uint8Array };
   /** What tells this store from a copy of it (N1): inode of the data file and a nonce kept beside it. */
@@ -54,15 +55,6 @@ export interface CrdtNeeds {
   random: Random;
   logger: Logger;
   metrics: MetricsRegister;
-}
-
-/** What of the network port the consensus uses. */
-export interface CrdtNetwork {
-  readonly peerId: string;
-  connected(): string[];
-  onConnection(listener: (peerId: string, up: boolean) => void): () => void;
-  readonly gossip: BatchGossip;
-  readonly rpc: PeerCalls;
 }
 
 export interface CrdtConsensus extends Consensus {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { formatPeerId } from '../../model/peer-id.ts';
+import type { Gossip } from '../../network/network.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch, verifyBatch } from './codec/signed-batch.ts';
@@ -10,20 +11,8 @@ import type { Batch } from './core/types.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtStore } from './state/store.ts';
 
-/** What of gossip the consensus needs; `Gossip` of the network port is one. */
-export interface BatchGossip {
-  publish(topic: 'batches', message: Uint8Array): void;
-  subscribe(
-    topic: 'batches',
-    subscriber: {
-      id(message: Uint8Array): Uint8Array;
-      receive(message: Uint8Array, from: string): 'accept' | 'ignore' | 'reject';
-    },
-  ): void;
-}
-
 export interface BatchTalkNeeds {
-  gossip: BatchGossip;
+  gossip: Gossip;
   store: CrdtStore;
   metrics: CrdtMetrics;
   logger: Logger;

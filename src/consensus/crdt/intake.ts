@@ -206,6 +206,7 @@ export function prepare(store: CrdtStore, batch: Batch, clock: StagedClock): Pre
   const unseen = unseenDot(content.operations, covered, { ridPosition: ownPosition, first: batch.head.first });
   if (unseen !== undefined) throw new AuthorErred(`a dot (sequence ${unseen.sequence}) that it cannot have seen`);
   const replica = store.replicas.ensure(nameOf(batch));
+  for (const { key } of content.operations) store.learnNamespace(key);
   const replicas = content.rids.map((rid) => names.replicas.ensure(rid));
   const peers = content.peers.map((peer) => names.peers.ensure(formatPeerId(peer)));
   return { batch, replica, content, replicas, peers };

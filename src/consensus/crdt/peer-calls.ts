@@ -1,30 +1,11 @@
-import type { MessageShape } from '@bufbuild/protobuf';
-import type { PeerService } from '../../../gen/pinfold/peer/v1/service_pb.ts';
+import type { PeerRpc } from '../../network/network.ts';
+import type { PeerRpcHandlers } from '../../network/peer-methods.ts';
 
-type Methods = Pick<(typeof PeerService)['method'], 'hello' | 'getClock' | 'sync' | 'mergeRange'>;
+/** What of the peer RPC the consensus uses. */
+export type PeerCalls = Pick<PeerRpc, 'call'>;
 
-/** The methods that this consensus calls and serves. */
-export type CrdtMethod = keyof Methods;
-
-type Requests = { [M in CrdtMethod]: MessageShape<Methods[M]['input']> };
-type Responses = { [M in CrdtMethod]: MessageShape<Methods[M]['output']> };
-
-/** What of the peer RPC the consensus needs; `PeerRpc` of the network port is one. */
-export interface PeerCalls {
-  call<M extends CrdtMethod>(
-    peerId: string,
-    method: M,
-    requests: Iterable<Requests[M]>,
-    options: { signal: AbortSignal },
-  ): AsyncIterable<Responses[M]>;
-}
-
-export type CrdtHandlers = {
-  [M in CrdtMethod]: (
-    requests: AsyncIterable<Requests[M]>,
-    context: { peerId: string; signal: AbortSignal },
-  ) => AsyncIterable<Responses[M]>;
-};
+/** The methods that it serves. */
+export type CrdtHandlers = Pick<PeerRpcHandlers, 'hello' | 'getClock' | 'sync' | 'mergeRange'>;
 
 /** The answer of a unary call. */
 export async function only<T>(responses: AsyncIterable<T>): Promise<T> {

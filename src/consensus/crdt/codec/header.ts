@@ -121,7 +121,7 @@ function readEntry(reader: Reader): IncEntry {
 
 function readFixed64(reader: Reader): Uint8Array {
   if (reader.end - reader.at < incarnationBytes) throw new Malformed('cut short');
-  const bigEndian = reader.bytes.slice(reader.at, reader.at + incarnationBytes).reverse();
+  const bigEndian = reader.bytes.subarray(reader.at, reader.at + incarnationBytes).toReversed();
   reader.at += incarnationBytes;
   return bigEndian;
 }

@@ -1,8 +1,9 @@
-import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { byteString, equalBytes } from '../../../model/bytes.ts';
 import { isPeerIdBytes, publicKeyOf } from '../../../model/peer-id.ts';
 import { Malformed, Reader } from '../../../pinset/codec/reader.ts';
 import { Writer } from '../../../pinset/codec/writer.ts';
+import { signatureBytes, verifyEd25519 } from '../../../runtime/ed25519.ts';
 import { BATCH_BYTES_MAX, OPS_PER_BATCH_MAX, PROTOCOL_LEVEL } from '../constants.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { Batch, BatchHeader } from '../core/types.ts';
@@ -13,7 +14,6 @@ const HEADER = 0x0a;
 const SIGNATURE = 0x12;
 const OPS = 0x1a;
 
-const signatureBytes = 64;
 const none = new Uint8Array(0);
 
 export interface BatchParts {
@@ -78,26 +78,10 @@ function checkHeader(head: BatchHeader): void {
 
 /** Checks that its author signed it and that the operations are those that were signed. Throws InvalidBatch. */
 export function verifyBatch(batch: Batch): void {
-  if (!verify(null, batch.header, keyOf(batch.head.author), batch.signature)) {
+  if (!verifyEd25519(publicKeyOf(batch.head.author), batch.header, batch.signature)) {
     throw new InvalidBatch('signature', 'not signed by its author');
   }
   if (batch.ops.length > 0 && !equalBytes(hash('sha256', batch.ops, 'buffer'), batch.head.opsHash)) {
     throw new InvalidBatch('hash', 'the operations are not those that were signed');
   }
-}
-
-// Making a key object costs as much as half a verification; a cluster has few authors.
-const keys = new Map<string, KeyObject>();
-const keysMax = 1_024;
-const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
-
-function keyOf(author: Uint8Array): KeyObject {
-  const text = byteString(author);
-  let key = keys.get(text);
-  if (key === undefined) {
-    key = createPublicKey({ key: Buffer.concat([spkiPrefix, publicKeyOf(author)]), format: 'der', type: 'spki' });
-    if (keys.size >= keysMax) keys.clear();
-    keys.set(text, key);
-  }
-  return key;
 }

@@ -249,6 +249,7 @@ export class Joiner {
 
   #append(rows: RangeRow[], toBucket: number): Promise<void> {
     const { store, metrics } = this.#needs;
+    for (const { key } of rows) store.learnNamespace(key);
     const { flushed } = store.needs.storage.transaction((tx) => {
       this.#pinset.shadow.append(tx, rows, toBucket);
       this.#clock.put(tx);

@@ -70,7 +70,7 @@ function read(reader: Reader): ReplicaRow {
     if (tag === RID) row.rid = reader.view();
     else if (tag === PEER_ID) row.peerId = reader.view();
     else if (tag === INCARNATION) {
-      row.incarnation = reader.bytes.slice(reader.at, reader.at + 8).reverse();
+      row.incarnation = reader.bytes.subarray(reader.at, reader.at + 8).toReversed();
       reader.at += 8;
     } else if (tag === CLOCK) row.clock = reader.varint();
     else if (tag === HASH) row.hash = reader.view();

@@ -1,5 +1,7 @@
 import { equalBytes } from '../../../model/bytes.ts';
 import { parsePeerId, publicKeyOf } from '../../../model/peer-id.ts';
+import type { PinKey } from '../../../model/pin.ts';
+import { pinKeyParts } from '../../../model/pin-key.ts';
 import type { Pinset } from '../../../pinset/pinset.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
@@ -62,6 +64,12 @@ export class CrdtStore {
   get revisions(): RevisionClocks {
     if (this.#revisions === undefined) throw new Error('the store is not open');
     return this.#revisions;
+  }
+
+  /** Gives the namespace of a key its number: before the transaction that writes the key, never in one. */
+  learnNamespace(key: PinKey): void {
+    // The default namespace is kept as no text at all, and has its number in every store.
+    if (key[key.length - 1] !== 0) this.needs.pinset.names.namespaces.ensure(pinKeyParts(key).namespace);
   }
 
   isOwn(replica: Replica): boolean {
