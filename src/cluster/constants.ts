@@ -32,8 +32,8 @@ export const CATCH_UPS_PER_PEER_MAX = 8;
 export const STATUS_LOG_ROWS_MAX = 10_000;
 /** Readings of the pinset's feed kept for watches that come to the same revision. */
 export const BATCHES_REMEMBERED = 32;
-/** Wishes whose status is asked for when a claim on them comes. The oldest are forgotten. */
-export const WISHES_TO_ASK_MAX = 100_000;
+/** Wishes whose status is asked for when a claim on them changes; some 100 bytes each. The oldest are forgotten. */
+export const WISHES_TO_ASK_MAX = 50_000;
 /** Questions about new claims that one watch has open at once. Beyond, it waits with the changes that come next. */
 export const ASKS_MAX = 32;
 /** Times that such a question is put, and the pause after the first failure, ms (doubled each time). */

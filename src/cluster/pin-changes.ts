@@ -15,15 +15,17 @@ export interface PinChange {
   key: PinKey;
   /** Undefined: not in the pinset (any more). */
   stored: StoredPin | undefined;
+  /** Its nodes may hold it already, so that no change of a status will come: their word must be asked for. */
+  mustAsk: boolean;
 }
 
 /** Reads the pinset's feed for all watches of this peer: those that stand at one revision share one reading. */
 export class PinChanges {
-  readonly #pinset: Pick<Pinset, 'feed' | 'get'>;
+  readonly #pinset: Pick<Pinset, 'feed' | 'get' | 'claims'>;
   readonly #batches = new Map<number, PinBatch>();
   readonly #wishesToAsk = new Set<string>();
 
-  constructor(pinset: Pick<Pinset, 'feed' | 'get'>) {
+  constructor(pinset: Pick<Pinset, 'feed' | 'get' | 'claims'>) {
     this.#pinset = pinset;
   }
 
@@ -39,10 +41,11 @@ export class PinChanges {
   }
 
   /**
-   * A member has a status of this wish that could not be told yet, or had one: when a claim on it comes, its status will
-   * perhaps not change, and must be asked for. Bounded: the oldest are forgotten, and their status comes with its next change.
+   * A member said something of this wish that could not be told of any claim; or a claim on it changed just now. The next change
+   * of a claim on it may then find a status that stays as it is. Bounded: the oldest are forgotten, and what is said of them comes
+   * with the next change of their status.
    */
-  mustAsk(cid: Uint8Array): void {
+  remember(cid: Uint8Array): void {
     const name = wishName(cid);
     this.#wishesToAsk.delete(name);
     if (this.#wishesToAsk.size >= WISHES_TO_ASK_MAX) {
@@ -51,17 +54,21 @@ export class PinChanges {
     this.#wishesToAsk.add(name);
   }
 
-  isToBeAsked(cid: Uint8Array): boolean {
-    return this.#wishesToAsk.has(wishName(cid));
-  }
-
   #read(revision: number): PinBatch | 'gone' {
     const entries = this.#pinset.feed.read(revision, WATCH_READ_MAX);
     if (entries === 'gone' || entries.some(({ everything }) => everything)) return 'gone';
     const keys = new Map<string, PinKey>();
     for (const entry of entries) for (const key of entry.keys) keys.set(byteString(key), key);
-    const changes = [...keys.values()].map((key) => ({ key, stored: this.#pinset.get(key) }));
-    for (const { key, stored } of changes) if (stored === undefined) this.mustAsk(pinKeyParts(key).cid);
+    const changes = [...keys.values()].map((key) => this.#change(key));
     return { to: entries.at(-1)?.revision ?? revision, changes };
+  }
+
+  #change(key: PinKey): PinChange {
+    const stored = this.#pinset.get(key);
+    const { cid } = pinKeyParts(key);
+    const mustAsk =
+      stored !== undefined && (this.#wishesToAsk.has(wishName(cid)) || this.#pinset.claims(cid).length > 1);
+    this.remember(cid);
+    return { key, stored, mustAsk };
   }
 }

@@ -135,6 +135,12 @@ export async function* pages(
   }
 }
 
+/** Ends an iteration without waiting: its next step may be under way, and ends when its signal aborts. */
+export function leave(iterator: AsyncIterator<unknown>): void {
+  // What fails while it ends concerns nobody any more.
+  iterator.return?.().catch(() => {});
+}
+
 async function only<T>(requests: AsyncIterable<T>): Promise<T> {
   for await (const request of requests) return request;
   throw invalidField('request', 'is missing');

@@ -18,7 +18,7 @@ import {
   STATUS_LOG_ROWS_MAX,
 } from './constants.ts';
 import type { StatusPlace } from './resume-token.ts';
-import { watchStatus } from './status-handlers.ts';
+import { leave, watchStatus } from './status-handlers.ts';
 import { fromStatusRow, wrongAnswer } from './status-rows.ts';
 
 export interface StatusLogNeeds {
@@ -152,15 +152,19 @@ export class StatusLog {
         : rpc.call(this.peerId, 'watchStatus', [request], { signal });
     const iterator = source[Symbol.asyncIterator]();
     let caughtUp = false;
-    for (let first = true; ; first = false) {
-      // Live, it may be silent for ever: then the network tells whether the member is still there.
-      using scope: ScopedSignal = caughtUp
-        ? mergeSignals(signal)
-        : deadlineSignal(timers, first ? PEER_ANSWER_TIMEOUT_MS : PEER_STREAM_TIMEOUT_MS, signal);
-      const next: IteratorResult<WatchStatusResponse> = await raceSignal(iterator.next(), scope.signal);
-      if (next.done) throw new PinfoldError('PEER_UNREACHABLE', 'the member ended its stream');
-      caughtUp ||= next.value.caughtUp;
-      yield messageOf(next.value);
+    try {
+      for (let first = true; ; first = false) {
+        // Live, it may be silent for ever: then the network tells whether the member is still there.
+        using scope: ScopedSignal = caughtUp
+          ? mergeSignals(signal)
+          : deadlineSignal(timers, first ? PEER_ANSWER_TIMEOUT_MS : PEER_STREAM_TIMEOUT_MS, signal);
+        const next: IteratorResult<WatchStatusResponse> = await raceSignal(iterator.next(), scope.signal);
+        if (next.done) throw new PinfoldError('PEER_UNREACHABLE', 'the member ended its stream');
+        caughtUp ||= next.value.caughtUp;
+        yield messageOf(next.value);
+      }
+    } finally {
+      leave(iterator);
     }
   }
 
@@ -172,6 +176,7 @@ export class StatusLog {
     const upstream = { abort, ready: ready.promise, changed: Promise.withResolvers<void>() };
     void this.#follow(abort.signal, ready).catch((error) => {
       ready.reject(error);
+      abort.abort(error);
       if (this.#upstream === upstream) this.#close(error);
     });
     return upstream;

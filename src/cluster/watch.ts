@@ -31,7 +31,7 @@ import {
 import { withinNamespaces } from './listing.ts';
 import { watchMember } from './member-watch.ts';
 import { askStatuses, type PeerError, peerError } from './peer-statuses.ts';
-import { PinChanges } from './pin-changes.ts';
+import { type PinChange, PinChanges } from './pin-changes.ts';
 import { PinSelection } from './pin-filter.ts';
 import { decodeResumeToken, encodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
 import { StatusLog } from './status-log.ts';
@@ -41,6 +41,7 @@ import { StatusLog } from './status-log.ts';
  *
  *   - Steps in between may be left out, the last state never is; what was told may be told again.
  *   - The status of a pin may come before the pin itself. A peer of whose status nothing was told has the pin waiting.
+ *   - `pinned` says where the pin lies from now on: what was told of other peers is over, as it all is after `unpinned`.
  *   - `unpinned` is told of every pin that goes from the namespaces and CIDs of the filter: what it was called is not known any more.
  *     A pin that no longer matches by name, metadata or creation is told as unpinned, too.
  *
@@ -241,7 +242,7 @@ class PinWatch {
       if (batch.to > revision) {
         revision = batch.to;
         await this.#emit({ events: this.#pinEvents(batch.changes), pins: revision });
-        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes.flatMap(({ stored }) => stored ?? []));
+        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes);
       }
       if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
       else await feed.wait(revision, { flushed: false, signal });
@@ -394,7 +395,7 @@ class PinWatch {
       if (this.#wishes !== undefined && !this.#wishes.has(wishName(wish.cid))) return [];
       const claims = this.#needs.pinset.claims(wish.cid);
       // This peer may learn of the claim later than that one: then it is asked.
-      if (claims.length === 0 && wish.status !== 'unpinned') this.#shared.changes.mustAsk(wish.cid);
+      if (claims.length === 0 && wish.status !== 'unpinned') this.#shared.changes.remember(wish.cid);
       return claims
         .filter(({ pin }) => this.#selection.matches(pin))
         .map(({ pin }) => ({
@@ -425,11 +426,9 @@ class PinWatch {
    * A claim on a wish that a node holds already changes no status, so nothing would be told of it: it is asked for. What
    * the member's stream says meanwhile is newer and counts.
    */
-  async #askForNew(stored: readonly StoredPin[]): Promise<void> {
-    const pins = stored.filter(
-      ({ pin }) =>
-        this.#selection.matches(pin) &&
-        (this.#shared.changes.isToBeAsked(pin.cid) || this.#needs.pinset.claims(pin.cid).length > 1),
+  async #askForNew(changes: readonly PinChange[]): Promise<void> {
+    const pins = changes.flatMap(({ stored, mustAsk }) =>
+      stored !== undefined && mustAsk && this.#selection.matches(stored.pin) ? [stored] : [],
     );
     if (pins.length === 0) return;
     for (const peerId of this.#members.keys()) {

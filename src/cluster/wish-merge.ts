@@ -8,7 +8,7 @@ import { deadlineSignal, mergeSignals, raceSignal } from '../runtime/abort.ts';
 import type { Timers } from '../runtime/clock.ts';
 import type { IndexedStatus, Tracker } from '../tracker/tracker.ts';
 import { PEER_STREAM_TIMEOUT_MS } from './constants.ts';
-import { pages } from './status-handlers.ts';
+import { leave, pages } from './status-handlers.ts';
 import { fromStatusRow, wrongAnswer } from './status-rows.ts';
 
 export interface WishMergeNeeds {
@@ -31,6 +31,7 @@ export async function* mergedWishes(
 ): AsyncIterable<Uint8Array> {
   using scope = mergeSignals(signal);
   const streams = new Set<WishStream>();
+  const all: WishStream[] = [];
   const step = async (stream: WishStream) => {
     try {
       if (!(await stream.advance())) streams.delete(stream);
@@ -41,7 +42,8 @@ export async function* mergedWishes(
     }
   };
   try {
-    for (const peerId of query.peerIds) streams.add(new WishStream(needs, peerId, query, scope.signal));
+    all.push(...query.peerIds.map((peerId) => new WishStream(needs, peerId, query, scope.signal)));
+    for (const stream of all) streams.add(stream);
     await Promise.all([...streams].map(step));
     while (streams.size > 0) {
       const first = [...streams].reduce((a, b) => (compareBytes(b.key, a.key) < 0 ? b : a));
@@ -50,7 +52,7 @@ export async function* mergedWishes(
       await Promise.all([...streams].filter((stream) => compareBytes(stream.key, key) === 0).map(step));
     }
   } finally {
-    // Ends the calls that are still open.
+    for (const stream of all) stream.leave();
     scope.abort(new Error('the listing is done'));
   }
 }
@@ -79,6 +81,10 @@ class WishStream {
 
   get cid(): Uint8Array {
     return (this.#rows[this.#at] as WishStatus).cid;
+  }
+
+  leave(): void {
+    leave(this.#iterator);
   }
 
   /** To the next row; false at the end. */

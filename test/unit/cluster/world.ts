@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { statusHandlers } from '../../../src/cluster/status-handlers.ts';
 import { byteString, compareBytes } from '../../../src/model/bytes.ts';
 import type { CallContext } from '../../../src/model/call-context.ts';
@@ -148,7 +149,12 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
       {},
       { storage, clock: time.clock, timers: time.timers, logger: silentLogger, metrics: noMetrics },
     );
-    await pinset.open();
+    let isOpen = false;
+    const opening = pinset.open().then(() => {
+      isOpen = true;
+    });
+    for (; !isOpen; await setImmediate()) storage.control.flush();
+    await opening;
     const replica = pinset.names.replicas.ensure(Buffer.from(peerId.slice(-16)));
     let sequence = 0;
     const calls = new Map<string, number>();
