@@ -1,7 +1,8 @@
+import type { Job } from './attempt.ts';
 import { RETRY_PART_MAX, RETRY_SHARE } from './constants.ts';
 import type { DueLane } from './tables.ts';
 import type { Wanted } from './wish.ts';
-import type { Job, Piece } from './work.ts';
+import type { Piece } from './work.ts';
 
 /** `front`: asked for by a person. `retry`: has failed before, or has waited. */
 export type LaneName = 'front' | 'fresh' | 'retry';

@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { StatusStateSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString, compareBytes } from '../model/bytes.ts';
+import { pinKeyParts } from '../model/pin-key.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { Clock, Timer, Timers } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
@@ -23,6 +24,7 @@ import {
   nothing,
   numberKey,
   stateTable,
+  statusNumber,
   statusPrefixed,
   statusStateKey,
   statusTable,
@@ -152,9 +154,10 @@ export class StatusIndex {
   }
 
   listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
-    const cids = statuses.flatMap((status) => this.#cidsWith(status, afterCid, limit));
-    cids.sort(compareBytes);
-    return cids.slice(0, limit).flatMap((cid) => {
+    const places = statuses.flatMap((status) => this.#placesWith(status, afterCid, limit));
+    places.sort(compareBytes);
+    return places.slice(0, limit).flatMap((place) => {
+      const { cid } = pinKeyParts(place);
       const row = this.#stored(cid);
       return row === undefined ? [] : [wishStatus(cid, row)];
     });
@@ -175,11 +178,12 @@ export class StatusIndex {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  #cidsWith(status: RowStatus, afterCid: Uint8Array | undefined, limit: number): Uint8Array[] {
-    const from = afterCid === undefined ? statusPrefixed(status, nothing) : after(statusPrefixed(status, afterCid));
-    const to = Uint8Array.of(rowStatuses.indexOf(status) + 2);
-    const rows = this.#needs.storage.read.range(byStatusTable, { from, to, limit });
-    return Array.from(rows, ({ key }) => key.subarray(1));
+  /** Pin key prefixes. */
+  #placesWith(status: RowStatus, afterCid: Uint8Array | undefined, limit: number): Uint8Array[] {
+    const number = statusNumber(status);
+    const from = afterCid === undefined ? Uint8Array.of(number) : after(statusPrefixed(status, afterCid));
+    const range = { from, to: Uint8Array.of(number + 1), limit };
+    return Array.from(this.#needs.storage.read.range(byStatusTable, range), ({ key }) => key.subarray(1));
   }
 
   #told(cid: Uint8Array): WishStatus {

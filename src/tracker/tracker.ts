@@ -17,10 +17,15 @@ export interface Tracker {
   /** What this peer says of each wish, in the order given: from rows, else derived (`pin_queued`, `remote`, `unpinned`). At most 1,000. */
   statuses(cids: readonly Uint8Array[]): WishStatus[];
 
-  /** Rows with one of the indexed statuses, in order of wish keys, after `afterCid`. Bounded by `limit`. */
+  /**
+   * Rows with one of the indexed statuses, after `afterCid`, in the order of pin keys (8 bytes of SHA-256(CID), CID), which is
+   * the same at all peers. Bounded by `limit`.
+   */
   listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[];
 
-  /** All rows, in order of wish keys: what a watch begins with. Bounded by `limit`. */
+  /**
+   * All rows, after `afterCid`, in the order of CIDs (version 1, bytewise): what a watch begins with. Bounded by `limit`.
+   */
   listAll(afterCid: Uint8Array | undefined, limit: number): WishStatus[];
 
   counts(): StatusCounts;
@@ -43,7 +48,10 @@ export type IndexedStatus = (typeof indexedStatuses)[number] & TrackerStatus;
 export interface StatusCounts {
   pinned: number;
   pinning: number;
-  /** Waits for a first or next attempt, errors left out. Counted, not estimated, up to 1,000,000. */
+  /**
+   * Waits for a first or next attempt, errors left out: rows that say so, wishes in memory without a row, and changes
+   * of the pinset that were not looked at yet, whatever they will turn out to be, up to 1,000,000.
+   */
   queued: number;
   failed: number;
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage } from '../storage/storage.ts';
+import { queuedRow } from './attempt.ts';
 import { Audit } from './audit.ts';
 import { Concurrency } from './concurrency.ts';
 import { FRONT_WISHES_MAX, SLICE_KEYS_MAX, STATUSES_MAX } from './constants.ts';
@@ -20,7 +21,7 @@ import { StatusIndex } from './status-index.ts';
 import { type StatusRow, wishStatus } from './status-row.ts';
 import type { IndexedStatus, StatusCounts, StatusFeed, Tracker } from './tracker.ts';
 import { saidOf, type Wanted, wanted } from './wish.ts';
-import { queuedRow, Work } from './work.ts';
+import { Work } from './work.ts';
 
 export interface TrackerNeeds {
   /** Opened with `trackerTables`. */

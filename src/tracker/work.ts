@@ -1,16 +1,22 @@
-import { type Connector, ConnectorError } from '../ipfs/connector.ts';
 import { byteString } from '../model/bytes.ts';
-import type { ErrorClass } from '../model/status.ts';
 import type { Pinset } from '../pinset/pinset.ts';
-import type { Clock, Timer, Timers } from '../runtime/clock.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage } from '../storage/storage.ts';
-import { retryDelayMs } from './backoff.ts';
+import {
+  type AttemptNeeds,
+  attempt,
+  classOf,
+  failedRow,
+  type Job,
+  newJob,
+  queuedRow,
+  queuedStatus,
+} from './attempt.ts';
 import type { Concurrency } from './concurrency.ts';
 import {
   DUE_CHECK_INTERVAL_MS,
   DUE_WISHES_MAX,
-  ERROR_LENGTH_MAX,
   GROUP_ROWS_MAX,
   SHOW_ATTEMPT_AFTER_MS,
   STARTS_PER_TURN,
@@ -20,22 +26,19 @@ import type { TrackerMetrics } from './metrics.ts';
 import type { NodeWatch } from './node-watch.ts';
 import type { TrackerOptions } from './options.ts';
 import type { StatusIndex } from './status-index.ts';
-import type { RowStatus, StatusRow } from './status-row.ts';
+import type { StatusRow } from './status-row.ts';
 import type { DueLane } from './tables.ts';
 import { decide, type Known, type Occasion, pinnedRow, type Wanted, wanted } from './wish.ts';
 
-export interface WorkNeeds {
+export interface WorkNeeds extends AttemptNeeds {
   peerId: string;
   pinset: Pick<Pinset, 'claims'>;
   storage: Storage;
-  connector: Pick<Connector, 'pin' | 'unpin'>;
-  sources: (allocations: readonly string[]) => readonly string[];
   index: StatusIndex;
   node: NodeWatch;
   concurrency: Concurrency;
   metrics: TrackerMetrics;
   clock: Clock;
-  timers: Timers;
   random: Random;
 }
 
@@ -44,21 +47,6 @@ export interface Piece {
   readonly number: number;
   readonly source: 'feed' | 'walk';
   open: number;
-}
-
-export type Action = 'pin' | 'unpin';
-
-export interface Job {
-  readonly action: Action;
-  readonly want: Wanted;
-  readonly lane: LaneName;
-  readonly controller: AbortController;
-  readonly startedMs: number;
-  readonly startedMonotonicMs: number;
-  /** Aborted because the wish changed. */
-  isStale: boolean;
-  /** Its row says `pinning` or `unpinning`. */
-  isShown: boolean;
 }
 
 type Outcome = { kind: 'done' } | { kind: 'failed'; error: unknown };
@@ -277,23 +265,13 @@ export class Work {
       return;
     }
     if (this.#startsLeft-- === STARTS_PER_TURN) this.#nextTurn();
-    const { clock } = this.#needs;
-    const job: Job = {
-      action: decision.kind,
-      want: entry.want,
-      lane: entry.lane,
-      controller: new AbortController(),
-      startedMs: clock.nowMs(),
-      startedMonotonicMs: clock.monotonicMs(),
-      isStale: false,
-      isShown: false,
-    };
+    const job = newJob(decision.kind, entry, this.#needs.clock);
     entry.job = job;
     entry.maybeHeld = true;
     this.#running.add(entry);
     this.#lanes.began(job);
     this.#showLater();
-    this.#attempt(entry.cid, job)
+    attempt(entry.cid, job, this.#needs, this.#options)
       .then(
         () => this.#end(entry, job, { kind: 'done' }),
         (error) => this.#end(entry, job, { kind: 'failed', error }),
@@ -311,25 +289,6 @@ export class Work {
     });
   }
 
-  async #attempt(cid: Uint8Array, job: Job): Promise<void> {
-    const { connector, sources, timers } = this.#needs;
-    const { want, controller } = job;
-    const { signal } = controller;
-    if (job.action === 'pin') {
-      if (want.kind !== 'pin') throw new Error('a pin that nobody wants');
-      const wish = { cid, mode: want.mode, sources: [...want.origins, ...sources(want.allocations)] };
-      return connector.pin(wish, { signal, stallTimeoutMs: this.#options.pinTimeoutMs });
-    }
-    const timer = timers.after(this.#options.unpinTimeoutMs, () =>
-      controller.abort(new ConnectorError('PIN_STALLED', 'the node did not answer in time')),
-    );
-    try {
-      await connector.unpin(cid, { signal });
-    } finally {
-      timer.cancel();
-    }
-  }
-
   #end(entry: Entry, job: Job, outcome: Outcome): void {
     const { index, metrics } = this.#needs;
     entry.job = undefined;
@@ -343,7 +302,7 @@ export class Work {
     if (this.#state !== 'running') return;
     if (outcome.kind === 'failed') {
       const row = index.newest(entry.cid);
-      if (!job.isStale) index.put(entry.cid, this.#failedRow(entry, job, row, outcome.error));
+      if (!job.isStale) this.#putFailed(entry, job, row, outcome.error);
       else if (row !== undefined) index.put(entry.cid, queuedRow(queuedStatus(entry.want), job.startedMs, row));
     }
     entry.hasRow = index.newest(entry.cid) !== undefined;
@@ -364,22 +323,13 @@ export class Work {
     }
   }
 
-  #failedRow(entry: Entry, job: Job, row: StatusRow | undefined, failure: unknown): StatusRow {
-    const { clock, random, node, metrics } = this.#needs;
-    const nowMs = clock.nowMs();
+  #putFailed(entry: Entry, job: Job, row: StatusRow | undefined, failure: unknown): void {
+    const { index, clock, random, node, metrics } = this.#needs;
     const errorClass = classOf(failure);
     metrics.errors.add(1, { class: errorClass });
-    const message = failure instanceof Error ? failure.message : String(failure);
-    const error = message.slice(0, ERROR_LENGTH_MAX).toWellFormed();
-    if (errorClass === 'node_unreachable') {
-      // Says nothing of this wish: no attempt is counted, and all wait for the node.
-      node.down();
-      return { ...queuedRow(queuedStatus(entry.want), nowMs, row), errorClass, error };
-    }
-    const attempts = (row?.attempts ?? 0) + 1;
-    const retryAtMs = nowMs + retryDelayMs(attempts, this.#options, random);
-    const status = job.action === 'pin' ? 'pin_error' : 'unpin_error';
-    return { status, sinceMs: nowMs, attempts, errorClass, error, retryAtMs, held: 'none' };
+    if (errorClass === 'node_unreachable') node.down();
+    const init = { want: entry.want, row, failure, nowMs: clock.nowMs() };
+    index.put(entry.cid, failedRow(job, init, this.#options, random));
   }
 
   /** After a job: again, if the wish has changed; else the entry goes. */
@@ -426,27 +376,4 @@ function changeWant(entry: Entry, want: Wanted, occasion: Occasion): void {
 
 function isSameMode(a: Wanted, b: Wanted): boolean {
   return a.kind === 'pin' && b.kind === 'pin' && a.mode === b.mode;
-}
-
-function queuedStatus(want: Wanted): RowStatus {
-  return want.kind === 'pin' ? 'pin_queued' : 'unpin_queued';
-}
-
-/** A row that is to be worked on at once, or is being worked on; what failed before stays known. */
-export function queuedRow(status: RowStatus, sinceMs: number, row: StatusRow | undefined): StatusRow {
-  const { attempts = 0, errorClass, error = '', held = 'none' } = row ?? {};
-  return { status, sinceMs, attempts, errorClass, error, retryAtMs: 0, held };
-}
-
-const classes: Record<ConnectorError['kind'], ErrorClass> = {
-  NO_PROVIDER: 'no_provider',
-  PIN_STALLED: 'timeout',
-  DISK_FULL: 'disk_full',
-  INVALID_DAG: 'invalid_dag',
-  UNREACHABLE: 'node_unreachable',
-  FAILED: 'other',
-};
-
-function classOf(failure: unknown): ErrorClass {
-  return failure instanceof ConnectorError ? classes[failure.kind] : 'other';
 }
