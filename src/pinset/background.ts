@@ -45,6 +45,8 @@ export class Background {
   async #loop(what: string, step: () => Promise<number | undefined>): Promise<void> {
     const { signal } = this.#stop;
     try {
+      // Whoever begins it may be in the middle of a transaction.
+      await Promise.resolve();
       for (let pauseMs = await step(); pauseMs !== undefined && !signal.aborted; pauseMs = await step()) {
         await sleep(this.#timers, pauseMs, signal);
       }

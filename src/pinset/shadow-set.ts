@@ -149,11 +149,7 @@ export class ShadowSet implements Shadow {
     const { names, sets } = this.#needs;
     const written = writeRows(tx, sets.shadow, names, indexer, changes);
     const digest = this.#digest;
-    const undo = addTo(digest, written);
-    sets.change(tx, { nextBucket }, () => {
-      undo();
-      digest.touchAll();
-    });
+    sets.change(tx, { nextBucket }, addTo(digest, written));
     digest.save(tx, sets.shadow);
   }
 

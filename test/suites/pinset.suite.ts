@@ -631,6 +631,7 @@ async function shadowCases(t: Test, open: Open): Promise<void> {
 
   t.test('everything: when too much has changed to name it', async (t) => {
     const world = await open(t);
+    await world.pinset.start();
     await world.fill(3);
     world.pinset.shadow.begin();
     world.storage.transaction((tx) => world.pinset.shadow.append(tx, [], 65_536));
@@ -643,6 +644,13 @@ async function shadowCases(t: Test, open: Open): Promise<void> {
     const snapshot = await world.pinset.snapshot();
     t.equal([...snapshot.rows(0, 65_536)].length, 0);
     snapshot.close();
+    await until(
+      'the old set is empty',
+      () => world.pinset.shadow.state === 'none',
+      () => world.time.advance(1000),
+    );
+    t.equal(world.storage.tableSize('pins_a').entries, 0);
+    await world.pinset.stop();
   });
 
   t.test('discarded at any point, it is emptied, and another can begin', async (t) => {
@@ -689,7 +697,7 @@ async function damageCases(t: Test, open: Open): Promise<void> {
       const [{ key, value }] = [...world.storage.read.range('pins_a')] as [{ key: Uint8Array; value: Uint8Array }];
       let corrupt = 0;
       for (let at = 0; at < value.length; at++) {
-        for (const flip of [1, 0x80, 0xff]) {
+        for (const flip of [1, 4, 0x80, 0xff]) {
           const damaged = Uint8Array.from(value);
           damaged[at] = (damaged[at] as number) ^ flip;
           await world.storage.transaction((tx) => tx.put('pins_a', key, damaged)).committed;
