@@ -394,8 +394,9 @@ class PinWatch {
     return rows.flatMap((wish): WatchEvent[] => {
       if (this.#wishes !== undefined && !this.#wishes.has(wishName(wish.cid))) return [];
       const claims = this.#needs.pinset.claims(wish.cid);
-      // This peer may learn of the claim later than that one: then it is asked.
-      if (claims.length === 0 && wish.status !== 'unpinned') this.#shared.changes.remember(wish.cid);
+      // The claim may be learned of later here than there, or come back to a node that has not let go of it yet.
+      const isTold = claims.some(({ pin }) => isAllocatedTo(pin, peerId));
+      if (!isTold && wish.status !== 'unpinned') this.#shared.changes.remember(wish.cid);
       return claims
         .filter(({ pin }) => this.#selection.matches(pin))
         .map(({ pin }) => ({

@@ -415,7 +415,7 @@ t.test('a reader that stops reading holds back its sources, and is told after a 
 });
 
 t.test('whatever happens, a client that applies the events ends with the truth', async (t) => {
-  for (const seed of [1, 2, 3, 4, 5, 6]) {
+  for (const seed of [1, 2, 3, 4, 137]) {
     const w = await world(3);
     const random = seededRandom(seed);
     const pick = (n: number) => Math.floor(random.float() * n);
