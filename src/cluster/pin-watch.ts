@@ -1,0 +1,409 @@
+import { byteString } from '../model/bytes.ts';
+import type { CallContext } from '../model/call-context.ts';
+import { toV1 } from '../model/cid.ts';
+import { PinfoldError } from '../model/errors.ts';
+import { isAllocatedTo } from '../model/pin.ts';
+import { pinKeyParts } from '../model/pin-key.ts';
+import type { WishStatus } from '../model/status.ts';
+import type { StoredPin } from '../pinset/pinset.ts';
+import { mergeSignals, type ScopedSignal } from '../runtime/abort.ts';
+import { BoundedQueue } from '../runtime/bounded-queue.ts';
+import { sleep } from '../runtime/clock.ts';
+import { claimStatus, type Named, wishName } from './claim-status.ts';
+import {
+  AHEAD_POLL_MS,
+  AHEAD_WAIT_MS_MAX,
+  ASK_ATTEMPTS,
+  ASK_PAUSE_MS,
+  ASKS_MAX,
+  READER_STALL_MS_MAX,
+  WATCH_EVENTS_WAITING_MAX,
+  WATCH_READ_MAX,
+} from './constants.ts';
+import { withinNamespaces } from './listing.ts';
+import { watchMember } from './member-watch.ts';
+import { askStatuses, peerError } from './peer-statuses.ts';
+import { type PinChange, PinChanges } from './pin-changes.ts';
+import { PinSelection } from './pin-filter.ts';
+import { decodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
+import { StatusLog } from './status-log.ts';
+import { type Covers, TokenMint } from './token-mint.ts';
+import type { WatchEvent, WatchMessage, WatchNeeds, WatchQuery } from './watch.ts';
+
+/** What all watches of this peer use together. */
+export class SharedWatching {
+  readonly changes: PinChanges;
+  watches = 0;
+  readonly #needs: WatchNeeds;
+  readonly #logs = new Map<string, StatusLog>();
+
+  constructor(needs: WatchNeeds) {
+    this.#needs = needs;
+    this.changes = new PinChanges(needs.pinset);
+  }
+
+  log(peerId: string): StatusLog {
+    // Those without users hold nothing but their name.
+    for (const [id, { users }] of this.#logs) if (users === 0) this.#logs.delete(id);
+    const known = this.#logs.get(peerId);
+    if (known !== undefined) return known;
+    const log = new StatusLog(this.#needs, peerId);
+    this.#logs.set(peerId, log);
+    return log;
+  }
+}
+
+/** What waits for the reader: events, what is covered once they are told, and marks. */
+interface Item extends Covers {
+  events: WatchEvent[];
+  caughtUp?: boolean;
+  token?: Uint8Array;
+}
+
+/** One watch. */
+export class PinWatch {
+  readonly #needs: WatchNeeds;
+  readonly #shared: SharedWatching;
+  readonly #query: WatchQuery;
+  readonly #call: CallContext;
+  readonly #selection: PinSelection;
+  readonly #wishes: ReadonlySet<string> | undefined;
+  readonly #queue = new BoundedQueue<Item>({
+    limit: WATCH_EVENTS_WAITING_MAX,
+    sizeOf: ({ events }) => Math.max(1, events.length),
+  });
+  readonly #scope: ScopedSignal;
+  readonly #members = new Map<string, { stop: ScopedSignal; caughtUp: boolean }>();
+  readonly #tasks = new Set<Promise<void>>();
+  /** Asks under way, with the wishes of which newer word came meanwhile. */
+  readonly #asks = new Set<{ peerId: string; overtaken: Set<string> }>();
+  readonly #tokens: TokenMint;
+  #pinsListed = false;
+  #caughtUp = false;
+  #lastReadMs: number;
+
+  constructor(needs: WatchNeeds, shared: SharedWatching, query: WatchQuery, call: CallContext) {
+    this.#needs = needs;
+    this.#shared = shared;
+    this.#query = query;
+    this.#call = call;
+    const filter = withinNamespaces(query.filter, call);
+    this.#selection = new PinSelection(filter);
+    this.#wishes = filter.cids && new Set(filter.cids.map(wishName));
+    this.#query = { ...query, filter };
+    this.#scope = mergeSignals(call.signal);
+    this.#tokens = new TokenMint(needs, query.resumeToken);
+    this.#lastReadMs = needs.clock.monotonicMs();
+  }
+
+  async *run(): AsyncIterable<WatchMessage> {
+    const { signal } = this.#scope;
+    const onAbort = () => this.#queue.fail(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      const resumed = this.#query.resumeToken === undefined ? undefined : decodeResumeToken(this.#query.resumeToken);
+      this.#task(() => this.#watchPins(resumed));
+      this.#task(() =>
+        // With no room, the next one will do.
+        this.#tokens.run((token) => this.#queue.offer({ events: [], token }), signal),
+      );
+      this.#task(() => this.#watchReader());
+      for await (const item of this.#queue) {
+        this.#tokens.told(item);
+        this.#lastReadMs = this.#needs.clock.monotonicMs();
+        yield { events: item.events, resumeToken: item.token, caughtUp: item.caughtUp ?? false };
+        this.#lastReadMs = this.#needs.clock.monotonicMs();
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#scope.abort(new PinfoldError('CANCELLED', 'the watch ended'));
+      this.#scope[Symbol.dispose]();
+      await Promise.all(this.#tasks);
+    }
+  }
+
+  /** Runs beside the reader; a failure ends the watch. */
+  #task(work: () => Promise<void>): void {
+    const done = work().catch((error) => {
+      if (!this.#scope.signal.aborted) this.#queue.fail(error);
+    });
+    this.#tasks.add(done);
+    void done.then(() => this.#tasks.delete(done));
+  }
+
+  async #emit(item: Item): Promise<void> {
+    await this.#queue.push(item, { signal: this.#scope.signal });
+  }
+
+  // Pins
+
+  async #watchPins(resumed: WatchPlace | undefined): Promise<void> {
+    const { signal } = this.#scope;
+    const { feed } = this.#needs.pinset;
+    let revision = feed.revision;
+    if (resumed !== undefined) revision = await this.#resumePins(resumed, revision);
+    else if (!this.#query.changesOnly) await this.#listPins();
+    await this.#emit({ events: [], pins: revision });
+    this.#pinsListed = true;
+    if (!this.#query.pinsOnly) this.#watchMembers(resumed);
+    this.#noteCaughtUp();
+    for (;;) {
+      const batch = this.#shared.changes.read(revision);
+      if (batch === 'gone') throw new PinfoldError('HISTORY_GONE', 'the changes that come next are gone; list again');
+      if (batch.to > revision) {
+        revision = batch.to;
+        await this.#emit({ events: this.#pinEvents(batch.changes), pins: revision });
+        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes);
+      }
+      if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
+      else await feed.wait(revision, { flushed: false, signal });
+    }
+  }
+
+  async #listPins(): Promise<void> {
+    const { pinset, timers } = this.#needs;
+    let cursor: Uint8Array | undefined;
+    do {
+      const page = pinset.list({
+        filter: this.#query.filter,
+        order: 'key',
+        limit: WATCH_READ_MAX,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      cursor = page.cursor;
+      if (page.pins.length > 0) await this.#emit({ events: page.pins.map((stored) => ({ kind: 'pinned', stored })) });
+      await sleep(timers, 0, this.#scope.signal);
+    } while (cursor !== undefined);
+  }
+
+  /** Tells what changed since the token; returns from which revision to go on. */
+  async #resumePins(resumed: WatchPlace, now: number): Promise<number> {
+    const { peerId, storeIncarnation } = this.#needs;
+    const isHere = resumed.peerId === peerId && byteString(resumed.storeIncarnation) === byteString(storeIncarnation());
+    if (isHere && resumed.revision <= now && this.#shared.changes.read(resumed.revision) !== 'gone') {
+      return resumed.revision;
+    }
+    if (resumed.position === undefined) {
+      throw new PinfoldError('HISTORY_GONE', 'the resume token holds only at the peer that gave it; list again');
+    }
+    const { revision, keys } = await this.#changedSince(resumed.position);
+    for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
+      const changes = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
+      await this.#emit({ events: this.#pinEvents(changes) });
+      await sleep(this.#needs.timers, 0, this.#scope.signal);
+    }
+    return revision;
+  }
+
+  async #changedSince(position: Uint8Array) {
+    const { consensus, pinset, clock, timers } = this.#needs;
+    const untilMs = clock.monotonicMs() + Math.min(AHEAD_WAIT_MS_MAX, this.#msLeft());
+    for (;;) {
+      const { revision } = pinset.feed;
+      const keys = consensus.changedSince(position);
+      if (keys === 'gone')
+        throw new PinfoldError('HISTORY_GONE', 'the changes since that resume token are gone; list again');
+      if (keys !== 'ahead') return { revision, keys };
+      if (clock.monotonicMs() >= untilMs) {
+        throw new PinfoldError(
+          'PEER_UNREACHABLE',
+          'this peer has not yet seen all that the resume token names; try again, or another peer',
+        );
+      }
+      await sleep(timers, AHEAD_POLL_MS, this.#scope.signal);
+    }
+  }
+
+  /** A little less than the caller's deadline leaves, so that the answer still gets there. */
+  #msLeft(): number {
+    const { deadlineMs } = this.#call;
+    return deadlineMs === undefined ? Number.POSITIVE_INFINITY : (deadlineMs - this.#needs.clock.nowMs()) * 0.9;
+  }
+
+  #pinEvents(changes: readonly { key: Uint8Array; stored: StoredPin | undefined }[]): WatchEvent[] {
+    return changes.flatMap(({ key, stored }): WatchEvent[] => {
+      if (stored !== undefined && this.#selection.matches(stored.pin)) return [{ kind: 'pinned', stored }];
+      const { cid, namespace } = pinKeyParts(key);
+      return this.#selection.matchesKey(cid, namespace) ? [{ kind: 'unpinned', cid, namespace }] : [];
+    });
+  }
+
+  // Statuses
+
+  #watchMembers(resumed: WatchPlace | undefined): void {
+    const update = () => {
+      const members = new Set(this.#needs.monitor.members().map(({ peerId }) => peerId));
+      for (const peerId of members) if (!this.#members.has(peerId)) this.#watchMember(peerId, resumed);
+      for (const [peerId, { stop }] of this.#members) if (!members.has(peerId)) this.#leaveMember(peerId, stop);
+    };
+    const stop = this.#needs.monitor.onChange(({ kind }) => {
+      if (kind === 'record' && !this.#scope.signal.aborted) update();
+    });
+    this.#scope.signal.addEventListener('abort', stop, { once: true });
+    update();
+  }
+
+  #watchMember(peerId: string, resumed: WatchPlace | undefined): void {
+    const stop = mergeSignals(this.#scope.signal);
+    const state = { stop, caughtUp: false };
+    this.#members.set(peerId, state);
+    const from = resumed?.peers.get(peerId);
+    const fresh = this.#wishes !== undefined ? 'asked' : 'all';
+    const begin = this.#query.changesOnly && resumed === undefined ? 'none' : fresh;
+    const needs = {
+      log: this.#shared.log(peerId),
+      timers: this.#needs.timers,
+      random: this.#needs.random,
+      ask: (signal: AbortSignal) => this.#askWatched(peerId, signal),
+      onRows: (rows: readonly WishStatus[], place: StatusPlace | undefined) => this.#onRows(peerId, rows, place),
+      onReset: () => this.#emit({ events: [{ kind: 'reset', peerId }], status: { peerId, place: undefined } }),
+      onLost: (error: unknown) => this.#onLost(peerId, error),
+      onCaughtUp: () => {
+        state.caughtUp = true;
+        this.#noteCaughtUp();
+      },
+    };
+    this.#task(async () => {
+      try {
+        await watchMember({ from, begin, again: fresh }, needs, stop.signal);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+      } finally {
+        stop[Symbol.dispose]();
+      }
+    });
+  }
+
+  #leaveMember(peerId: string, stop: ScopedSignal): void {
+    this.#members.delete(peerId);
+    stop.abort(new Error('no member any more'));
+    const gone = new PinfoldError('PEER_NOT_FOUND', 'the peer is no member any more');
+    this.#task(() => this.#onLost(peerId, gone));
+    this.#noteCaughtUp();
+  }
+
+  async #onLost(peerId: string, error: unknown): Promise<void> {
+    const lost = peerError(this.#needs, peerId, error);
+    await this.#emit({ events: [{ kind: 'peer-lost', error: lost }], status: { peerId, place: undefined } });
+  }
+
+  async #onRows(peerId: string, rows: readonly WishStatus[], place: StatusPlace | undefined): Promise<void> {
+    for (const ask of this.#asks) {
+      if (ask.peerId === peerId) for (const { cid } of rows) ask.overtaken.add(wishName(cid));
+    }
+    const status = { peerId, place };
+    for (let i = 0; i < rows.length; i += WATCH_READ_MAX) {
+      const events = this.#statusEvents(peerId, rows.slice(i, i + WATCH_READ_MAX));
+      const isLast = i + WATCH_READ_MAX >= rows.length;
+      if (events.length > 0 || isLast) await this.#emit(isLast ? { events, status } : { events });
+    }
+    if (rows.length === 0 && place !== undefined) await this.#emit({ events: [], status });
+  }
+
+  #statusEvents(peerId: string, rows: readonly WishStatus[]): WatchEvent[] {
+    const peer = this.#named(peerId);
+    return rows.flatMap((wish): WatchEvent[] => {
+      if (this.#wishes !== undefined && !this.#wishes.has(wishName(wish.cid))) return [];
+      const claims = this.#needs.pinset.claims(wish.cid);
+      // The claim may be learned of later here than there, or come back to a node that has not let go of it yet.
+      const isTold = claims.some(({ pin }) => isAllocatedTo(pin, peerId));
+      if (!isTold && wish.status !== 'unpinned') this.#shared.changes.remember(wish.cid);
+      return claims
+        .filter(({ pin }) => this.#selection.matches(pin))
+        .map(({ pin }) => ({
+          kind: 'status',
+          cid: pin.cid,
+          namespace: pin.namespace,
+          peer: claimStatus(pin, peer, wish),
+        }));
+    });
+  }
+
+  #named(peerId: string): Named {
+    return { peerId, name: this.#needs.monitor.member(peerId)?.name ?? '' };
+  }
+
+  /** What the member says of the pins that the filter names. */
+  async #askWatched(peerId: string, signal: AbortSignal): Promise<WishStatus[]> {
+    const cids = new Map<string, Uint8Array>();
+    for (const cid of this.#query.filter.cids ?? []) {
+      for (const { pin } of this.#needs.pinset.claims(cid)) {
+        if (this.#selection.matches(pin) && isAllocatedTo(pin, peerId)) cids.set(wishName(pin.cid), toV1(pin.cid));
+      }
+    }
+    return await askStatuses(this.#needs, peerId, [...cids.values()], signal);
+  }
+
+  /**
+   * A claim on a wish that a node holds already changes no status, so nothing would be told of it: it is asked for. What
+   * the member's stream says meanwhile is newer and counts.
+   */
+  async #askForNew(changes: readonly PinChange[]): Promise<void> {
+    const pins = changes.flatMap(({ stored, mustAsk }) =>
+      stored !== undefined && mustAsk && this.#selection.matches(stored.pin) ? [stored] : [],
+    );
+    if (pins.length === 0) return;
+    for (const peerId of this.#members.keys()) {
+      while (this.#asks.size >= ASKS_MAX) await sleep(this.#needs.timers, ASK_PAUSE_MS, this.#scope.signal);
+      const cids = pins.filter(({ pin }) => isAllocatedTo(pin, peerId)).map(({ pin }) => toV1(pin.cid));
+      if (cids.length > 0)
+        this.#task(() => this.#askPeer(peerId, [...new Map(cids.map((c) => [byteString(c), c])).values()]));
+    }
+  }
+
+  async #askPeer(peerId: string, cids: readonly Uint8Array[]): Promise<void> {
+    const ask = { peerId, overtaken: new Set<string>() };
+    this.#asks.add(ask);
+    try {
+      const rows = await this.#askPatiently(peerId, cids);
+      const events = this.#statusEvents(
+        peerId,
+        rows.filter(({ cid }) => !ask.overtaken.has(byteString(cid))),
+      );
+      if (events.length > 0) await this.#emit({ events });
+    } finally {
+      this.#asks.delete(ask);
+    }
+  }
+
+  /** No rows for a member that cannot be asked: its stream tells that it is lost, and begins anew when it comes back. */
+  async #askPatiently(peerId: string, cids: readonly Uint8Array[]): Promise<WishStatus[]> {
+    for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
+      try {
+        return await askStatuses(this.#needs, peerId, cids, this.#scope.signal);
+      } catch {
+        await sleep(this.#needs.timers, ASK_PAUSE_MS * 2 ** attempt, this.#scope.signal);
+      }
+    }
+    return [];
+  }
+
+  // Marks
+
+  #noteCaughtUp(): void {
+    if (this.#caughtUp || !this.#pinsListed) return;
+    if (![...this.#members.values()].every(({ caughtUp }) => caughtUp)) return;
+    this.#caughtUp = true;
+    this.#task(() => this.#emit({ events: [], caughtUp: true }));
+  }
+
+  async #watchReader(): Promise<void> {
+    for (;;) {
+      await sleep(this.#needs.timers, READER_STALL_MS_MAX / 4, this.#scope.signal);
+      const stalledMs = this.#needs.clock.monotonicMs() - this.#lastReadMs;
+      if (this.#queue.size < WATCH_EVENTS_WAITING_MAX / 2 || stalledMs < READER_STALL_MS_MAX) continue;
+      throw slowReader(this.#tokens.last);
+    }
+  }
+}
+
+function slowReader(token: Uint8Array | undefined): PinfoldError {
+  const facts = token === undefined ? {} : { resumeToken: Buffer.from(token).toString('base64') };
+  const seconds = READER_STALL_MS_MAX / 1000;
+  return new PinfoldError(
+    'SLOW_READER',
+    `nothing was read for ${seconds} s while changes wait; resume from the last token`,
+    { facts },
+  );
+}

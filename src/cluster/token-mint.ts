@@ -1,0 +1,75 @@
+import type { Consensus } from '../consensus/consensus.ts';
+import type { Pinset } from '../pinset/pinset.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
+import { TOKEN_INTERVAL_MS } from './constants.ts';
+import { encodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
+
+export interface TokenMintNeeds {
+  peerId: string;
+  storeIncarnation: () => Uint8Array;
+  pinset: Pick<Pinset, 'feed'>;
+  consensus: Pick<Consensus, 'flushedPosition'>;
+  timers: Timers;
+}
+
+/** What a message covers when it has been told. */
+export interface Covers {
+  pins?: number;
+  status?: { peerId: string; place: StatusPlace | undefined };
+}
+
+/**
+ * Resume tokens for what one watch has told. What was read may be newer than the disk. So a token is held back: one interval
+ * later whatever was read then has its revision, and when that is flushed the token may go (F1).
+ */
+export class TokenMint {
+  readonly #needs: TokenMintNeeds;
+  readonly #peers = new Map<string, StatusPlace>();
+  #pins: number | undefined;
+  #changed = false;
+  #mark: { place: Omit<WatchPlace, 'position'>; bound: number | undefined } | undefined;
+  #last: Uint8Array | undefined;
+
+  constructor(needs: TokenMintNeeds, last: Uint8Array | undefined) {
+    this.#needs = needs;
+    this.#last = last;
+  }
+
+  /** The last one given out, or the one that the watch began with. */
+  get last(): Uint8Array | undefined {
+    return this.#last;
+  }
+
+  told({ pins, status }: Covers): void {
+    if (pins !== undefined) this.#pins = pins;
+    if (status?.place !== undefined) this.#peers.set(status.peerId, status.place);
+    else if (status !== undefined) this.#peers.delete(status.peerId);
+    if (pins !== undefined || status !== undefined) this.#changed = true;
+  }
+
+  /** Until the signal aborts. `give` says whether there was room for it. */
+  async run(give: (token: Uint8Array) => boolean, signal: AbortSignal): Promise<void> {
+    const { feed } = this.#needs.pinset;
+    for (;;) {
+      await sleep(this.#needs.timers, TOKEN_INTERVAL_MS, signal);
+      if (this.#mark === undefined) this.#mark = this.#newMark();
+      else this.#mark.bound ??= feed.revision;
+      if (this.#mark?.bound === undefined || feed.flushedRevision < this.#mark.bound) continue;
+      const { place } = this.#mark;
+      const token = encodeResumeToken({
+        ...place,
+        position: this.#needs.consensus.flushedPosition(place.revision),
+      });
+      this.#mark = undefined;
+      if (give(token)) this.#last = token;
+    }
+  }
+
+  #newMark() {
+    if (!this.#changed || this.#pins === undefined) return undefined;
+    this.#changed = false;
+    const { peerId, storeIncarnation } = this.#needs;
+    const place = { peerId, storeIncarnation: storeIncarnation(), revision: this.#pins, peers: new Map(this.#peers) };
+    return { place, bound: undefined as number | undefined };
+  }
+}
