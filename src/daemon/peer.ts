@@ -120,17 +120,14 @@ async function assemble(loaded: LoadedPeer, version: string): Promise<Component[
     common,
   );
 
-  const work = tracker(
-    { options: config.tracker },
-    {
-      storage,
-      pinset: pinned,
-      connector,
-      peerId,
-      sources: (_cid, allocations) => ipfsAddresses(monitored, allocations),
-      ...common,
-    },
-  );
+  const work = tracker(config.tracker, {
+    storage,
+    pinset: pinned,
+    connector,
+    peerId,
+    sources: (allocations) => ipfsAddresses(monitored, allocations),
+    ...common,
+  });
 
   const ttlMs = config.monitor.metricTtlMs;
   const monitored = monitor(

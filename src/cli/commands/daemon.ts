@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { startPeer } from '../../daemon/peer.ts';
 import type { CliContext } from '../context.ts';
 import { givenFlags, optionFlags } from '../option-flags.ts';
 import type { Run } from '../run.ts';
@@ -20,6 +19,8 @@ export function daemonCommand(program: Command, run: Run): void {
 
 async function daemon({ folder }: CliContext, flags: Record<string, unknown>): Promise<void> {
   const stopped = signalled();
+  // Loaded here, so that the other commands need not wait for what only a peer is made of.
+  const { startPeer } = await import('../../daemon/peer.ts');
   const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
   await stopped;
   await peer.stop();
