@@ -1,25 +1,26 @@
 import { create } from '@bufbuild/protobuf';
 import { RecoverRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
-import { byteString, compareBytes } from '../model/bytes.ts';
+import { compareBytes } from '../model/bytes.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { formatCid, toV1 } from '../model/cid.ts';
 import { PinfoldError } from '../model/errors.ts';
-import { isAllocatedTo, type Pin } from '../model/pin.ts';
+import { isAllocatedTo } from '../model/pin.ts';
 import { pinKey } from '../model/pin-key.ts';
 import type { TrackerStatus, WishStatus } from '../model/status.ts';
 import { checkNamespace } from '../model/validate-pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
-import type { PinFilter, Pinset, StoredPin } from '../pinset/pinset.ts';
+import type { PinFilter, Pinset } from '../pinset/pinset.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import type { IndexedStatus, Tracker } from '../tracker/tracker.ts';
-import { claimStatus, type Named, type PeerPinStatus, peersOfPin, unknownStatus, wishName } from './claim-status.ts';
-import { RECOVER_CIDS_MAX, STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
+import { claimStatus, type Named, type PeerPinStatus } from './claim-status.ts';
+import { RECOVER_CIDS_MAX } from './constants.ts';
 import { withinNamespaces } from './listing.ts';
-import { askStatuses, type PeerError, peerError } from './peer-statuses.ts';
+import { type PeerError, peerError } from './peer-statuses.ts';
 import { PinSelection } from './pin-filter.ts';
 import { checkNamespaceAllowed } from './pins.ts';
 import { decodeStatusCursor, encodeStatusCursor, type StatusCursor } from './status-cursor.ts';
+import { headOf, StatusRound, unclaimed } from './status-round.ts';
 import { fromStatusRow, isIndexed } from './status-rows.ts';
 import { mergedWishes } from './wish-merge.ts';
 
@@ -102,7 +103,7 @@ async function pinStatus(
   checkNamespace(namespace);
   checkNamespaceAllowed(namespace, call);
   const stored = needs.pinset.get(pinKey(cid, namespace));
-  const round = new Round(needs, [], call.signal);
+  const round = new StatusRound(needs, [], call.signal);
   if (stored !== undefined) {
     const [status] = await round.ofPins([stored], 'error');
     return status as PinStatus;
@@ -128,7 +129,7 @@ async function* listStatuses(
   if (start !== undefined && start.mode !== wantedMode) {
     throw new PinfoldError('INVALID_CURSOR', 'the cursor is of another listing: list again from the beginning');
   }
-  const round = new Round(needs, query.peerIds, call.signal);
+  const round = new StatusRound(needs, query.peerIds, call.signal);
   yield* isRare
     ? byWishes(needs, narrowed, start?.mode === 'wishes' ? start : undefined, round, call)
     : byPins(needs, narrowed, start?.mode === 'pins' ? start.cursor : undefined, round, call);
@@ -139,7 +140,7 @@ async function* byPins(
   needs: ClusterStatusNeeds,
   query: StatusQuery,
   start: Uint8Array | undefined,
-  round: Round,
+  round: StatusRound,
   call: CallContext,
 ): AsyncIterable<StatusPiece> {
   let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
@@ -168,7 +169,7 @@ async function* byWishes(
   needs: ClusterStatusNeeds,
   query: StatusQuery,
   start: (StatusCursor & { mode: 'wishes' }) | undefined,
-  round: Round,
+  round: StatusRound,
   call: CallContext,
 ): AsyncIterable<StatusPiece> {
   const selection = new PinSelection(query.filter);
@@ -214,7 +215,7 @@ async function* recover(
   if (query.namespace !== undefined) checkNamespace(query.namespace);
   const given = query.namespace === undefined ? {} : { namespaces: [query.namespace] };
   const selection = new PinSelection(withinNamespaces(given, call));
-  const round = new Round(needs, [], call.signal);
+  const round = new StatusRound(needs, [], call.signal);
   const cids = query.cids.map(toV1);
   // A caller that may not see all must not stir up what is not its own.
   const claimed = cids.filter((cid) => needs.pinset.claims(cid).some(({ pin }) => selection.matches(pin)));
@@ -265,140 +266,6 @@ function claimsOf(
   return claims
     .filter(({ pin }) => isAllocatedTo(pin, peer.peerId) && selection.matches(pin))
     .map(({ pin }) => ({ ...headOf(pin), peers: [claimStatus(pin, peer, wish)] }));
-}
-
-/** What is asked of the members in one call: who is asked, and who did not answer. */
-class Round {
-  readonly members: readonly Named[];
-  readonly #needs: ClusterStatusNeeds;
-  readonly #signal: AbortSignal;
-  readonly #only: ReadonlySet<string> | undefined;
-  readonly #lost = new Map<string, PeerError>();
-  #errors: PeerError[] = [];
-
-  constructor(needs: ClusterStatusNeeds, peerIds: readonly string[], signal: AbortSignal) {
-    this.#needs = needs;
-    this.#signal = signal;
-    this.#only = peerIds.length === 0 ? undefined : new Set(peerIds);
-    this.members = needs.monitor.members().filter(({ peerId }) => this.#isAsked(peerId));
-  }
-
-  get pinsPerPiece(): number {
-    const fitting = Math.floor(STATUS_PIECE_WORDS_MAX / Math.max(1, this.members.length));
-    return Math.max(1, Math.min(STATUS_PIECE_PINS_MAX, fitting));
-  }
-
-  peerIds(): string[] {
-    return this.members.map(({ peerId }) => peerId);
-  }
-
-  lose(peerId: string, error: unknown): void {
-    if (this.#lost.has(peerId)) return;
-    const lost = peerError(this.#needs, peerId, error);
-    this.#lost.set(peerId, lost);
-    this.#errors.push(lost);
-  }
-
-  /** Those that were not taken yet. */
-  takeErrors(): PeerError[] {
-    const errors = this.#errors;
-    this.#errors = [];
-    return errors;
-  }
-
-  /** A peer that does not answer is left out of the pins allocated to it, or stands there with an error. */
-  async ofPins(pins: readonly StoredPin[], ifLost: 'leave out' | 'error'): Promise<PinStatus[]> {
-    const shown = pins.map(({ pin }) => ({ pin, peers: this.#peersOf(pin) }));
-    const asked = new Map<string, Map<string, Uint8Array>>();
-    for (const { pin, peers } of shown) {
-      for (const { peerId } of peers) if (isAllocatedTo(pin, peerId)) ask(asked, peerId, pin.cid);
-    }
-    const words = await this.#ask(asked);
-    return shown.map(({ pin, peers }) => ({
-      ...headOf(pin),
-      peers: peers.flatMap((peer) => {
-        const lost = isAllocatedTo(pin, peer.peerId) ? this.#lost.get(peer.peerId) : undefined;
-        if (lost !== undefined) return ifLost === 'error' ? [unknownStatus(lost)] : [];
-        return [claimStatus(pin, peer, words.get(peer.peerId)?.get(wishName(pin.cid)))];
-      }),
-    }));
-  }
-
-  /** What is left on nodes of CIDs (version 1) that nobody claims; nothing for those of which nothing is left. */
-  async ofUnclaimed(cids: readonly Uint8Array[]): Promise<PinStatus[]> {
-    const asked = new Map<string, Map<string, Uint8Array>>();
-    for (const { peerId } of this.members) for (const cid of cids) ask(asked, peerId, cid);
-    const words = await this.#ask(asked);
-    return cids.flatMap((cid) => {
-      const peers = this.members.flatMap((peer) => {
-        const wish = words.get(peer.peerId)?.get(wishName(cid));
-        const isLeft = wish !== undefined && wish.status !== 'unpinned' && wish.status !== 'remote';
-        return isLeft ? [claimStatus(undefined, peer, wish)] : [];
-      });
-      return peers.length === 0 ? [] : [{ ...unclaimed(cid), peers }];
-    });
-  }
-
-  /** Claims on these wishes, in order; if asked for, also the wishes that nobody claims. */
-  async ofWishes(
-    cids: readonly Uint8Array[],
-    selection: PinSelection,
-    showUnclaimed: boolean,
-  ): Promise<{ wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[]> {
-    const claims = cids.map((cid) => this.#needs.pinset.claims(cid).sort((a, b) => compareBytes(a.key, b.key)));
-    const bare = showUnclaimed ? cids.filter((cid, i) => claims[i]?.length === 0 && selection.matchesKey(cid, '')) : [];
-    const matching = claims.map((some) => some.filter(({ pin }) => selection.matches(pin)));
-    const [ofPins, ofBare] = await Promise.all([this.ofPins(matching.flat(), 'leave out'), this.ofUnclaimed(bare)]);
-    const bareByName = new Map(ofBare.map((status) => [byteString(status.cid), status]));
-    let next = 0;
-    return cids.flatMap((wish, i): { wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[] => {
-      const left = bareByName.get(byteString(wish));
-      if (left !== undefined) return [{ wish, key: undefined, status: left }];
-      return (matching[i] ?? []).map(({ key }) => ({ wish, key, status: ofPins[next++] as PinStatus }));
-    });
-  }
-
-  async #ask(asked: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>) {
-    const words = new Map<string, Map<string, WishStatus>>();
-    const one = async (peerId: string, cids: readonly Uint8Array[]) => {
-      try {
-        const wishes = await askStatuses(this.#needs, peerId, cids, this.#signal);
-        words.set(peerId, new Map(wishes.map((wish) => [byteString(wish.cid), wish])));
-      } catch (error) {
-        this.#signal.throwIfAborted();
-        this.lose(peerId, error);
-      }
-    };
-    const open = [...asked].filter(([peerId]) => !this.#lost.has(peerId));
-    await Promise.all(open.map(([peerId, cids]) => one(peerId, [...cids.values()])));
-    return words;
-  }
-
-  #peersOf(pin: Pin): Named[] {
-    return peersOfPin(pin, this.members).filter(({ peerId }) => this.#isAsked(peerId));
-  }
-
-  #isAsked(peerId: string): boolean {
-    return this.#only === undefined || this.#only.has(peerId);
-  }
-}
-
-function ask(asked: Map<string, Map<string, Uint8Array>>, peerId: string, cid: Uint8Array): void {
-  let cids = asked.get(peerId);
-  if (cids === undefined) {
-    cids = new Map();
-    asked.set(peerId, cids);
-  }
-  const v1 = toV1(cid);
-  cids.set(byteString(v1), v1);
-}
-
-function headOf({ namespace, cid, name, allocations, createdMs }: Pin): Omit<PinStatus, 'peers'> {
-  return { namespace, cid, name, allocations, createdMs };
-}
-
-function unclaimed(cid: Uint8Array): Omit<PinStatus, 'peers'> {
-  return { namespace: '', cid, name: '', allocations: [], createdMs: 0 };
 }
 
 function hasStatus({ peers }: PinStatus, statuses: readonly TrackerStatus[]): boolean {
