@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { defaultsOf } from '../../../src/config/option.ts';
 import type { PinFields } from '../../../src/model/pin.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
@@ -7,6 +8,7 @@ import { pinsetTables } from '../../../src/pinset/tables.ts';
 import { type Logger, silentLogger } from '../../../src/runtime/logger.ts';
 import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { type MemoryStorage, memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
 import { type TrackerOptions, trackerOptions } from '../../../src/tracker/options.ts';
 import { trackerTables } from '../../../src/tracker/tables.ts';
 import type { Tracker } from '../../../src/tracker/tracker.ts';
@@ -35,6 +37,9 @@ export class TrackerWorld {
     error: (message, data) => void this.errors.push({ message, ...data }),
     child: () => this.logger,
   };
+  /** With flushing by hand: how often there is a chance of a flush. */
+  flushIntervalMs = 3;
+  #isManual = false;
   #connector: ReturnType<ScriptedNode['connector']>;
 
   private constructor(pinsets: PinsetWorld, time: VirtualTime, options: TrackerOptions, seed: number) {
@@ -51,10 +56,35 @@ export class TrackerWorld {
     init: { options?: Partial<TrackerOptions>; pinset?: PinsetInit; seed?: number; isManual?: boolean } = {},
   ): Promise<TrackerWorld> {
     const time = virtualTime();
-    const storage = memoryStorage({ tables: [...pinsetTables, ...trackerTables], flush: 'auto' });
-    const pinsets = await PinsetWorld.open(crashing(storage), init.pinset, time);
+    const flush = init.isManual ? 'manual' : 'auto';
+    const storage = memoryStorage({ tables: [...pinsetTables, ...trackerTables], flush });
+    const pinsets = await flushing(PinsetWorld.open(crashing(storage), init.pinset, time), () => storage);
     const options = { ...defaultsOf(trackerOptions), ...init.options };
-    return new TrackerWorld(pinsets, time, options, init.seed ?? 1);
+    const world = new TrackerWorld(pinsets, time, options, init.seed ?? 1);
+    if (init.isManual) {
+      world.#isManual = true;
+      world.#flushOn();
+    }
+    return world;
+  }
+
+  /** Commits at once and flushes when it pleases: what a crash takes. */
+  #flushOn(): void {
+    const { control } = this.pinsets.storage as MemoryStorage;
+    const { queued, committed } = control.pending();
+    if (queued > 0) control.commit();
+    if (committed > 0 && this.#random.float() < 0.3) control.flush(1 + Math.floor(this.#random.float() * committed));
+    this.time.timers.after(this.flushIntervalMs, () => this.#flushOn());
+  }
+
+  /** Writes pins, and waits for the disk unless flushing is by hand. */
+  async #put(rows: Parameters<PinsetWorld['put']>[0]): Promise<void> {
+    const { control } = this.pinsets.storage as MemoryStorage;
+    const written = this.pinsets.put(rows);
+    if (!this.#isManual) return written;
+    // A crash may take it.
+    written.catch(() => {});
+    control.commit();
   }
 
   #make(): Tracker {
@@ -76,8 +106,13 @@ export class TrackerWorld {
   async crash(init?: PinsetInit): Promise<void> {
     const old = this.tracker;
     this.#connector.kill();
-    await this.pinsets.restart(init);
-    await old.stop();
+    const before = this.pinsets.storage;
+    await flushing(this.pinsets.restart(init), () =>
+      this.pinsets.storage === before ? undefined : this.pinsets.storage,
+    );
+    const stopping = old.stop();
+    await this.time.advance(0);
+    await stopping;
     this.errors.length = 0;
     this.#connector = this.node.connector();
     this.tracker = this.#make();
@@ -86,12 +121,22 @@ export class TrackerWorld {
 
   /** Stops, and fails if anything went wrong unseen. */
   async end(): Promise<void> {
-    await this.tracker.stop();
+    await this.#stopped();
     if (this.errors.length > 0) throw new Error('errors were logged', { cause: this.errors });
   }
 
+  /** The flushes that the tracker waits for take virtual time. */
+  async #stopped(): Promise<void> {
+    let isStopped = false;
+    const stopping = this.tracker.stop().then(() => {
+      isStopped = true;
+    });
+    while (!isStopped) await this.time.advance(1);
+    await stopping;
+  }
+
   async restart(): Promise<void> {
-    await this.tracker.stop();
+    await this.#stopped();
     this.#connector = this.node.connector();
     this.tracker = this.#make();
     await this.tracker.start();
@@ -112,11 +157,11 @@ export class TrackerWorld {
         ),
       ],
     }));
-    await this.pinsets.put(rows);
+    await this.#put(rows);
   }
 
   async unpin(cids: readonly Uint8Array[], namespace = 'default'): Promise<void> {
-    await this.pinsets.put(cids.map((cid) => ({ key: pinKey(cid, namespace), row: [] })));
+    await this.#put(cids.map((cid) => ({ key: pinKey(cid, namespace), row: [] })));
   }
 
   status(cid: Uint8Array): WishStatus {
@@ -131,6 +176,20 @@ export class TrackerWorld {
       await this.time.advance(5);
     }
   }
+}
+
+/** Flushes by hand until that has ended. */
+async function flushing<T>(promise: Promise<T>, storage: () => Storage | undefined): Promise<T> {
+  let isEnded = false;
+  const end = () => {
+    isEnded = true;
+  };
+  promise.then(end, end);
+  while (!isEnded) {
+    (storage() as MemoryStorage | undefined)?.control.flush();
+    await setImmediate();
+  }
+  return promise;
 }
 
 function crashing(storage: MemoryStorage): StoreHandle {
