@@ -5,6 +5,7 @@ import type { TableName } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
 import { metadataKey, metadataPrefix, nameKey, timeKey } from './index-keys.ts';
 import type { LiveDot, Names } from './pinset.ts';
+import { readFields } from './rows.ts';
 import type { TableSet } from './tables.ts';
 
 /** Receives index entries. */
@@ -49,7 +50,7 @@ export class Indexer {
   ): void {
     if (before === after || (before && after && equalBytes(before.value, after.value))) return;
     const namespace = this.namespaceOf(key);
-    if (before) this.#old.read(before.value);
+    if (before) readFields(this.#old, key, before.value);
     if (after) this.#new.read(after.value);
     if (before && after) this.#replace(set, key, namespace, { put, remove });
     else if (after) this.entries(set, key, namespace, this.#new, put);

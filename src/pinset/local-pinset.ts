@@ -32,7 +32,7 @@ import type { PinPage, PinQuery, PinRow, Pinset, PinsetSnapshot, RowChange, Stor
 import { recount, replay } from './recovery.ts';
 import { shownDot } from './row-hash.ts';
 import { addTo, writeRows } from './row-writer.ts';
-import { rowFromDisk } from './rows.ts';
+import { readFields, rowFromDisk } from './rows.ts';
 import { checkFormat, checkpointIn, putCheckpoint, putFormat, Sets, setsIn } from './sets-state.ts';
 import { ShadowSet } from './shadow-set.ts';
 import { storedPin } from './stored-pin.ts';
@@ -178,7 +178,7 @@ class LocalPinset implements Pinset {
       const keyHash = hashInTimeKey(entry);
       for (const { key, value } of this.#read.range(pins, { from: keyHash, to: after(keyHash) })) {
         const row = rowFromDisk(this.names, key, value);
-        fields.read(shownDot(this.names, row)?.value ?? new Uint8Array(0));
+        readFields(fields, key, shownDot(this.names, row)?.value ?? new Uint8Array(0));
         const own = timeKey(key, this.#indexer.namespaceOf(key), fields.expiresMs);
         if (fields.expiresMs > 0 && Buffer.compare(own, entry) === 0) found.push(storedPin(this.names, key, row));
       }

@@ -6,7 +6,7 @@ import { after, metadataPrefix } from './index-keys.ts';
 import type { Indexer } from './indexer.ts';
 import type { StoredNames } from './names.ts';
 import { shownDot } from './row-hash.ts';
-import { rowFromDisk } from './rows.ts';
+import { readFields, rowFromDisk } from './rows.ts';
 import type { Sets } from './sets-state.ts';
 
 export interface MetadataBuilderNeeds {
@@ -89,7 +89,7 @@ export class MetadataBuilder {
       for (const key of rows) {
         const dot = shownDot(names, rowFromDisk(names, key, tx.get(set.pins, key)));
         if (dot === undefined) continue;
-        this.#fields.read(dot.value);
+        readFields(this.#fields, key, dot.value);
         indexer.metadataEntries(set, key, indexer.namespaceOf(key), this.#fields, (table, entry) =>
           tx.put(table, entry, nothing),
         );

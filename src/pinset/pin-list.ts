@@ -4,7 +4,6 @@ import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts, pinKeyPrefix } from '../model/pin-key.ts';
 import type { Entry, Reader } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
-import { Malformed } from './codec/reader.ts';
 import {
   LIST_CIDS_MAX,
   LIST_ENTRY_WORK,
@@ -31,7 +30,7 @@ import type { StoredNames } from './names.ts';
 import { PinMatch } from './pin-match.ts';
 import type { PinFilter, PinPage, PinQuery, PinRow, StoredPin } from './pinset.ts';
 import { shownDot } from './row-hash.ts';
-import { corruptPin, rowFromDisk } from './rows.ts';
+import { readFields, rowFromDisk } from './rows.ts';
 import { storedPin } from './stored-pin.ts';
 import type { TableSet } from './tables.ts';
 
@@ -268,11 +267,7 @@ class ListPlan {
 
   #read(key: PinKey, row: PinRow): void {
     const dot = shownDot(this.#needs.names, row);
-    try {
-      this.#fields.read(dot?.value ?? new Uint8Array(0));
-    } catch (cause) {
-      throw cause instanceof Malformed ? corruptPin(key, cause) : cause;
-    }
+    readFields(this.#fields, key, dot?.value ?? new Uint8Array(0));
   }
 
   /** Those that the filter names, or all, by name. */

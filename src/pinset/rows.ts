@@ -4,6 +4,7 @@ import { PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import { decodePinRow } from './codec/pin-row.ts';
+import type { IndexedFields } from './codec/pin-value.ts';
 import { Malformed } from './codec/reader.ts';
 import type { StoredNames } from './names.ts';
 import type { LiveDot, PinRow } from './pinset.ts';
@@ -28,6 +29,15 @@ function checkNumbers(names: StoredNames, dot: LiveDot): void {
   }
   for (const peer of dot.allocations) {
     if (!names.peers.has(peer)) throw new Malformed('a peer that was never met');
+  }
+}
+
+/** Reads the fields of a stored value. Throws DATA_CORRUPT, naming the pin. */
+export function readFields(fields: IndexedFields, key: PinKey, value: Uint8Array): void {
+  try {
+    fields.read(value);
+  } catch (cause) {
+    throw cause instanceof Malformed ? corruptPin(key, cause) : cause;
   }
 }
 

@@ -3,7 +3,6 @@ import type { PinKey } from '../model/pin.ts';
 import { bucketCount, bucketOf } from '../model/pin-key.ts';
 import type { Storage, TableName, Transaction } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
-import { Malformed } from './codec/reader.ts';
 import { INDEXING_ROWS_MAX } from './constants.ts';
 import { DigestSums } from './digest-sums.ts';
 import { Indexer, metadataIndex } from './indexer.ts';
@@ -11,7 +10,7 @@ import type { StoredNames } from './names.ts';
 import type { PinRow, RowChange, Shadow } from './pinset.ts';
 import { shownDot } from './row-hash.ts';
 import { addTo, writeRows } from './row-writer.ts';
-import { corruptPin, rowFromDisk } from './rows.ts';
+import { readFields, rowFromDisk } from './rows.ts';
 import type { Sets } from './sets-state.ts';
 import type { TableSet } from './tables.ts';
 
@@ -170,11 +169,7 @@ export class ShadowSet implements Shadow {
   #entriesOf(set: TableSet, key: PinKey, row: PinRow, into: Map<TableName, Uint8Array[]>): void {
     const dot = shownDot(this.#needs.names, row);
     if (dot === undefined) return;
-    try {
-      this.#fields.read(dot.value);
-    } catch (cause) {
-      throw cause instanceof Malformed ? corruptPin(key, cause) : cause;
-    }
+    readFields(this.#fields, key, dot.value);
     this.#indexer.entries(set, key, this.#indexer.namespaceOf(key), this.#fields, (table, entry) => {
       const list = into.get(table);
       if (list === undefined) into.set(table, [entry]);

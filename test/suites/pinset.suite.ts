@@ -693,7 +693,9 @@ async function damageCases(t: Test, open: Open): Promise<void> {
     'a damaged row: DATA_CORRUPT that names the pin, or a pin that reads otherwise; never anything else',
     async (t) => {
       const world = await open(t);
-      await world.fill(1);
+      for (const name of [peer(0), peer(1)]) world.pinset.names.peers.ensure(name);
+      const dots = [1, 2].map((author) => world.dot(author, { name: 'pin', expiresMs: 5 }, { allocations: [0, 1] }));
+      await world.put([{ key: world.key(1), row: dots }]);
       const [{ key, value }] = [...world.storage.read.range('pins_a')] as [{ key: Uint8Array; value: Uint8Array }];
       let corrupt = 0;
       for (let at = 0; at < value.length; at++) {
