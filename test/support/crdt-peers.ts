@@ -6,7 +6,7 @@ import { crdtOptions } from '../../src/consensus/crdt/options.ts';
 import { crdtTables } from '../../src/consensus/crdt/tables.ts';
 import type { PinFields, PinKey } from '../../src/model/pin.ts';
 import { pinKey } from '../../src/model/pin-key.ts';
-import { MemoryHub } from '../../src/network/memory/memory-hub.ts';
+import { MemoryHub, type MemoryHubInit } from '../../src/network/memory/memory-hub.ts';
 import { memoryAddress, memoryNetwork } from '../../src/network/memory/memory-network.ts';
 import type { Network } from '../../src/network/network.ts';
 import type { PeerRpcHandlers } from '../../src/network/peer-methods.ts';
@@ -80,10 +80,30 @@ export class TestCluster {
   readonly random: Random;
   readonly peers = new Map<string, TestPeer>();
 
-  constructor(seed = 1, time = virtualTime()) {
+  constructor(seed = 1, time = virtualTime(), hub: MemoryHubInit = {}) {
     this.time = time;
     this.random = seededRandom(seed);
-    this.hub = new MemoryHub({}, { timers: time.timers, random: this.random });
+    this.hub = new MemoryHub(hub, { timers: time.timers, random: this.random });
+  }
+
+  /** Brings to the disk what all peers have queued, as far as it is theirs to decide (manual flush). */
+  flush(): void {
+    for (const { storage } of this.peers.values()) storage.control.flush();
+  }
+
+  /** Awaits something that may need flushes of peers that flush by hand. */
+  async pumped<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+    });
+    done.catch(() => {});
+    for (let i = 0; !isDone; i++) {
+      if (i > 10_000) throw new Error('it waits for something else than flushes');
+      this.flush();
+      await this.time.advance(0);
+    }
+    return done;
   }
 
   /** Makes and starts a peer that knows those there are. */
@@ -92,7 +112,7 @@ export class TestCluster {
     const storage = memoryStorage({ tables: crdtTestTables, flush: init.flush ?? 'auto' });
     const peer = new TestPeer(this, { ...init, bootstrap }, storage);
     this.peers.set(init.name, peer);
-    await peer.start();
+    await this.pumped(peer.start());
     return peer;
   }
 
@@ -111,7 +131,7 @@ export class TestCluster {
   }
 
   async stop(): Promise<void> {
-    for (const peer of this.peers.values()) await peer.stop();
+    for (const peer of this.peers.values()) await this.pumped(peer.stop());
   }
 }
 

@@ -149,7 +149,7 @@ export class Meeting {
       level: PROTOCOL_LEVEL,
       follower: isFollower,
       rebuilding: rebuilding().map(({ rid, sequence, hash }) => clockEntry(rid, sequence, hash)),
-      empty: store.replicas.isEmpty,
+      empty: store.replicas.isFlushedEmpty,
       ...records.forHello(),
     });
   }

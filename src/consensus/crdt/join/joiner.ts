@@ -56,7 +56,7 @@ export class Joiner {
   readonly #needs: JoinerNeeds;
   #clock = new ShadowClock();
   #progressMs = 0;
-  #mayBeStopped = false;
+  #hasCaughtUp = false;
 
   constructor(needs: JoinerNeeds) {
     this.#needs = needs;
@@ -81,13 +81,9 @@ export class Joiner {
   /** Resolves with `joined` after the swap, or `discarded` (B6). Rejects with the signal's reason or STORAGE_FAILED. */
   async run(signal: AbortSignal): Promise<'joined' | 'discarded'> {
     await this.#begin(signal);
-    try {
-      while (!this.#isOver()) {
-        signal.throwIfAborted();
-        if (await this.#step(signal)) return 'joined';
-      }
-    } finally {
-      this.#mayBeStopped = true;
+    while (!this.#isOver()) {
+      signal.throwIfAborted();
+      if (await this.#step(signal)) return 'joined';
     }
     this.#discard();
     return 'discarded';
@@ -95,10 +91,6 @@ export class Joiner {
 
   get #pinset() {
     return this.#needs.store.needs.pinset;
-  }
-
-  get isIdle(): boolean {
-    return this.#mayBeStopped;
   }
 
   async #begin(signal: AbortSignal): Promise<void> {
@@ -112,6 +104,7 @@ export class Joiner {
       await this.#emptied(signal);
     }
     if (!this.isBegun) shadow.begin();
+    this.#hasCaughtUp = false;
     this.#clock = (this.isBegun ? stored : undefined) ?? new ShadowClock();
     this.#progressed();
     logger.info('joining: taking in the pinset of the other peers', { fromBucket: shadow.nextBucket });
@@ -156,6 +149,7 @@ export class Joiner {
   /** B6: no progress for ten minutes, or C covers the goal by itself. */
   #isOver(): boolean {
     const { store } = this.#needs;
+    if (this.#hasCaughtUp) return true;
     if (store.needs.clock.monotonicMs() - this.#progressMs > this.#needs.options.shadowStallTimeoutMs) return true;
     return this.#clock.isBegun && this.#clock.entries().every(({ replica, goal }) => goal <= replica.sequence);
   }
@@ -228,7 +222,11 @@ export class Joiner {
     const theirs = byRid(ct);
     const mine = byRid(own.clock);
     const isUseless = ct.every(({ name, sequence }) => sequence <= (mine.get(text(name.rid))?.sequence ?? 0));
-    if (!this.#clock.isBegun && isUseless) throw new Unusable('the source has nothing new'); // fault useless-source
+    if (!this.#clock.isBegun && isUseless) {
+      // Gossip was faster: what the source has came batch by batch. A swap must move the clock (fault useless-source).
+      this.#hasCaughtUp = true;
+      throw new Unusable('the source has nothing new');
+    }
     const e = new Map(mine);
     for (const [ridText, entry] of theirs) {
       if (entry.sequence > (e.get(ridText)?.sequence ?? 0)) e.set(ridText, entry);

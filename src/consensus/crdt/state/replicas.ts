@@ -111,6 +111,12 @@ export class Replicas implements TakenClock {
     return true;
   }
 
+  /** The same of the flushed state. */
+  get isFlushedEmpty(): boolean {
+    for (const { flushedSequence } of this.#byText.values()) if (flushedSequence > 0) return false;
+    return true;
+  }
+
   /** Whether all that was taken in is on the disk. */
   get isFlushed(): boolean {
     for (const { sequence, flushedSequence } of this.#byText.values()) if (sequence !== flushedSequence) return false;
