@@ -18,3 +18,18 @@ export const keyBytesMax = 256;
 
 /** Namespaces, CIDs or metadata pairs of one filter. */
 export const filterItemsMax = 1_000;
+
+/** How long calls, and then connections, may take to end when the peer stops. After that they are cut. */
+export const stopGraceMs = 3_000;
+
+/** Content of one message of an add, bytes. */
+export const addDataBytesMax = 1024 * 1024;
+
+/** Text of an error in an answer, characters. The rest is cut off. */
+export const errorTextLengthMax = 2_000;
+
+/** Details of an error in a gRPC trailer, bytes: clients take headers of some 16 KiB in all. Above, only the reason is told. */
+export const errorDetailsBytesMax = 6 * 1024;
+
+/** How long a client may take to send the head of an HTTP request, ms. The body may be a stream that lasts. */
+export const requestHeadMsMax = 15_000;

@@ -3,6 +3,7 @@ import { type Any, anyPack, durationFromMs } from '@bufbuild/protobuf/wkt';
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { errorRegistry, isPinfoldError, PinfoldError, type StatusName } from '../model/errors.ts';
+import { errorDetailsBytesMax, errorTextLengthMax } from './constants.ts';
 
 export const errorDomain = 'pinfold';
 
@@ -23,9 +24,16 @@ export const statusCodes: Record<StatusName, number> = {
   DATA_LOSS: 15,
 };
 
-/** What a client gets to see: expected failures as they are, defects without their inside. */
+/**
+ * What a client gets to see: expected failures as they are, defects without their inside. Texts may quote what the client sent: they are
+ * bounded, and well-formed (gRPC's percent-encoding of the message throws at half a surrogate pair).
+ */
 export function publicError(error: unknown): PinfoldError {
-  if (isPinfoldError(error)) return error;
+  if (isPinfoldError(error)) {
+    const { message } = error;
+    if (message.length <= errorTextLengthMax && message.isWellFormed()) return error;
+    return new PinfoldError(error.code, message.slice(0, errorTextLengthMax).toWellFormed(), error.details);
+  }
   return new PinfoldError('INTERNAL', 'an unexpected error; the log of the peer has more', { cause: error });
 }
 
@@ -36,14 +44,13 @@ export function statusCode(error: PinfoldError): number {
 /** google.rpc details: always ErrorInfo, and BadRequest and RetryInfo where they apply. */
 export function errorDetails(error: PinfoldError): Any[] {
   const { fields, retryAfterMs, facts } = error.details;
-  const details = [
-    anyPack(
-      ErrorInfoSchema,
-      create(ErrorInfoSchema, { reason: error.code, domain: errorDomain, metadata: { ...facts } }),
-    ),
-  ];
+  const details = [errorInfo(error, facts)];
   if (fields !== undefined) {
-    const fieldViolations = fields.map(({ field, problem }) => ({ field, description: problem, reason: error.code }));
+    const fieldViolations = fields.map(({ field, problem }) => ({
+      field,
+      description: problem.slice(0, errorTextLengthMax).toWellFormed(),
+      reason: error.code,
+    }));
     details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })));
   }
   if (retryAfterMs !== undefined) {
@@ -52,12 +59,15 @@ export function errorDetails(error: PinfoldError): Any[] {
   return details;
 }
 
+function errorInfo({ code }: PinfoldError, facts: Readonly<Record<string, string>> = {}): Any {
+  const info = create(ErrorInfoSchema, { reason: code, domain: errorDomain, metadata: { ...facts } });
+  return anyPack(ErrorInfoSchema, info);
+}
+
 /** The bytes of the trailer `grpc-status-details-bin`. */
 export function statusDetailsTrailer(error: PinfoldError): Uint8Array {
-  const status = create(StatusSchema, {
-    code: statusCode(error),
-    message: error.message,
-    details: errorDetails(error),
-  });
-  return toBinary(StatusSchema, status);
+  const encode = (details: Any[], message: string) =>
+    toBinary(StatusSchema, create(StatusSchema, { code: statusCode(error), message, details }));
+  const whole = encode(errorDetails(error), error.message);
+  return whole.length <= errorDetailsBytesMax ? whole : encode([errorInfo(error)], '');
 }

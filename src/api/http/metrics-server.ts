@@ -1,10 +1,11 @@
 import { fastify } from 'fastify';
-import { PinfoldError } from '../../model/errors.ts';
-import type { HttpServer, HttpServerInit } from './http-server.ts';
+import { type HttpServer, type HttpServerInit, listen, portOf } from './http-server.ts';
+import { refuseForeignHosts } from './own-hosts.ts';
 
 /** Prometheus, at /metrics. */
 export function metricsServer(init: HttpServerInit, needs: { expose: () => Promise<string> }): HttpServer {
   const app = fastify({ logger: false, forceCloseConnections: true });
+  refuseForeignHosts(app, init.host);
   app.get('/metrics', async (_request, reply) => {
     // https://prometheus.io/docs/instrumenting/exposition_formats/
     reply.type('text/plain; version=0.0.4; charset=utf-8');
@@ -12,18 +13,8 @@ export function metricsServer(init: HttpServerInit, needs: { expose: () => Promi
   });
   return {
     async start() {
-      try {
-        await app.listen({ host: init.host, port: init.port });
-      } catch (cause) {
-        const { message } = cause as Error;
-        throw new PinfoldError(
-          'CONFIG_INVALID',
-          `metrics cannot listen on ${init.host}:${init.port} (${message}); change metrics.port or stop who has it`,
-          { cause },
-        );
-      }
-      const address = app.server.address();
-      return typeof address === 'object' && address !== null ? address.port : init.port;
+      await listen(app, init, 'metrics', 'api.metricsListen');
+      return portOf(app, init);
     },
     stop: () => app.close(),
   };

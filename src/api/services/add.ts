@@ -1,16 +1,18 @@
 import { hash } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import {
   type AddRequest,
   type AddResponse,
   AddResponseSchema,
   type AddStart as AddStartMessage,
+  AddStartSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddEntry } from '../../adder/adder.ts';
 import type { AddContent, AddEvent, AddStart } from '../../cluster/add.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { formatCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
+import { addDataBytesMax } from '../constants.ts';
 import { ackFrom, ackMessage, namespaceOf, pinMessage, pinOptionsFrom } from './convert.ts';
 import { keyHash } from './pin-writes.ts';
 
@@ -43,7 +45,7 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
         ? undefined
         : {
             key: keyHash('pinfold.v1.Add', key, 'start.idempotency_key', call),
-            request: hash('sha256', namespaceOf(start.namespace), 'buffer').subarray(0, 16),
+            request: hash('sha256', toBinary(AddStartSchema, start), 'buffer').subarray(0, 16),
           },
   };
 }
@@ -67,7 +69,7 @@ function contentOf(incoming: AsyncIterator<AddRequest>) {
     while (after === undefined) {
       const next = await incoming.next();
       if (next.done || next.value.message.case !== 'data') after = next;
-      else yield next.value.message.value;
+      else yield checkedData(next.value.message.value);
     }
   }
   return {
@@ -79,6 +81,11 @@ function contentOf(incoming: AsyncIterator<AddRequest>) {
       return after;
     },
   };
+}
+
+function checkedData(data: Uint8Array): Uint8Array {
+  if (data.length <= addDataBytesMax) return data;
+  throw invalidField('data', `${data.length} bytes; at most ${addDataBytesMax} a message`);
 }
 
 function eventMessage(event: AddEvent): AddResponse {

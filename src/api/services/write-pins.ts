@@ -32,6 +32,22 @@ export async function* writePins(
   let next = decided + 1;
   let ended = false;
   const inFlight: Promise<WritePinsResponse>[] = [];
+
+  /** Undefined: all of it is decided already. A message that cannot be taken is answered in its turn, after what came before it. */
+  function answerTo(request: WritePinsRequest): Promise<WritePinsResponse> | undefined {
+    try {
+      const writes = writesOf(batchOf(request), next);
+      if (writes.length === 0) return undefined;
+      const first = next;
+      next += writes.length;
+      const position = key === undefined ? undefined : { key, first };
+      return pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
+    } catch (error) {
+      ended = true;
+      return Promise.reject(error);
+    }
+  }
+
   try {
     for (;;) {
       while (!ended && inFlight.length < batchesInFlightMax) {
@@ -41,14 +57,12 @@ export async function* writePins(
           ended = true;
           break;
         }
-        const writes = writesOf(batchOf(request.value), next);
-        if (writes.length === 0) continue;
-        const first = next;
-        next += writes.length;
-        const position = key === undefined ? undefined : { key, first };
-        const answer = pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
+        const answer = answerTo(request.value);
+        if (answer === undefined) continue;
         // It is awaited in its turn; until then its failure must not count as unhandled.
-        answer.catch(() => {});
+        answer.catch(() => {
+          ended = true;
+        });
         inFlight.push(answer);
       }
       const oldest = inFlight.shift();
