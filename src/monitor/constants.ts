@@ -8,12 +8,14 @@ export const METRICS_DOMAIN = 'pinfold/metrics/1';
 export const MEMBERS_MAX = 4_096;
 
 /** Encoded record or metrics, bytes, signature left out. Longer ones are rejected. */
-export const RECORD_BYTES_MAX = 16 * 1024;
+export const RECORD_BYTES_MAX = 8 * 1024;
 /** A gossip message: one of them with its signature and framing. */
 export const RECORDS_MESSAGE_BYTES_MAX = RECORD_BYTES_MAX + 256;
 
 /** Of a record: addresses of the peer, or of its IPFS node. */
-export const ADDRESSES_MAX = 64;
+export const ADDRESSES_MAX = 32;
+/** Of those that this peer says of itself, bytes together: what does not fit is left out. */
+export const OWN_ADDRESSES_BYTES_MAX = 3 * 1024;
 export const ADDRESS_BYTES_MAX = 512;
 /** Names, versions, agents, values of metrics in text; bytes. */
 export const TEXT_BYTES_MAX = 256;
@@ -59,6 +61,11 @@ export const METRICS_EVERY_MS = 1_000;
 /** Signatures verified for one forwarding peer (0.1 ms each): so many at once (a Hello of a full cluster), then one each so many ms. */
 export const VERIFY_BURST = 2 * MEMBERS_MAX;
 export const VERIFY_EVERY_MS = 2;
+
+/** Records and metrics given away with one Hello, bytes. Those that do not fit go with another one. */
+export const HELLO_BYTES_MAX = 3 * 1024 * 1024;
+/** Of each record or metrics in it: signature and framing, bytes. */
+export const HELLO_ENTRY_OVERHEAD_BYTES = 80;
 
 /** Alerts listed. Further ones are logged and counted, not listed. */
 export const ALERTS_MAX = 10_000;

@@ -22,6 +22,8 @@ import {
   FORGET_AFTER_MS,
   FORGET_GRACE_MS,
   HEARD_SAVE_INTERVAL_MS,
+  HELLO_BYTES_MAX,
+  HELLO_ENTRY_OVERHEAD_BYTES,
   MEMBERS_MAX,
   RECORDS_MESSAGE_BYTES_MAX,
   VERIFY_BURST,
@@ -211,14 +213,27 @@ class GossipMonitor implements Monitor {
 
   forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[] } {
     const nowMs = this.#needs.clock.monotonicMs();
-    const entries = [...this.#members.values()];
-    return {
-      records: entries.map((entry) => entry.record.signed),
+    const given = { records: [] as SignedPeerRecord[], metrics: [] as SignedMetrics[] };
+    let left = HELLO_BYTES_MAX;
+    for (const entry of this.#inHelloOrder()) {
+      const { record } = entry.record.signed;
       // What has run out here would be taken for fresh there.
-      metrics: entries.flatMap((entry) =>
-        entry.metrics !== undefined && areMetricsValid(entry, nowMs) ? [entry.metrics.opened.signed] : [],
-      ),
-    };
+      const metrics = areMetricsValid(entry, nowMs) ? entry.metrics?.opened.signed : undefined;
+      left -= record.length + (metrics?.metrics.length ?? 0) + 2 * HELLO_ENTRY_OVERHEAD_BYTES;
+      if (left < 0) break;
+      given.records.push(entry.record.signed);
+      if (metrics !== undefined) given.metrics.push(metrics);
+    }
+    return given;
+  }
+
+  /** This peer first; then from anywhere, so that in a cluster too large for one Hello all come in turn. */
+  #inHelloOrder(): MemberEntry[] {
+    const { signer, random } = this.#needs;
+    const own = this.#members.get(signer.peerId);
+    const others = [...this.#members.values()].filter((entry) => entry !== own);
+    const from = Math.floor(random.float() * others.length);
+    return [...(own === undefined ? [] : [own]), ...others.slice(from), ...others.slice(0, from)];
   }
 
   receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void {

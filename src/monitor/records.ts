@@ -15,6 +15,7 @@ import {
   ADDRESSES_MAX,
   METRICS_DOMAIN,
   METRICS_MAX,
+  OWN_ADDRESSES_BYTES_MAX,
   RECORD_BYTES_MAX,
   RECORD_DOMAIN,
   TEXT_BYTES_MAX,
@@ -72,7 +73,12 @@ function ipfsNodeOf({ peerId, addresses, agent }: NonNullable<RecordContent['ipf
 }
 
 function fitting(addresses: readonly string[]): string[] {
-  return addresses.filter(isAddress).slice(0, ADDRESSES_MAX);
+  let bytes = 0;
+  const fits = (address: string) => {
+    bytes += Buffer.byteLength(address);
+    return bytes <= OWN_ADDRESSES_BYTES_MAX;
+  };
+  return addresses.filter((address) => isAddress(address) && fits(address)).slice(0, ADDRESSES_MAX);
 }
 
 export function signRecord(signer: Signer, record: PeerRecord): SignedPeerRecord {

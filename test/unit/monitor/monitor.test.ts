@@ -290,6 +290,28 @@ t.test('a mad peer is bounded: members, records, metrics and verifications', asy
   await a.monitor.stop();
 });
 
+t.test('what is given away with a Hello is bounded, has this peer in it, and covers all members in turn', async (t) => {
+  const { time, peer } = world();
+  const a = peer(1);
+  await a.monitor.start();
+  const addresses = Array.from({ length: 12 }, (_, i) => `/dns4/${'x'.repeat(200)}${i}/tcp/1`);
+  for (let i = 0; i < 2_000; i++) {
+    const signer = stranger(i + 10);
+    a.deliver(message(signRecord(signer, recordOf(signer.peerId, 1000, { ...content, addresses }))), signer.peerId);
+  }
+  t.equal(a.monitor.members().length, 2_001);
+  const seen = new Set<string>();
+  for (let i = 0; i < 40; i++) {
+    const { records } = a.monitor.forHello();
+    t.ok(records.reduce((sum, { record, signature }) => sum + record.length + signature.length, 0) < 3.2 * 1024 ** 2);
+    t.equal(openRecord(records[0] as SignedPeerRecord)?.peerId, a.signer.peerId);
+    for (const record of records) seen.add(openRecord(record)?.peerId ?? '');
+  }
+  t.equal(seen.size, 2_001);
+  await time.advance(0);
+  await a.monitor.stop();
+});
+
 t.test('what a Hello brings is taken in, and counts as heard only for who sent it', async (t) => {
   const { time, peer, cutOff } = world();
   const [a, b] = [peer(1), peer(2)];
