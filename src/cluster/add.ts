@@ -1,30 +1,20 @@
 import { hash } from 'node:crypto';
+import type { AddEntry, Added, Adder } from '../adder/adder.ts';
 import type { AckLevel } from '../consensus/consensus.ts';
+import type { Connector } from '../ipfs/connector.ts';
 import type { CallContext } from '../model/call-context.ts';
-import { invalidField } from '../model/errors.ts';
+import { invalidField, PinfoldError } from '../model/errors.ts';
 import { checkNamespace } from '../model/validate-pin.ts';
+import { mergeSignals } from '../runtime/abort.ts';
+import { BoundedQueue } from '../runtime/bounded-queue.ts';
 import { checkNamespaceAllowed, type Pins, type PinWrite, type WriteOptions, type Written } from './pins.ts';
 
-/** What the adder makes of files and directories; the last nodes without a parent are the roots. */
-export interface AddedNode {
-  path: string;
-  /** Binary CID. */
-  cid: Uint8Array;
-  /** Cumulative size of the DAG, bytes. */
-  size: number;
-  isRoot: boolean;
-}
-
-export interface AddInput {
-  path: string;
-  /** Undefined: a directory. */
-  content: AsyncIterable<Uint8Array> | undefined;
-}
-
-export type AddEvent =
-  | { kind: 'progress'; bytes: number }
-  | { kind: 'node'; node: AddedNode }
-  | { kind: 'root'; written: Written };
+/** Takes content in and pins it. */
+export type AddContent = (
+  start: AddStart,
+  entries: AsyncIterable<AddEntry>,
+  call: CallContext,
+) => AsyncIterable<AddEvent>;
 
 export interface AddStart {
   namespace: string;
@@ -34,46 +24,73 @@ export interface AddStart {
   idempotency: WriteOptions['idempotency'];
 }
 
-/** The adder's port: blocks are on the disk of this peer's node when the node that they belong to is yielded. */
-export type StoreContent = (
-  inputs: AsyncIterable<AddInput>,
-  options: { wrapWithDirectory: boolean; signal: AbortSignal },
-) => AsyncIterable<{ kind: 'progress'; bytes: number } | { kind: 'node'; node: AddedNode }>;
+export type AddEvent =
+  | { kind: 'progress'; bytes: number }
+  | { kind: 'added'; added: Added }
+  | { kind: 'pinned'; written: Written };
+
+/** Events that wait for a slow reader before the add waits for it. */
+const eventsWaitingMax = 256;
+/** Progress is told once in so many bytes. */
+const progressStepBytes = 1024 * 1024;
 
 /**
  * Takes content into this peer's node and then, its blocks being on the disk, pins it; this peer is always one of the
  * allocations, since it has the blocks and the others fetch them from it. A stream that breaks pins nothing.
- * Blocks are protected from the collector until the pin is committed.
+ * Blocks are protected from the collector until the pins are committed.
  */
 export function addContent(needs: {
-  store: StoreContent;
+  adder: Adder;
   pins: Pick<Pins, 'pin'>;
-  protect: () => { release(): void };
+  connector: Pick<Connector, 'protect'>;
   peerId: string;
-}) {
-  return async function* add(
-    start: AddStart,
-    inputs: AsyncIterable<AddInput>,
-    call: CallContext,
-  ): AsyncIterable<AddEvent> {
+}): AddContent {
+  return async function* add(start, entries, call) {
     checkNamespace(start.namespace);
     checkNamespaceAllowed(start.namespace, call);
-    const protection = needs.protect();
+    const protection = needs.connector.protect();
+    using scope = mergeSignals(call.signal);
+    const events = new BoundedQueue<AddEvent>({ limit: eventsWaitingMax });
+    const working = work(start, entries, { ...call, signal: scope.signal }, events).then(
+      () => events.close(),
+      (failure) => events.fail(failure),
+    );
     try {
-      const roots: AddedNode[] = [];
-      const { wrapWithDirectory } = start;
-      for await (const event of needs.store(inputs, { wrapWithDirectory, signal: call.signal })) {
-        if (event.kind === 'node' && event.node.isRoot) roots.push(event.node);
-        yield event;
-      }
-      if (roots.length === 0) throw invalidField('entry', 'nothing was added: send at least one file or directory');
-      for (const root of roots) yield { kind: 'root', written: await pinRoot(root, start, call) };
+      yield* events;
     } finally {
+      scope.abort(new PinfoldError('CANCELLED', 'the caller has gone away'));
+      await working;
       protection.release();
     }
   };
 
-  function pinRoot(root: AddedNode, start: AddStart, call: CallContext): Promise<Written> {
+  async function work(
+    start: AddStart,
+    entries: AsyncIterable<AddEntry>,
+    call: CallContext,
+    events: BoundedQueue<AddEvent>,
+  ): Promise<void> {
+    const { signal } = call;
+    const { wrapWithDirectory } = start;
+    const roots: Added[] = [];
+    let told = 0;
+    const onProgress = (bytes: number) => {
+      if (bytes - told < progressStepBytes) return;
+      told = bytes;
+      // A reader that is behind needs no old news.
+      events.offer({ kind: 'progress', bytes });
+    };
+    for await (const added of needs.adder.add(entries, { signal, wrapWithDirectory, onProgress })) {
+      if (added.isRoot) roots.push(added);
+      await events.push({ kind: 'added', added }, { signal });
+    }
+    if (roots.length === 0) throw invalidField('entry', 'nothing was added: send at least one file or directory');
+    for (const root of roots) {
+      await events.push({ kind: 'pinned', written: await pinRoot(root, start, call) }, { signal });
+    }
+  }
+
+  function pinRoot(root: Added, start: AddStart, call: CallContext): Promise<Written> {
     const name = start.options.name === '' ? root.path : start.options.name;
     const write: PinWrite = {
       kind: 'pin',
@@ -88,7 +105,7 @@ export function addContent(needs: {
 }
 
 /** One call may have several roots: each pin has a key of its own, made from the call's. */
-function idempotencyOf(root: AddedNode, call: WriteOptions['idempotency']): WriteOptions['idempotency'] {
+function idempotencyOf(root: Added, call: WriteOptions['idempotency']): WriteOptions['idempotency'] {
   if (call === undefined) return undefined;
   const of = (bytes: Uint8Array) => hash('sha256', Buffer.concat([bytes, root.cid]), 'buffer').subarray(0, 16);
   return { key: of(call.key), request: of(call.request) };
