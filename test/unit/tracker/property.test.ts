@@ -19,7 +19,9 @@ type Step =
   | { kind: 'unpin'; wish: number; isV0: boolean; namespace: number }
   | { kind: 'node'; latencyMs: number; failing: number; isDown: boolean }
   | { kind: 'pass'; ms: number }
-  | { kind: 'crash' | 'restart' | 'recover' };
+  /** After the crash, and before the tracker looks, all claims go. */
+  | { kind: 'crash'; isEmptied: boolean }
+  | { kind: 'restart' | 'recover' };
 
 const wish = fc.nat({ max: wishes - 1 });
 const namespace = fc.nat({ max: namespaces.length - 1 });
@@ -51,7 +53,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constantFrom('crash' as const, 'restart' as const, 'recover' as const) }),
+    arbitrary: fc.record({ kind: fc.constantFrom('restart' as const, 'recover' as const) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('crash' as const), isEmptied: fc.boolean() }),
   },
 );
 
@@ -114,7 +120,7 @@ async function take(world: TrackerWorld, one: Step): Promise<void> {
     });
   }
   if (one.kind === 'pass') await world.time.advance(one.ms);
-  if (one.kind === 'crash') await world.crash();
+  if (one.kind === 'crash') await world.crash(undefined, one.isEmptied ? () => unpinAll(world) : undefined);
   if (one.kind === 'restart') await world.restart();
   if (one.kind === 'recover') {
     const recovering = (async () => {
@@ -124,6 +130,11 @@ async function take(world: TrackerWorld, one: Step): Promise<void> {
     recovering.catch(() => {});
     await world.time.advance(5);
   }
+}
+
+async function unpinAll(world: TrackerWorld): Promise<void> {
+  const { pins } = world.pinsets.pinset.list({ filter: {}, order: 'key', limit: 100 });
+  for (const { pin } of pins) await world.unpin([pin.cid], pin.namespace);
 }
 
 function expected(world: TrackerWorld, wishCid: Uint8Array): { mode: string; status: string } {

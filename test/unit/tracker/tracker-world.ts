@@ -102,13 +102,13 @@ export class TrackerWorld {
     });
   }
 
-  /** The machine loses power: what was not flushed is gone, and what the process was doing stops. */
-  async crash(init?: PinsetInit): Promise<void> {
+  /** The machine loses power: what was not flushed is gone, what the process did stops. Then `before`, and a start. */
+  async crash(init?: PinsetInit, before: () => Promise<void> = async () => {}): Promise<void> {
     const old = this.tracker;
     this.#connector.kill();
-    const before = this.pinsets.storage;
+    const crashed = this.pinsets.storage;
     await flushing(this.pinsets.restart(init), () =>
-      this.pinsets.storage === before ? undefined : this.pinsets.storage,
+      this.pinsets.storage === crashed ? undefined : this.pinsets.storage,
     );
     const stopping = old.stop();
     await this.time.advance(0);
@@ -116,6 +116,7 @@ export class TrackerWorld {
     this.errors.length = 0;
     this.#connector = this.node.connector();
     this.tracker = this.#make();
+    await before();
     await this.tracker.start();
   }
 

@@ -164,6 +164,21 @@ t.test('a long attempt is shown; a crash during it loses nothing', async (t) => 
   await world.end();
 });
 
+t.test('a retry under way at a crash is tried again', async (t) => {
+  const world = await TrackerWorld.open({ options: { retryBaseMs: 100 } });
+  world.node.answer = () => ({ error: 'NO_PROVIDER' });
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('failed', () => world.status(a).status === 'pin_error');
+  world.node.answer = () => ({ afterMs: 5000 });
+  await world.until('shown', () => world.status(a).status === 'pinning');
+  t.equal(world.status(a).attempts, 1);
+  await world.crash();
+  world.node.answer = () => ({});
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  await world.end();
+});
+
 t.test('stop aborts attempts and leaves their rows; a start takes them up again', async (t) => {
   const world = await TrackerWorld.open();
   world.node.answer = () => ({ afterMs: 5000 });
@@ -186,7 +201,7 @@ t.test('unpinned during the attempt: it is aborted, and the node is told to forg
   await world.pin([a]);
   await world.until('under way', () => world.node.underWay === 1);
   await world.unpin([a]);
-  await world.until('gone', () => world.status(a).status === 'unpinned' && world.node.underWay === 0);
+  await world.until('gone', () => world.status(a).status === 'unpinned' && world.node.underWay === 0, 1000);
   await world.time.advance(100);
   t.equal(world.node.mode(a), 'none');
   t.equal(world.node.attempts(a, 'unpin'), 1);
