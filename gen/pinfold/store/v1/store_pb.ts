@@ -356,7 +356,7 @@ export const StatusValueSchema: GenMessage<StatusValue> = /*@__PURE__*/
   messageDesc(file_pinfold_store_v1_store, 7);
 
 /**
- * A row of the table `status-feed`: the wishes whose status changed in one transaction.
+ * A row of the table `statuses_feed`: the wishes whose status changed in one transaction.
  *
  * @generated from message pinfold.store.v1.StatusFeedRow
  */
@@ -382,7 +382,7 @@ export const StatusFeedRowSchema: GenMessage<StatusFeedRow> = /*@__PURE__*/
   messageDesc(file_pinfold_store_v1_store, 8);
 
 /**
- * A row of the table `tracker-intake`: wishes that the tracker has taken from the pinset and not settled yet.
+ * A row of the table `tracker_intake`: wishes that the tracker has taken from the pinset and not settled yet.
  *
  * @generated from message pinfold.store.v1.IntakeRow
  */
