@@ -102,7 +102,7 @@ class World {
 
   async crash(peer: TestPeer): Promise<void> {
     await peer.crash();
-    await this.cluster.pumped(peer.start());
+    await this.cluster.pumped(peer, peer.start());
   }
 
   async join(): Promise<void> {

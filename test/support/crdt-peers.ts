@@ -91,8 +91,8 @@ export class TestCluster {
     for (const { storage } of this.peers.values()) storage.control.flush();
   }
 
-  /** Awaits something that may need flushes of peers that flush by hand. */
-  async pumped<T>(work: Promise<T>): Promise<T> {
+  /** Awaits a start or stop, which may need flushes of that peer. */
+  async pumped<T>(peer: TestPeer, work: Promise<T>): Promise<T> {
     let isDone = false;
     const done = work.finally(() => {
       isDone = true;
@@ -100,7 +100,7 @@ export class TestCluster {
     done.catch(() => {});
     for (let i = 0; !isDone; i++) {
       if (i > 10_000) throw new Error('it waits for something else than flushes');
-      this.flush();
+      peer.storage.control.flush();
       await this.time.advance(0);
     }
     return done;
@@ -112,7 +112,7 @@ export class TestCluster {
     const storage = memoryStorage({ tables: crdtTestTables, flush: init.flush ?? 'auto' });
     const peer = new TestPeer(this, { ...init, bootstrap }, storage);
     this.peers.set(init.name, peer);
-    await this.pumped(peer.start());
+    await this.pumped(peer, peer.start());
     return peer;
   }
 
@@ -131,7 +131,7 @@ export class TestCluster {
   }
 
   async stop(): Promise<void> {
-    for (const peer of this.peers.values()) await this.pumped(peer.stop());
+    for (const peer of this.peers.values()) await this.pumped(peer, peer.stop());
   }
 }
 

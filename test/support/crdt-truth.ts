@@ -69,7 +69,10 @@ function rowsOf(reader: Reader, { names }: Pinset): Map<string, TrueDot[]> {
   return rows;
 }
 
-const byDot = (a: TrueDot, b: TrueDot) => (a.rid === b.rid ? a.sequence - b.sequence : a.rid < b.rid ? -1 : 1);
+function byDot(a: TrueDot, b: TrueDot): number {
+  if (a.rid === b.rid) return a.sequence - b.sequence;
+  return a.rid < b.rid ? -1 : 1;
+}
 
 /** All batches that exist, and that no dot means two things (I6). */
 export class History {
