@@ -24,7 +24,7 @@ export interface Pins {
     call: CallContext,
   ): Promise<Outcome[]>;
   /** Up to which number the operations of that stream are decided. */
-  bulkDecided(stream: Uint8Array): number;
+  bulkDecided(stream: Uint8Array): Promise<number>;
   /** Throws PIN_NOT_FOUND. */
   get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin;
 }

@@ -17,10 +17,8 @@ export interface Consensus {
    */
   commit(requests: readonly Request[], options: { signal: AbortSignal }): Promise<Outcome[]>;
 
-  /**
-   * For a bulk stream: up to which number its operations are decided (0: the stream is not known).
-   */
-  streamDecided(stream: Uint8Array): number;
+  /** For a bulk stream: up to which number its operations are decided and on the disk (0: the stream is not known). */
+  streamDecided(stream: Uint8Array): Promise<number>;
 
   /** Whether this peer's flushed state contains that write. Throws INVALID_TOKEN. */
   covers(position: Position): boolean;

@@ -1,5 +1,5 @@
-import { hash, hkdfSync } from 'node:crypto';
-import { mkdir, statfs } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ClusterService } from '../../gen/pinfold/v1/cluster_service_pb.ts';
@@ -49,8 +49,10 @@ import { tracker } from '../tracker/wish-tracker.ts';
 import { addressFile } from './address-file.ts';
 import { lockFolder } from './folder-lock.ts';
 import { identityStamp } from './identity-stamp.ts';
+import { ipfsNetworkKey } from './ipfs-key.ts';
 import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
 import { type PeerConfig, parseListenAddress } from './options.ts';
+import { requireFreeDisk, storeGuard } from './store-guard.ts';
 
 export interface StartPeer extends LoadPeer {
   /** Of this software. */
@@ -63,22 +65,21 @@ export interface RunningPeer {
    * Calling it again gives the same promise.
    */
   stop(): Promise<void>;
+  /** Rejects when the peer cannot go on and must be stopped; never resolves. */
+  readonly failed: Promise<never>;
 }
 
 /** Protocol level of this version (docs/protocol.md section 3). */
 const protocolLevel = 1;
-/** A daemon does not start with less free disk, bytes: LMDB does not survive a full one well. */
-const freeDiskBytesMin = 256 * 1024 * 1024;
-
 /** A whole peer of a folder, running when the promise resolves. */
 export async function startPeer(start: StartPeer): Promise<RunningPeer> {
   const loaded = await loadPeer(start);
   const lock = await lockFolder(loaded.paths.socket);
   try {
-    const components = await assemble(loaded, start.version);
+    const { components, failed } = await assemble(loaded, start.version);
     const lifecycle = new Lifecycle([{ name: 'folder lock', stop: () => lock.release() }, ...components]);
     await lifecycle.start();
-    return { stop: () => lifecycle.stop() };
+    return { stop: () => lifecycle.stop(), failed };
   } catch (error) {
     await lock.release();
     throw error;
@@ -86,7 +87,10 @@ export async function startPeer(start: StartPeer): Promise<RunningPeer> {
 }
 
 /** Makes the parts and introduces them to each other by their ports, in the order in which they are to start. */
-async function assemble(loaded: LoadedPeer, version: string): Promise<Component[]> {
+async function assemble(
+  loaded: LoadedPeer,
+  version: string,
+): Promise<{ components: Component[]; failed: Promise<never> }> {
   const { config, paths, identity, secret } = loaded;
   const { peerId } = identity;
   const logger = pinoLogger(config.log);
@@ -104,6 +108,7 @@ async function assemble(loaded: LoadedPeer, version: string): Promise<Component[
     tables: [...pinsetTables, ...crdtTables, ...trackerTables, ...monitorTables],
     mapBytes: config.storage.mapBytes,
   });
+  const guard = storeGuard({ folder: paths.store, peerId, storage, monitor: () => members, timers, logger });
   const stamp = await identityStamp(paths.store, dataFile, random);
   const pinned = pinset({ indexedMetadata: config.pinset.indexedMetadata }, { storage, ...common });
 
@@ -163,6 +168,7 @@ async function assemble(loaded: LoadedPeer, version: string): Promise<Component[
       signer,
       hello: monitored,
       identityStamp: async () => stamp,
+      isDiskLow: guard.isDiskLow,
       ...common,
     },
   );
@@ -212,8 +218,9 @@ async function assemble(loaded: LoadedPeer, version: string): Promise<Component[
   const http = httpServer(parseListenAddress(config.api.httpListen), doors);
   const prometheus = metricsServer(parseListenAddress(config.api.metricsListen), metrics);
 
-  return [
+  const components: Component[] = [
     { name: 'store', stop: () => storage.close() },
+    guard,
     { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
     { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },
     { name: 'network', start: () => network.start(), stop: () => network.stop() },
@@ -243,21 +250,11 @@ async function assemble(loaded: LoadedPeer, version: string): Promise<Component[
       },
     },
   ];
+  return { components, failed: guard.failed };
 }
 
 /** Pins whose time has come and that one round takes on. */
 const expiredPerRoundMax = 1_000;
-
-async function requireFreeDisk(folder: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const freeBytes = bavail * bsize;
-  if (freeBytes >= freeDiskBytesMin) return;
-  const mebibytes = Math.floor(freeBytes / 2 ** 20);
-  throw new PinfoldError(
-    'DISK_FULL',
-    `only ${mebibytes} MiB are free on the disk of ${folder}; make room and start again`,
-  );
-}
 
 /** The key of the private IPFS network follows from the cluster's secret. */
 function ipfsNetwork({ ipfs }: PeerConfig, secret: Uint8Array | undefined): EmbeddedInit['network'] {
@@ -268,7 +265,7 @@ function ipfsNetwork({ ipfs }: PeerConfig, secret: Uint8Array | undefined): Embe
       'a private IPFS network needs the cluster secret: set ipfs.network to "public", or give the peer its secret',
     );
   }
-  return { kind: 'private', key: new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(), 'pinfold/ipfs/1', 32)) };
+  return { kind: 'private', key: ipfsNetworkKey(secret) };
 }
 
 /** Where content may be had: the IPFS nodes of the other allocations; of all members when it goes everywhere. */

@@ -26,7 +26,7 @@ export async function* writePins(
 ): AsyncIterable<WritePinsResponse> {
   const incoming = new Incoming(requests);
   const { key, ack } = await startOf(incoming, call);
-  const decided = key === undefined ? 0 : pins.bulkDecided(key);
+  const decided = key === undefined ? 0 : await pins.bulkDecided(key);
   yield started(decided);
 
   let next = decided + 1;

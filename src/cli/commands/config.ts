@@ -1,8 +1,11 @@
 import type { Command } from 'commander';
-import { folderPaths, readConfigText } from '../../config/folder.ts';
+import { folderPaths, readConfigText, readFolder } from '../../config/folder.ts';
 import { redacted } from '../../config/redacted.ts';
 import { configSchema } from '../../config/schema.ts';
+import { ipfsNetworkKey } from '../../daemon/ipfs-key.ts';
 import { loadPeerConfig, peerOptions } from '../../daemon/options.ts';
+import { formatSwarmKey } from '../../ipfs/swarm-key.ts';
+import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 
@@ -20,6 +23,18 @@ export function configCommand(program: Command, run: Run): void {
     .command('schema')
     .description('the JSON schema of the configuration file')
     .action(run((context) => context.out.line(JSON.stringify(configSchema(peerOptions), null, 2))));
+  config
+    .command('ipfs-swarm-key')
+    .description("the key of the cluster's private IPFS network as Kubo's swarm.key: a secret")
+    .addHelpText('after', '\nExample:\n  pinfold config ipfs-swarm-key > ~/.ipfs/swarm.key')
+    .action(run(async (context) => showSwarmKey(context)));
+}
+
+async function showSwarmKey({ out, folder }: CliContext): Promise<void> {
+  const { secret } = await readFolder(folder);
+  if (secret === undefined)
+    throw new CliError(`${folder} has no cluster secret, from which the key follows`, 'NO_SECRET');
+  out.line(formatSwarmKey(ipfsNetworkKey(secret)).trimEnd());
 }
 
 async function load({ folder }: CliContext) {

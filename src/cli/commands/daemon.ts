@@ -22,8 +22,11 @@ async function daemon({ folder }: CliContext, flags: Record<string, unknown>): P
   // Loaded here, so that the other commands need not wait for what only a peer is made of.
   const { startPeer } = await import('../../daemon/peer.ts');
   const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
-  await stopped;
-  await peer.stop();
+  try {
+    await Promise.race([stopped, peer.failed]);
+  } finally {
+    await peer.stop();
+  }
 }
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */

@@ -48,6 +48,8 @@ export interface CrdtNeeds {
   /** What tells this store from a copy of it (N1): inode of the data file and a nonce kept beside it. */
   identityStamp(): Promise<Uint8Array>;
   hello: HelloRecords;
+  /** Too little free disk: own writes are refused (C4) and nothing is taken from others until there is room. Default: never. */
+  isDiskLow?(): boolean;
   /** Place of the trust list. Default: all peers of the private network are trusted. */
   isTrusted?(peerId: string): boolean;
   clock: Clock;
@@ -134,14 +136,14 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       gossip: needs.network.gossip,
       isTrusted: (peer) => this.#isTrusted(peer),
-      isOpen: () => this.#phase === 'ready' || this.#phase === 'joining',
+      isOpen: () => (this.#phase === 'ready' || this.#phase === 'joining') && !this.#isDiskLow(),
       offer: (batch, from) => this.#intake.offer(batch, from),
       onNews: (batch, from) => {
         this.#news.announced(batch);
         this.#puller.later(from);
       },
     });
-    const isReady = () => this.#phase === 'ready';
+    const isReady = () => this.#phase === 'ready' && !this.#isDiskLow();
     const onFullNeeded = (peer: string) => this.#fullNeeded(peer);
     const intake = this.#intake;
     const sources = () => this.#sources();
@@ -216,9 +218,11 @@ class ReplicatedMap implements CrdtConsensus {
     return this.#committer.commit(requests, signal);
   }
 
-  streamDecided(stream: Uint8Array): number {
-    const reader = this.#needs.storage.read;
-    return readRemembered(reader, stream)?.decided ?? 0;
+  async streamDecided(stream: Uint8Array): Promise<number> {
+    const decided = readRemembered(this.#needs.storage.read, stream)?.decided ?? 0;
+    // F1: what the client is told was decided must not be lost with power.
+    if (decided > 0) await this.#needs.storage.flushed();
+    return decided;
   }
 
   covers(position: Position): boolean {
@@ -245,6 +249,12 @@ class ReplicatedMap implements CrdtConsensus {
     }
     if (this.#mustRenew)
       return new PinfoldError('LIMIT_REACHED', 'the store was rolled back again; a new incarnation must wait');
+    if (this.#isDiskLow()) {
+      return new PinfoldError(
+        'DISK_FULL',
+        'too little free disk for writes at this peer; make room, or write at another',
+      );
+    }
     return this.#skewed();
   }
 
@@ -269,6 +279,10 @@ class ReplicatedMap implements CrdtConsensus {
   /** What an unknown etag is judged by (6.2). */
   #isBehind(): boolean {
     return this.#intake.pending.count > 0 || this.#puller.isBusy || this.#news.isLacking;
+  }
+
+  #isDiskLow(): boolean {
+    return this.#needs.isDiskLow?.() ?? false;
   }
 
   #isTrusted(peerId: string): boolean {
