@@ -21,12 +21,30 @@ export interface LocalPeer {
   readonly address: string;
   readonly clients: Clients;
   /** Starts the process and resolves when it serves. */
-  start(options?: { bootstrap?: readonly string[]; flags?: readonly string[] }): Promise<void>;
+  start(options?: DaemonFlags): Promise<void>;
+  /** Starts a process that is expected to end by itself, and resolves with what became of it. */
+  startInVain(options?: DaemonFlags): Promise<Ended>;
   /** Sends the signal and resolves with the exit code when the process has ended; 137 after SIGKILL. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<number>;
+  /** Sends the signal and does not wait. */
+  signal(signal: NodeJS.Signals): void;
   running(): boolean;
+  /** Of the process, while it runs. */
+  pid(): number | undefined;
   /** What the process wrote to standard error so far. */
   log(): Promise<string>;
+}
+
+export interface DaemonFlags {
+  bootstrap?: readonly string[];
+  flags?: readonly string[];
+}
+
+export interface Ended {
+  /** 137 after SIGKILL. */
+  code: number;
+  stdout: string;
+  stderr: string;
 }
 
 export interface PeerInit {
@@ -54,12 +72,21 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
     name,
     ...flags,
   ]);
+  return peerOfFolder(folder, name);
+}
+
+/** The peer of a folder that `init` has made. */
+export async function peerOfFolder(folder: string, name: string): Promise<LocalPeer> {
   const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
   const { peerId } = JSON.parse(await readFile(join(folder, 'identity.json'), 'utf8'));
   const host: string = config.api.grpcListen;
   const clients = connect(host, undefined);
   const logFile = join(folder, 'daemon.log');
   let child: ChildProcess | undefined;
+  const daemonArgs = ({ bootstrap = [], flags = [] }: DaemonFlags) => {
+    const bootstrapFlag = bootstrap.length === 0 ? [] : ['--bootstrap', bootstrap.join(',')];
+    return ['daemon', '--folder', folder, ...bootstrapFlag, ...flags];
+  };
 
   return {
     name,
@@ -71,11 +98,11 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
     address: `${config.network.listen[0]}/p2p/${peerId}`,
     clients,
 
-    async start({ bootstrap = [], flags: more = [] } = {}) {
-      const flagOf = bootstrap.length === 0 ? [] : ['--bootstrap', bootstrap.join(',')];
-      const started = spawn(process.execPath, [pinfold, 'daemon', '--folder', folder, ...flagOf, ...more], {
+    async start(options = {}) {
+      const started = spawn(process.execPath, [pinfold, ...daemonArgs(options)], {
         stdio: ['ignore', 'ignore', 'pipe'],
       });
+      endWithUs(started);
       child = started;
       started.stderr.pipe(createWriteStream(logFile, { flags: 'a' }));
       started.once('exit', () => {
@@ -90,6 +117,8 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
       }
     },
 
+    startInVain: (options = {}) => tryPinfold(daemonArgs(options)),
+
     async kill(signal) {
       const running = child;
       if (running === undefined) return 0;
@@ -102,38 +131,61 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
       return code ?? 137;
     },
 
+    signal: (signal) => void child?.kill(signal),
     running: () => child !== undefined,
+    pid: () => child?.pid,
     log: () => readFile(logFile, 'utf8'),
   };
 }
 
-export async function runPinfold(
-  args: readonly string[],
-  input?: string,
-): Promise<{ code: number; stdout: string; stderr: string }> {
+export async function runPinfold(args: readonly string[], input?: string | Uint8Array): Promise<Ended> {
   const result = await tryPinfold(args, input);
   if (result.code === 0) return result;
   throw new Error(`pinfold ${args.join(' ')} ended with ${result.code}: ${result.stderr}${result.stdout}`);
 }
 
-/** The `pinfold` command in a process of its own. */
-export async function tryPinfold(
-  args: readonly string[],
-  input = '',
-): Promise<{ code: number; stdout: string; stderr: string }> {
+/** The `pinfold` command in a process of its own, to its end. */
+export async function tryPinfold(args: readonly string[], input: string | Uint8Array = ''): Promise<Ended> {
+  const running = spawnPinfold(args);
+  running.child.stdin?.end(input);
+  return running.ended;
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  /** What it wrote so far. */
+  stdout(): string;
+  readonly ended: Promise<Ended>;
+}
+
+/** The `pinfold` command in a process of its own, which the caller feeds and ends. */
+export function spawnPinfold(args: readonly string[]): RunningCommand {
   const child = spawn(process.execPath, [pinfold, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  endWithUs(child);
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (text) => {
+  child.stdout.setEncoding('utf8').on('data', (text) => {
     stdout += text;
   });
-  child.stderr.on('data', (text) => {
+  child.stderr.setEncoding('utf8').on('data', (text) => {
     stderr += text;
   });
   child.stdin.on('error', () => {});
-  child.stdin.end(input);
-  const [code] = await once(child, 'close');
-  return { code: code ?? 137, stdout, stderr };
+  const ended = once(child, 'close').then(([code]) => ({ code: code ?? 137, stdout, stderr }));
+  return { child, stdout: () => stdout, ended };
+}
+
+const children = new Set<ChildProcess>();
+
+/** Whatever ends this process, a failed test or Ctrl-C, leaves no daemon behind. */
+function endWithUs(child: ChildProcess): void {
+  if (children.size === 0 && process.listenerCount('exit', killChildren) === 0) process.on('exit', killChildren);
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+}
+
+function killChildren(): void {
+  for (const child of children) child.kill('SIGKILL');
 }
 
 /** Waits until `holds` is true, looking often; throws with `what` after the deadline. */
@@ -163,4 +215,4 @@ async function tail(file: string): Promise<string> {
   return text.split('\n').slice(-30).join('\n');
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
