@@ -1,6 +1,6 @@
 import { base32 } from 'multiformats/bases/base32';
 import { CID } from 'multiformats/cid';
-import { invalidField } from './errors.ts';
+import { invalidField, PinfoldError } from './errors.ts';
 import { pinLimits } from './pin.ts';
 
 /** Multicodec codes, https://github.com/multiformats/multicodec */
@@ -20,7 +20,10 @@ export function parseCid(text: string, field = 'cid'): Uint8Array {
     bytes = CID.parse(text, text.startsWith('b') ? base32 : undefined).bytes;
   } catch (cause) {
     const shown = text.length > 80 ? `${text.slice(0, 80)}...` : text;
-    throw invalidField(field, `"${shown}" is not a CID (${(cause as Error).message})`, 'INVALID_CID');
+    throw new PinfoldError('INVALID_CID', `"${shown}" is not a CID; it would look like bafybei... or Qm...`, {
+      fields: [{ field, problem: 'is not a CID' }],
+      cause,
+    });
   }
   checkCid(bytes, field);
   return bytes;
