@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Op } from '../../src/consensus/consensus.ts';
 import { decodePosition } from '../../src/consensus/crdt/core/position.ts';
-import { pinOp, TestCluster, type TestPeer, testKey, unpinOp } from '../support/crdt-peers.ts';
+import { pinOp, seededRandom, TestCluster, type TestPeer, testKey, unpinOp } from '../support/crdt-peers.ts';
 import { History, type StateOfPeer, stateOf } from '../support/crdt-truth.ts';
 
 // Any interleaving of writes, gossip that loses, partitions, partial flushes, crashes and late joins keeps the invariants of
@@ -12,39 +12,40 @@ const seed = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env
 const numRuns = Number(process.env.FC_RUNS ?? 40);
 
 type Step =
-  | { do: 'write'; peer: number; kind: 'pin' | 'unpin' | 'amend' | 'expire' | 'expiring' | 'update'; key: number }
+  | { do: 'write'; peer: number; kind: (typeof kinds)[number]; key: number; flush: boolean }
   | { do: 'flush' | 'commit'; peer: number; count: number }
   | { do: 'time'; ms: number }
   | { do: 'cut' | 'heal'; peer: number; other: number }
   | { do: 'crash'; peer: number }
   | { do: 'join' };
 
-const peer = fc.nat({ max: 2 });
+const kinds = ['pin', 'pin', 'pin', 'unpin', 'unpin', 'amend', 'expire', 'expiring', 'update'] as const;
+const peer = fc.nat({ max: 5 });
+const count = fc.integer({ min: 1, max: 4 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
-    weight: 8,
+    weight: 10,
     arbitrary: fc.record({
       do: fc.constant('write' as const),
       peer,
-      kind: fc.constantFrom('pin', 'pin', 'unpin', 'amend', 'expire', 'expiring', 'update'),
-      key: fc.nat({ max: 3 }),
+      kind: fc.constantFrom(...kinds),
+      key: fc.nat({ max: 1 }),
+      flush: fc.boolean(),
     }),
   },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('flush' as const), peer, count }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('commit' as const), peer, count }) },
   {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constantFrom('flush' as const, 'commit' as const),
-      peer,
-      count: fc.integer({ min: 1, max: 4 }),
-    }),
+    weight: 9,
+    arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.constantFrom(1, 5, 20, 60, 150, 400, 12_000) }),
   },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.constantFrom(1, 150, 400, 12_000) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'heal' as const), peer, other: peer }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), peer }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'heal' as const), peer, other: peer }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), peer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('join' as const) }) },
 );
 
 const names = ['a', 'b', 'c'];
+const joiners = ['d', 'e', 'f'];
 
 class World {
   readonly cluster: TestCluster;
@@ -52,7 +53,9 @@ class World {
   readonly acknowledged: { name: string; rid: string; sequence: number }[] = [];
 
   constructor(seedOfWorld: number) {
-    this.cluster = new TestCluster(seedOfWorld, undefined, { dropProbability: 0.3 });
+    const random = seededRandom(seedOfWorld);
+    const delayMs = () => 1 + Math.floor(10 * random.float());
+    this.cluster = new TestCluster(seedOfWorld, undefined, { dropProbability: 0.4, delayMs });
   }
 
   async begin(): Promise<void> {
@@ -64,17 +67,27 @@ class World {
     const { cluster } = this;
     if (step.do === 'time') return cluster.time.advance(step.ms);
     if (step.do === 'join') return this.join();
-    const peer = cluster.peer(names[step.peer] as string);
-    if (step.do === 'write') this.write(peer, this.opsOf(peer, step));
-    else if (step.do === 'flush') peer.storage.control.flush(step.count);
+    const peer = this.peer(step.peer);
+    if (step.do === 'write') {
+      this.write(peer, this.opsOf(peer, step));
+      await cluster.time.advance(0);
+      if (step.flush) peer.storage.control.flush();
+    }
+    if (step.do === 'flush') peer.storage.control.flush(step.count);
     else if (step.do === 'commit') peer.storage.control.commit(step.count);
     else if (step.do === 'crash') await this.crash(peer);
     else if ('other' in step && step.peer !== step.other) {
-      const other = cluster.peer(names[step.other] as string);
+      const other = this.peer(step.other);
+      if (other === peer) return;
       if (step.do === 'cut') cluster.hub.partition(peer.peerId, other.peerId);
       else cluster.hub.heal(peer.peerId, other.peerId);
     }
     await cluster.time.advance(0);
+  }
+
+  peer(number: number): TestPeer {
+    const peers = [...this.cluster.peers.values()];
+    return peers[number % peers.length] as TestPeer;
   }
 
   opsOf(peer: TestPeer, { kind, key }: Step & { do: 'write' }): Op[] {
@@ -106,7 +119,8 @@ class World {
   }
 
   async join(): Promise<void> {
-    if (!this.cluster.peers.has('d')) await this.cluster.add({ name: 'd', flush: 'manual' });
+    const name = joiners.find((one) => !this.cluster.peers.has(one));
+    if (name !== undefined) await this.cluster.add({ name, flush: 'manual' });
   }
 
   states(): Map<string, StateOfPeer> {
@@ -154,7 +168,7 @@ class World {
 
 t.test('invariants hold at every step, and healed peers agree', { timeout: 600_000 }, async (t) => {
   await fc.assert(
-    fc.asyncProperty(fc.integer(), fc.array(step, { minLength: 5, maxLength: 45 }), async (seedOfWorld, steps) => {
+    fc.asyncProperty(fc.integer(), fc.array(step, { minLength: 10, maxLength: 80 }), async (seedOfWorld, steps) => {
       const world = new World(seedOfWorld);
       try {
         await world.begin();
