@@ -71,7 +71,8 @@ export interface WriteOptions {
 }
 
 export interface Written {
-  pin: StoredPin;
+  /** Undefined for a retry (idempotency key) of what was done, when the pin is not there any more. */
+  pin: StoredPin | undefined;
   position: Uint8Array;
   level: AckLevel;
   unseenBy: readonly string[];
@@ -138,7 +139,9 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     if (outcome === undefined) throw new Error('commit answered no outcome for a request');
     if (!outcome.ok) throw outcome.error;
     const { pin, position, level, unseenBy } = outcome;
-    if (pin === undefined) throw new Error('a write of a user was answered without its pin');
+    if (pin === undefined && idempotency === undefined) {
+      throw new Error('a write of a user was answered without its pin');
+    }
     return { pin, position, level, unseenBy };
   }
 

@@ -67,7 +67,7 @@ export const PinRequestSchema: GenMessage<PinRequest> = /*@__PURE__*/
  */
 export type PinResponse = Message<"pinfold.v1.PinResponse"> & {
   /**
-   * As stored, with its etag.
+   * As stored, with its etag. Not set for a retry with the same key when the pin has gone since.
    *
    * @generated from field: pinfold.v1.Pin pin = 1;
    */
@@ -142,7 +142,7 @@ export const UnpinRequestSchema: GenMessage<UnpinRequest> = /*@__PURE__*/
  */
 export type UnpinResponse = Message<"pinfold.v1.UnpinResponse"> & {
   /**
-   * As it was.
+   * As it was. Not set for a retry with the same key.
    *
    * @generated from field: pinfold.v1.Pin pin = 1;
    */

@@ -99,7 +99,11 @@ function eventMessage(event: AddEvent): AddResponse {
     }
     case 'pinned': {
       const { pin, level, position } = event.written;
-      const value = { pin: pinMessage(pin), level: ackMessage(level), position };
+      const value = {
+        ...(pin === undefined ? {} : { pin: pinMessage(pin) }),
+        level: ackMessage(level),
+        position,
+      };
       return create(AddResponseSchema, { message: { case: 'root', value } });
     }
   }

@@ -60,7 +60,12 @@ export function pinWrites(pins: Pins) {
 }
 
 function writtenMessage({ pin, level, position, unseenBy }: Written) {
-  return { pin: pinMessage(pin), level: ackMessage(level), position, unseenBy: [...unseenBy] };
+  return {
+    ...(pin === undefined ? {} : { pin: pinMessage(pin) }),
+    level: ackMessage(level),
+    position,
+    unseenBy: [...unseenBy],
+  };
 }
 
 type Writing = { ack?: Parameters<typeof ackFrom>[0]; idempotencyKey: string };
