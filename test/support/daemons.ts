@@ -155,6 +155,8 @@ export class Watching {
   readonly events: WatchEvent['event'][] = [];
   caughtUp = false;
   token: Uint8Array = new Uint8Array();
+  /** How many of the events had come before that token. */
+  tokenCovers = 0;
   /** Set when the watch has ended. */
   failure: string | undefined;
   readonly #abort = new AbortController();
@@ -168,7 +170,10 @@ export class Watching {
     try {
       for await (const { events, resumeToken, caughtUp } of responses) {
         this.events.push(...events.map(({ event }) => event));
-        if (resumeToken.length > 0) this.token = resumeToken;
+        if (resumeToken.length > 0) {
+          this.token = resumeToken;
+          this.tokenCovers = this.events.length;
+        }
         this.caughtUp ||= caughtUp;
       }
       this.failure = 'ended';
