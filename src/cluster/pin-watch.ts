@@ -112,7 +112,10 @@ export class PinWatch {
       for await (const item of this.#queue) {
         this.#tokens.told(item);
         this.#lastReadMs = this.#needs.clock.monotonicMs();
-        yield { events: item.events, resumeToken: item.token, caughtUp: item.caughtUp ?? false };
+        const { events, token, caughtUp = false } = item;
+        // What only moves the next token is no news to the reader.
+        if (events.length === 0 && token === undefined && !caughtUp) continue;
+        yield { events, resumeToken: token, caughtUp };
         this.#lastReadMs = this.#needs.clock.monotonicMs();
       }
     } finally {

@@ -50,6 +50,7 @@ function client(messages: AsyncIterable<WatchMessage>, call = callContext()) {
     events,
     tokens,
     caughtUp: 0,
+    empty: 0,
     paused: false,
     error: undefined as unknown,
     ended: false,
@@ -91,6 +92,7 @@ function client(messages: AsyncIterable<WatchMessage>, call = callContext()) {
         message.events.forEach(apply);
         if (message.resumeToken !== undefined) tokens.push(message.resumeToken);
         if (message.caughtUp) self.caughtUp++;
+        if (message.events.length === 0 && message.resumeToken === undefined && !message.caughtUp) self.empty++;
         while (self.paused) await new Promise((resolve) => setTimeout(resolve, 1));
       }
     } catch (error) {
@@ -187,6 +189,26 @@ t.test('a watch of few pins is not sent all rows; filters hold for pins and stat
   await w.until(() => named.pins.size === 24);
   t.equal(again.pins.size, 1);
   await Promise.all([few.stop(), named.stop(), again.stop()]);
+});
+
+t.test('what does not concern a watch is not told: no message is empty', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  const cids = open(w, a, { filter: { cids: [cidOf(999)] } });
+  const names = open(w, a, { filter: { nameEquals: 'another' } });
+  const pins = open(w, a, { filter: { cids: [cidOf(999)] }, pinsOnly: true });
+  await w.until(() => [cids, names, pins].every((seen) => seen.caughtUp === 1));
+  for (let i = 0; i < 20; i++) {
+    await w.writeAll(cidOf(i), { name: 'one' });
+    b.tracker.set(cidOf(i), 'pinned');
+    await w.time.advance(100);
+  }
+  await w.time.advance(2_000);
+  for (const seen of [cids, names, pins]) {
+    t.equal(seen.empty, 0);
+    t.ok(seen.tokens.length > 1, 'tokens go on, so that a resumption need not look at it all again');
+    await seen.stop();
+  }
 });
 
 t.test('a claim whose wish is held already gets its status, in whatever order word comes', async (t) => {
