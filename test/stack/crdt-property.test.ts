@@ -9,7 +9,7 @@ import { History, type StateOfPeer, stateOf } from '../support/crdt-truth.ts';
 // docs/protocol.md section 9, and ends in equal digests. FC_SEED and FC_RUNS repeat or lengthen it.
 
 const seed = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
-const numRuns = Number(process.env.FC_RUNS ?? 40);
+const numRuns = Number(process.env.FC_RUNS ?? 25);
 
 type Step =
   | { do: 'write'; peer: number; kind: (typeof kinds)[number]; key: number; flush: boolean }
@@ -52,9 +52,9 @@ class World {
   /** Dots that were acknowledged, by author's name (I4). */
   readonly acknowledged: { name: string; rid: string; sequence: number }[] = [];
 
-  constructor(seedOfWorld: number) {
+  constructor(seedOfWorld: number, delayMsMax = 10) {
     const random = seededRandom(seedOfWorld);
-    const delayMs = () => 1 + Math.floor(10 * random.float());
+    const delayMs = () => 1 + Math.floor(delayMsMax * random.float());
     this.cluster = new TestCluster(seedOfWorld, undefined, { dropProbability: 0.4, delayMs });
   }
 
@@ -91,7 +91,7 @@ class World {
   }
 
   opsOf(peer: TestPeer, { kind, key }: Step & { do: 'write' }): Op[] {
-    const allocation = [this.cluster.peer(names[key % 3] as string).peerId];
+    const allocation = [this.peer(key).peerId];
     const basis = peer.pinset.get(testKey(key))?.etag ?? new Uint8Array(16);
     if (kind === 'pin') return [pinOp(key, { name: `${peer.name}${key}` }, allocation)];
     if (kind === 'expiring') return [pinOp(key, { name: 'old', expiresMs: 1_700_000_000_001 })];
@@ -192,3 +192,79 @@ t.test('invariants hold at every step, and healed peers agree', { timeout: 600_0
   );
   t.pass(`${numRuns} worlds`);
 });
+
+type JoinStep =
+  | { do: 'write'; peer: number; kind: (typeof kinds)[number]; key: number; flush: boolean }
+  | { do: 'flush' | 'commit'; peer: number; count: number }
+  | { do: 'time'; ms: number }
+  | { do: 'cut' | 'heal'; peer: number; other: number }
+  | { do: 'crash'; peer: number };
+
+const source = fc.nat({ max: 1 });
+const joinStep: fc.Arbitrary<JoinStep> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('write' as const),
+      peer: source,
+      kind: fc.constantFrom(...kinds),
+      key: fc.nat({ max: 9 }),
+      flush: fc.boolean(),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'commit' as const), peer: source, count }),
+  },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.constantFrom(5, 20, 50, 100) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('cut' as const, 'heal' as const),
+      peer: source,
+      other: fc.constantFrom(1, 2),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), peer: fc.nat({ max: 2 }) }) },
+);
+
+t.test(
+  'a peer that joins while others write, crash and are cut off ends like them (B1 to B6)',
+  { timeout: 600_000 },
+  async (t) => {
+    let joined = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer(),
+        fc.array(joinStep, { minLength: 60, maxLength: 160 }),
+        async (seedOfWorld, steps) => {
+          const world = new World(seedOfWorld, 3);
+          const { cluster } = world;
+          try {
+            for (const name of ['a', 'b']) await cluster.add({ name, flush: 'manual' });
+            await world.pass(3_000);
+            for (let key = 0; key < 6; key++) {
+              await world.run({ do: 'write', peer: key % 2, kind: 'pin', key, flush: true });
+              await world.pass(250);
+            }
+            const late = await cluster.add({ name: 'd' });
+            for (const [i, one] of steps.entries()) {
+              await world.run(one);
+              const problems = world.check();
+              if (problems.length > 0) throw new Error(`after step ${i} (${one.do}): ${problems.join('\n')}`);
+            }
+            if (late.consensus.status().phase === 'ready') joined++;
+            if (!(await world.healed())) throw new Error(`I8: not healed: ${JSON.stringify(late.consensus.status())}`);
+            const problems = world.check();
+            if (problems.length > 0) throw new Error(`healed: ${problems.join('\n')}`);
+          } finally {
+            await cluster.stop();
+          }
+        },
+      ),
+      { numRuns, ...seed, interruptAfterTimeLimit: 90_000 },
+    );
+    t.comment(`${joined} joined before the world was healed`);
+    t.pass(`${numRuns} worlds`);
+  },
+);

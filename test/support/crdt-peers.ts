@@ -71,6 +71,8 @@ export interface TestPeerInit {
   bootstrap?: readonly string[];
   crdt?: Partial<CrdtInit>;
   flush?: 'auto' | 'manual';
+  /** How far its wall clock is from the others'. */
+  clockOffsetMs?: number;
 }
 
 /** Peers in one process: memory storage and memory network, one virtual clock. */
@@ -161,7 +163,9 @@ export class TestPeer {
 
   async start(): Promise<void> {
     const { time, hub, random } = this.#cluster;
-    const common = { ...time, logger: this.#logger(), metrics: noMetrics, random };
+    const { clockOffsetMs = 0 } = this.#init;
+    const clock = { ...time.clock, nowMs: () => time.clock.nowMs() + clockOffsetMs };
+    const common = { ...time, clock, logger: this.#logger(), metrics: noMetrics, random };
     this.pinset = pinset({}, { storage: this.storage, ...common });
     await this.pinset.open();
     await this.pinset.start();
