@@ -10,8 +10,17 @@ export const peerWordsPerMessage = 2_000;
 /** Operations a message of a bulk stream. */
 export const operationsPerBatchMax = 5_000;
 
-/** Messages of a bulk stream that wait for their answer at once: what keeps the disk busy while more is read. */
-export const batchesInFlightMax = 4;
+/**
+ * Operations of a bulk stream that wait for their answer at once: two full batches of the consensus on their way to the disk, and as
+ * many being read meanwhile.
+ */
+export const bulkOperationsInFlightMax = 20_000;
+
+/** The same of all bulk streams together, below what the consensus queues. Each may have one message in flight beyond it. */
+export const bulkOperationsOfAllMax = 60_000;
+
+/** Messages of a bulk stream that wait for their answer at once. */
+export const bulkMessagesInFlightMax = 64;
 
 /** Bytes of an idempotency key or a stream key. */
 export const keyBytesMax = 256;

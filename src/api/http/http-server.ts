@@ -1,9 +1,20 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type ConnectRouter, createContextKey, createContextValues, type ServiceImpl } from '@connectrpc/connect';
-import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
+import {
+  type ConnectRouter,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type ServiceImpl,
+} from '@connectrpc/connect';
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
 import { type FastifyInstance, fastify } from 'fastify';
 import { PinfoldError } from '../../model/errors.ts';
+import type { CallScopes } from '../call-scope.ts';
 import { messageBytesMax, requestHeadMsMax } from '../constants.ts';
 import type { Mounted } from '../handlers.ts';
 import { type HttpCallNeeds, implementationOf } from './calls.ts';
@@ -50,6 +61,12 @@ export function httpServer(init: HttpServerInit, needs: HttpServerNeeds): HttpSe
     // What never came to a handler is counted nowhere else: a foreign name, no such path, a message that cannot be read.
     if (!reached.has(raw)) needs.metrics.refused('http', String(statusCode));
   });
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    const { socket } = raw;
+    reply.raw.once('finish', () => {
+      if (!raw.readableEnded && hasBody(raw)) endConnection(socket, needs.scopes);
+    });
+  });
   const callNeeds: HttpCallNeeds = {
     ...needs,
     reached({ values }) {
@@ -59,16 +76,7 @@ export function httpServer(init: HttpServerInit, needs: HttpServerNeeds): HttpSe
   };
   return {
     async start() {
-      await app.register(fastifyConnectPlugin, {
-        // On the router and nowhere else: options of a service would bring back what is turned off here.
-        grpc: false,
-        readMaxBytes: messageBytesMax,
-        writeMaxBytes: messageBytesMax,
-        contextValues: ({ raw }) => createContextValues().set(requestKey, raw),
-        routes: (router) => {
-          for (const mounted of needs.services) addService(router, mounted, callNeeds);
-        },
-      });
+      serveRouter(app, needs, callNeeds);
       await listen(app, init, 'HTTP', 'api.httpListen');
       return portOf(app, init);
     },
@@ -101,10 +109,53 @@ export function portOf(app: FastifyInstance, init: HttpServerInit): number {
   return typeof address === 'object' && address !== null ? address.port : init.port;
 }
 
+/**
+ * As the plugin of connect-fastify does, which writes to the console whenever a client leaves before it has read its answer.
+ */
+function serveRouter(app: FastifyInstance, { services, logger }: HttpServerNeeds, needs: HttpCallNeeds): void {
+  const router = createConnectRouter({
+    // On the router and nowhere else: options of a service would bring back what is turned off here.
+    grpc: false,
+    readMaxBytes: messageBytesMax,
+    writeMaxBytes: messageBytesMax,
+    acceptCompression: [compressionGzip],
+  });
+  for (const mounted of services) addService(router, mounted, needs);
+  // Bodies are read by Connect.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _body, done) => done(null));
+  for (const handler of router.handlers) {
+    app.all(handler.requestPath, (request, reply) => {
+      reply.hijack();
+      const values = createContextValues().set(requestKey, request.raw);
+      handler(universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values))
+        .then((answer) => universalResponseToNodeResponse(answer, reply.raw))
+        .catch((error) => {
+          logger.debug('an answer could not be sent over HTTP', { error });
+          reply.raw.destroy();
+        });
+    });
+  }
+}
+
 function addService(router: ConnectRouter, { service, methods }: Mounted, needs: HttpCallNeeds): void {
   const implementation: Record<string, unknown> = {};
   for (const method of methods) implementation[method.desc.localName] = implementationOf(method, needs);
   router.service(service, implementation as Partial<ServiceImpl<typeof service>>);
+}
+
+/**
+ * An answer may be complete before its request has been read (one that is too large, say). The rest would stand in the way of the next
+ * request for ever, so this was the last of its connection. Cutting it at once could cost the client the answer.
+ */
+function endConnection(socket: Socket, scopes: CallScopes): void {
+  const closed = new Promise<void>((resolve) => socket.once('close', resolve));
+  socket.end();
+  scopes.inTime(closed).then((isClosed) => isClosed || socket.destroy());
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 function malformedStatus(code: string | undefined): number {

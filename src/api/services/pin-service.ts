@@ -22,7 +22,7 @@ import { cursorFrom, filterFrom, orderFrom } from './pin-filter.ts';
 import { pinWrites } from './pin-writes.ts';
 import { pinStatusMessage } from './statuses.ts';
 import { watchMessage } from './watch.ts';
-import { writePins } from './write-pins.ts';
+import { type BulkLoad, writePins } from './write-pins.ts';
 
 export interface PinServiceNeeds {
   pins: Pins;
@@ -34,10 +34,11 @@ export interface PinServiceNeeds {
 
 export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> {
   const { pins, status } = needs;
+  const bulkLoad: BulkLoad = { operations: 0 };
   return {
     ...pinWrites(pins),
 
-    writePins: (requests, call) => writePins(pins, requests, call),
+    writePins: (requests, call) => writePins(pins, requests, call, bulkLoad),
 
     async getPin({ cid, namespace }, call) {
       const pin = pins.get(parseCid(cid), namespaceOf(namespace), call);

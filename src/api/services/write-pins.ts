@@ -11,9 +11,24 @@ import type { AckLevel, Outcome } from '../../consensus/consensus.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { parseCid } from '../../model/cid.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import { batchesInFlightMax, operationsPerBatchMax } from '../constants.ts';
+import {
+  bulkMessagesInFlightMax,
+  bulkOperationsInFlightMax,
+  bulkOperationsOfAllMax,
+  operationsPerBatchMax,
+} from '../constants.ts';
 import { ackFrom, ackMessage, conditionFrom, namespaceOf, pinOptionsFrom } from './convert.ts';
 import { keyHash } from './pin-writes.ts';
+
+/** Operations that wait for their answer, of all bulk streams. */
+export interface BulkLoad {
+  operations: number;
+}
+
+interface InFlight {
+  answer: Promise<WritePinsResponse>;
+  operations: number;
+}
 
 /**
  * One bulk stream: batches are read ahead by a few, so that the disk is never idle, and answered in order. The client is held back by the
@@ -23,6 +38,7 @@ export async function* writePins(
   pins: Pins,
   requests: AsyncIterable<WritePinsRequest>,
   call: CallContext,
+  load: BulkLoad = { operations: 0 },
 ): AsyncIterable<WritePinsResponse> {
   const incoming = new Incoming(requests);
   const { key, ack } = await startOf(incoming, call);
@@ -31,45 +47,63 @@ export async function* writePins(
 
   let next = decided + 1;
   let ended = false;
-  const inFlight: Promise<WritePinsResponse>[] = [];
+  const inFlight: InFlight[] = [];
+  let operations = 0;
 
   /** Undefined: all of it is decided already. A message that cannot be taken is answered in its turn, after what came before it. */
-  function answerTo(request: WritePinsRequest): Promise<WritePinsResponse> | undefined {
+  function answerTo(request: WritePinsRequest): InFlight | undefined {
     try {
       const writes = writesOf(batchOf(request), next);
       if (writes.length === 0) return undefined;
       const first = next;
       next += writes.length;
       const position = key === undefined ? undefined : { key, first };
-      return pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
+      const answer = pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
+      return { answer, operations: writes.length };
     } catch (error) {
       ended = true;
-      return Promise.reject(error);
+      return { answer: Promise.reject(error), operations: 0 };
     }
+  }
+
+  function counted(change: number): void {
+    operations += change;
+    load.operations += change;
+  }
+
+  function isFull(): boolean {
+    if (inFlight.length === 0) return false;
+    const isMuch = operations >= bulkOperationsInFlightMax || load.operations >= bulkOperationsOfAllMax;
+    return isMuch || inFlight.length >= bulkMessagesInFlightMax;
   }
 
   try {
     for (;;) {
-      while (!ended && inFlight.length < batchesInFlightMax) {
-        const request = await incoming.next(inFlight[0]);
+      while (!ended && !isFull()) {
+        const request = await incoming.next(inFlight[0]?.answer);
         if (request === 'answered') break;
         if (request.done) {
           ended = true;
           break;
         }
-        const answer = answerTo(request.value);
-        if (answer === undefined) continue;
+        const taken = answerTo(request.value);
+        if (taken === undefined) continue;
         // It is awaited in its turn; until then its failure must not count as unhandled.
-        answer.catch(() => {
+        taken.answer.catch(() => {
           ended = true;
         });
-        inFlight.push(answer);
+        inFlight.push(taken);
+        counted(taken.operations);
       }
-      const oldest = inFlight.shift();
+      const oldest = inFlight[0];
       if (oldest === undefined) return;
-      yield await oldest;
+      const response = await oldest.answer;
+      inFlight.shift();
+      counted(-oldest.operations);
+      yield response;
     }
   } finally {
+    counted(-operations);
     await incoming.close();
   }
 }

@@ -1,0 +1,67 @@
+import { mostFreeSpace } from '../../src/allocator/most-free-space.ts';
+import { pinWrites } from '../../src/api/services/pin-writes.ts';
+import { writePins } from '../../src/api/services/write-pins.ts';
+import { type Pins, type PinsInit, pins } from '../../src/cluster/pins.ts';
+import type { CallContext } from '../../src/model/call-context.ts';
+import { sleep, systemClock, type Timers } from '../../src/runtime/clock.ts';
+import { TestCluster, type TestPeer } from './crdt-peers.ts';
+import { pinServiceWith } from './pin-handlers.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+/** Unlike the system's these keep the process alive: a test that waits must not end instead. */
+const timers: Timers = {
+  after(delayMs, fn) {
+    const handle = setTimeout(fn, delayMs);
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
+/** The machine's own time behind the tests' interface. */
+const realTime: VirtualTime = {
+  clock: systemClock,
+  timers,
+  advance: (ms) => sleep(timers, ms),
+  pause() {},
+  jump() {},
+  pending: () => 0,
+};
+
+/** One peer's pinset and consensus on memory storage in real time, with the use cases on top. */
+export interface ApiPeer {
+  readonly peer: TestPeer;
+  readonly pins: Pins;
+  stop(): Promise<void>;
+}
+
+export async function apiPeer(
+  init: Partial<PinsInit> = {},
+  candidates: readonly { peerId: string; freeBytes: number }[] = [],
+): Promise<ApiPeer> {
+  const cluster = new TestCluster(1, realTime);
+  const peer = await cluster.add({ name: 'one' });
+  const useCases = pins(
+    { replicationMin: -1, replicationMax: -1, follower: false, ...init },
+    {
+      consensus: peer.consensus,
+      pinset: peer.pinset,
+      allocate: mostFreeSpace,
+      candidates: () => candidates,
+      clock: systemClock,
+    },
+  );
+  return { peer, pins: useCases, stop: () => cluster.stop() };
+}
+
+export const anyone = (signal = new AbortController().signal): CallContext => ({
+  principal: 'anonymous',
+  namespaces: 'all',
+  deadlineMs: undefined,
+  signal,
+});
+
+/** PinService's writes, bulk and single. */
+export const writeService = (useCases: Pins) =>
+  pinServiceWith({
+    ...pinWrites(useCases),
+    writePins: (requests, call) => writePins(useCases, requests, call),
+  });
