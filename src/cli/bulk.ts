@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import {
@@ -23,7 +24,9 @@ export interface BulkResult {
 const operationsPerMessage = 500;
 /** Operations sent and not answered yet. */
 const operationsInFlightMax = 20_000;
-const reconnectsMax = 5;
+/** A daemon that is being started again answers after some seconds. */
+const reconnectsMax = 7;
+const reconnectPauseMsMin = 100;
 
 /**
  * Sends operations through WritePins and yields what became of each, in order. A stream that is cut is taken up again
@@ -43,14 +46,21 @@ export async function* writeInBulk(
       }
       return;
     } catch (error) {
-      const isCut = error instanceof ConnectError && (error.code === Code.Unavailable || error.code === Code.Aborted);
-      if (!isCut || ++cuts > reconnectsMax) throw error;
+      if (!isCut(error) || !writer.isStarted || ++cuts > reconnectsMax) throw error;
       writer.cut();
+      await pause(reconnectPauseMsMin * 2 ** (cuts - 1));
     }
   }
 }
 
+/** Connect has several words for a connection that breaks, by the moment. Nobody cancels here. */
+function isCut(error: unknown): boolean {
+  return error instanceof ConnectError && [Code.Unavailable, Code.Aborted, Code.Canceled].includes(error.code);
+}
+
 class BulkWriter {
+  /** Whether a daemon has taken the stream at all. */
+  isStarted = false;
   readonly #streamKey = randomUUID();
   readonly #source: AsyncIterator<BulkOperation>;
   /** Operations read and not answered; the first has the number `#answered + 1`. */
@@ -87,6 +97,7 @@ class BulkWriter {
   *started(decided: number): Iterable<BulkResult> {
     yield* this.#settle(decided, new Map());
     this.#ready = true;
+    this.isStarted = true;
     this.#wake();
   }
 
