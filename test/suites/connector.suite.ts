@@ -15,7 +15,10 @@ export interface TestNode {
 /** Nodes that can reach each other if they have the same `network`. What it made is stopped at the end of the test. */
 export type NodeMaker = (t: Test, options?: { network?: 'one' | 'other' }) => Promise<TestNode>;
 
+/** Where a pin is to stall. */
 const STALL_MS = 400;
+/** Where it is to succeed: a slow machine must not be taken for a stall. */
+const PATIENCE_MS = 30_000;
 const forever = new AbortController().signal;
 
 /** What every connector must do, whatever node is behind it. */
@@ -71,7 +74,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     await connector.putBlocks([root], { signal: forever });
     await pin(connector, { cid: root.cid, mode: 'direct' });
     t.equal(await held(connector, root.cid), 'direct');
-    await failsWith(t, pin(connector, { cid: root.cid }), 'NO_PROVIDER');
+    await failsWith(t, pin(connector, { cid: root.cid }, { stallTimeoutMs: STALL_MS }), 'NO_PROVIDER');
     t.equal(await held(connector, root.cid), 'direct', 'the record that was there stays');
   });
 
@@ -108,7 +111,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = wideDag('wide', 700, 1_000);
     await from.connector.putBlocks(blocks, { signal: forever });
-    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 10_000 });
+    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: PATIENCE_MS });
     await holdsAll(t, to.connector, blocks);
   });
 
@@ -128,7 +131,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = dag('later');
     await from.connector.putBlocks(blocks, { signal: forever });
-    const pinned = pin(to.connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    const pinned = pin(to.connector, { cid: root.cid }, { stallTimeoutMs: PATIENCE_MS });
     await nothingYet(to.connector, root);
     await to.connector.connect(await addresses(from), { signal: forever });
     await pinned;
@@ -139,7 +142,11 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = dag('source later');
     await from.connector.putBlocks(blocks.slice(1), { signal: forever });
-    const pinned = pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    const pinned = pin(
+      to.connector,
+      { cid: root.cid, sources: await addresses(from) },
+      { stallTimeoutMs: PATIENCE_MS },
+    );
     await until(async () => (await to.connector.getBlock(root.cid, { signal: forever })) !== undefined);
     await from.connector.putBlocks(blocks.slice(0, 1), { signal: forever });
     await pinned;
@@ -156,7 +163,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
       { cid: root.cid, mode: 'recursive', sources },
       {
         signal: forever,
-        stallTimeoutMs: 8_000,
+        stallTimeoutMs: PATIENCE_MS,
         onProgress: (count) => {
           if (count === 50) stopped = first.connector.stop();
         },
@@ -171,7 +178,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const { root } = dag('nobody');
     const failure = await failsWith(
       t,
-      pin(node.connector, { cid: root.cid, sources: await addresses(other) }),
+      pin(node.connector, { cid: root.cid, sources: await addresses(other) }, { stallTimeoutMs: STALL_MS }),
       'NO_PROVIDER',
     );
     t.match(failure.message, /400 ms/);
@@ -183,7 +190,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const { root } = dag('unreachable');
     const gone = '12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf';
     const sources = [`/ip4/127.0.0.1/tcp/1/p2p/${gone}`, 'nonsense', '/ip4/127.0.0.1/tcp/1'];
-    await failsWith(t, pin(node.connector, { cid: root.cid, sources }), 'NO_PROVIDER');
+    await failsWith(t, pin(node.connector, { cid: root.cid, sources }, { stallTimeoutMs: STALL_MS }), 'NO_PROVIDER');
     await node.connector.connect(sources, { signal: forever });
   });
 
@@ -191,10 +198,14 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = dag('stalled');
     await from.connector.putBlocks(blocks.slice(1), { signal: forever });
-    await failsWith(t, pin(to.connector, { cid: root.cid, sources: await addresses(from) }), 'PIN_STALLED');
+    await failsWith(
+      t,
+      pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: STALL_MS }),
+      'PIN_STALLED',
+    );
     t.equal(await held(to.connector, root.cid), 'none');
     await from.connector.putBlocks(blocks.slice(0, 1), { signal: forever });
-    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    await pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: PATIENCE_MS });
     t.equal(await held(to.connector, root.cid), 'recursive', 'the next attempt ends it');
   });
 
@@ -202,7 +213,11 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t, { network: 'other' })];
     const { root, blocks } = dag('other network');
     await from.connector.putBlocks(blocks, { signal: forever });
-    await failsWith(t, pin(to.connector, { cid: root.cid, sources: await addresses(from) }), 'NO_PROVIDER');
+    await failsWith(
+      t,
+      pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: STALL_MS }),
+      'NO_PROVIDER',
+    );
   });
 
   test('an abort undoes', async (t) => {
@@ -213,7 +228,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     for (const before of ['none', 'direct'] as const) {
       if (before === 'direct') await pin(node.connector, { cid: root.cid, mode: 'direct' });
       const controller = new AbortController();
-      const pinned = pin(node.connector, { cid: root.cid }, { signal: controller.signal, stallTimeoutMs: 8_000 });
+      const pinned = pin(node.connector, { cid: root.cid }, { signal: controller.signal, stallTimeoutMs: PATIENCE_MS });
       await nothingYet(node.connector, root);
       controller.abort(reason);
       await t.rejects(pinned, reason);
@@ -258,7 +273,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const shared = leaf('shared');
     const [one, other] = [pbNode([shared]), pbNode([shared, leaf('besides')])];
     const controller = new AbortController();
-    const stallTimeoutMs = 8_000;
+    const stallTimeoutMs = PATIENCE_MS;
     const first = pin(to.connector, { cid: one.cid }, { stallTimeoutMs, signal: controller.signal });
     const second = pin(to.connector, { cid: other.cid }, { stallTimeoutMs });
     await to.connector.putBlocks([one, other], { signal: forever });
@@ -274,7 +289,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
   test('a block that is put while it is wanted is taken', async (t) => {
     const { connector } = await makeNode(t);
     const { root, blocks } = dag('put while wanted');
-    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: PATIENCE_MS });
     await nothingYet(connector, root);
     await connector.putBlocks(blocks, { signal: forever });
     await pinned;
@@ -360,7 +375,11 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = dag('under way');
     await from.connector.putBlocks(blocks.slice(1), { signal: forever });
-    const pinned = pin(to.connector, { cid: root.cid, sources: await addresses(from) }, { stallTimeoutMs: 8_000 });
+    const pinned = pin(
+      to.connector,
+      { cid: root.cid, sources: await addresses(from) },
+      { stallTimeoutMs: PATIENCE_MS },
+    );
     await until(
       async () => (await to.connector.getBlock((blocks[1] as TestBlock).cid, { signal: forever })) !== undefined,
     );
@@ -402,7 +421,7 @@ export function connectorSuite(t: Test, makeNode: NodeMaker): void {
   test('a stop ends what is under way', async (t) => {
     const { connector } = await makeNode(t);
     const { root } = dag('stop');
-    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: 8_000 });
+    const pinned = pin(connector, { cid: root.cid }, { stallTimeoutMs: PATIENCE_MS });
     await nothingYet(connector, root);
     const stopped = connector.stop();
     await failsWith(t, pinned, 'UNREACHABLE');
@@ -441,7 +460,7 @@ async function pin(connector: Connector, wish: Partial<Wish> & { cid: Uint8Array
   const progress: number[] = [];
   await connector.pin(
     { mode: 'recursive', sources: [], ...wish },
-    { signal: forever, stallTimeoutMs: STALL_MS, onProgress: (blocks) => progress.push(blocks), ...options },
+    { signal: forever, stallTimeoutMs: PATIENCE_MS, onProgress: (blocks) => progress.push(blocks), ...options },
   );
   return progress;
 }
