@@ -30,7 +30,7 @@ t.test('a fresh cluster of three is ready at once, and what one writes the other
 });
 
 t.test('a peer that comes late joins through a shadow, and takes no writes until then', async (t) => {
-  const cluster = new TestCluster();
+  const cluster = new TestCluster(1, undefined, { delayMs: () => 2 });
   const a = await cluster.add({ name: 'a' });
   const requests = Array.from({ length: 3_000 }, (_, i) => ({ ops: [pinOp(i, { name: `n${i}` })] }));
   await a.commit(...requests);

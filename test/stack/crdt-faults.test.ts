@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
 import t from 'tap';
+import { MergeRangeRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { encodeHeader, ridOf } from '../../src/consensus/crdt/codec/header.ts';
 import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.ts';
 import { OperationWriter } from '../../src/consensus/crdt/core/operation-writer.ts';
@@ -168,6 +170,60 @@ t.test('a store that was rolled back goes on as a new incarnation (N3)', async (
   await cluster.until(() => b.pinset.count() === 3, 'at b', 5_000);
   t.equal([...a.storage.read.range(replicasTable)].length, 2, 'two replicas of a');
   t.equal(a.root(), b.root());
+  await cluster.stop();
+});
+
+t.test('a range is one flushed state: clock and rows agree, and nothing unflushed is in it (B1, F1)', async (t) => {
+  const cluster = new TestCluster();
+  const a = await cluster.add({ name: 'a', flush: 'manual' });
+  const write = async (name: string) => {
+    void a.one(pinOp(name)).catch(() => {});
+    await cluster.time.advance(10);
+    a.storage.control.commit();
+  };
+  await write('one');
+  a.storage.control.flush();
+  await write('two');
+  async function* request() {
+    yield create(MergeRangeRequestSchema, { from: 0, to: 4_096 });
+  }
+  const context = { peerId: testSigner('d').peerId, signal: new AbortController().signal };
+  const answer = a.consensus.handlers.mergeRange(request(), context)[Symbol.asyncIterator]();
+  let isAnswered = false;
+  const head = answer.next();
+  head.then(() => {
+    isAnswered = true;
+  });
+  await cluster.time.advance(100);
+  t.equal(isAnswered, false, 'it waits until what it has read is on the disk');
+  await write('three');
+  a.storage.control.flush();
+  const message = (await head).value?.message;
+  if (message?.case !== 'head') throw new Error('the head comes first');
+  t.same(
+    message.value.clock.map(({ sequence }: { sequence: bigint }) => sequence),
+    [2n],
+    'the clock of the rows (clock-of-end)',
+  );
+  await answer.return?.();
+  await cluster.stop();
+});
+
+t.test('what the live store takes in while the shadow fills is not lost by the swap (own-log-forgotten)', async (t) => {
+  const cluster = new TestCluster(1, undefined, { delayMs: () => 2 });
+  const a = await cluster.add({ name: 'a' });
+  for (let i = 0; i < 5; i++) await a.one(pinOp(i));
+  const d = await cluster.add({ name: 'd' });
+  const { network } = await stranger(cluster, [d]);
+  await cluster.until(() => (d.consensus.status().progress?.done ?? 0) > 8_192, 'in the middle');
+  cluster.hub.partition(a.peerId, d.peerId);
+  network.gossip.publish('batches', craft('x', { names: ['of x'] }).message);
+  await cluster.time.advance(100);
+  t.equal(d.pinset.count(), 1, 'in the live store, before the swap');
+  cluster.hub.heal(a.peerId, d.peerId);
+  await cluster.until(() => d.consensus.status().phase === 'ready', 'joined');
+  t.equal(d.pinset.count(), 6);
+  await cluster.until(() => a.root() === d.root(), 'equal', 30_000);
   await cluster.stop();
 });
 

@@ -103,7 +103,7 @@ export class TestCluster {
     for (let i = 0; !isDone; i++) {
       if (i > 2_000) throw new Error('it waits for something else than flushes');
       peer.storage.control.flush();
-      await this.time.advance(i < 10 ? 0 : 5);
+      await this.time.advance(i < 3 ? 0 : 1);
     }
     return done;
   }
@@ -224,8 +224,10 @@ export class TestPeer {
     return logger;
   }
 
+  /** Lets time pass until it is answered, except where flushes come by hand. */
   async commit(...requests: readonly Request[]): Promise<Outcome[]> {
-    return this.consensus.commit(requests, { signal: new AbortController().signal });
+    const work = this.consensus.commit(requests, { signal: new AbortController().signal });
+    return this.#init.flush === 'manual' ? work : this.#cluster.pumped(this, work);
   }
 
   async one(...ops: readonly Op[]): Promise<Outcome> {

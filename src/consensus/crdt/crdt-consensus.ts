@@ -115,7 +115,7 @@ class ReplicatedMap implements CrdtConsensus {
     this.#alerts = new Alerts(needs.clock, this.#logger);
     const { peerId, rpc } = needs.network;
     this.#store = new CrdtStore({ ...needs, logger: this.#logger, peerId });
-    this.#news = new News(this.#store.replicas);
+    this.#news = new News(this.#store.replicas, needs.clock);
     const common = { ...needs, options: init, store: this.#store, rpc, logger: this.#logger, metrics: this.#metrics };
     this.#intake = new Intake({
       ...common,

@@ -1,15 +1,20 @@
+import type { Clock } from '../../../runtime/clock.ts';
 import type { Batch } from '../core/types.ts';
 import type { Replicas } from '../state/replicas.ts';
 
 const newsMax = 4_096;
+/** What was heard so long ago and has not come may be gone with its holder; the next Hello says if it is not. */
+const newsAgeMs = 60_000;
 
 /** What others were heard to have and this peer lacks: for each replica up to which sequence. */
 export class News {
   readonly #replicas: Replicas;
-  readonly #heard = new Map<string, { rid: Uint8Array; sequence: number }>();
+  readonly #clock: Clock;
+  readonly #heard = new Map<string, { rid: Uint8Array; sequence: number; untilMs: number }>();
 
-  constructor(replicas: Replicas) {
+  constructor(replicas: Replicas, clock: Clock) {
     this.#replicas = replicas;
+    this.#clock = clock;
   }
 
   announced({ rid, ridText, head }: Batch): void {
@@ -17,15 +22,16 @@ export class News {
   }
 
   heard(ridText: string, rid: Uint8Array, sequence: number): void {
-    if (this.#heard.size >= newsMax || sequence <= (this.#heard.get(ridText)?.sequence ?? 0)) return;
-    this.#heard.set(ridText, { rid, sequence });
+    if (this.#heard.size >= newsMax || sequence < (this.#heard.get(ridText)?.sequence ?? 0)) return;
+    this.#heard.set(ridText, { rid, sequence, untilMs: this.#clock.monotonicMs() + newsAgeMs });
   }
 
   /** Whether anything heard of is still lacking. */
   get isLacking(): boolean {
     for (const [ridText, entry] of this.#heard) {
       const isFrozen = (this.#replicas.taken(ridText)?.frozen ?? '') !== '';
-      if (!isFrozen && !this.#replicas.covers(entry)) return true;
+      const isOld = entry.untilMs <= this.#clock.monotonicMs();
+      if (!isFrozen && !isOld && !this.#replicas.covers(entry)) return true;
       this.#heard.delete(ridText);
     }
     return false;

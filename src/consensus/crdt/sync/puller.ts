@@ -64,7 +64,8 @@ export class Puller {
 
   #due(): void {
     this.#timer = undefined;
-    const { intake, news, isOpen, sources } = this.#needs;
+    const { intake, news, isOpen, sources, metrics, clock } = this.#needs;
+    metrics.pendingDropped.add(intake.pending.expire(clock.nowMs()));
     const reachable = sources();
     const wanted = [...this.#wanted].filter((peerId) => reachable.includes(peerId));
     this.#wanted.clear();
