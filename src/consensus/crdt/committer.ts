@@ -3,12 +3,15 @@ import { byteString, equalBytes } from '../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { parsePeerId } from '../../model/peer-id.ts';
 import { rowEtag, shownDot } from '../../pinset/row-hash.ts';
+import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import type { Op, Outcome, Request } from '../consensus.ts';
 import { encodeHeader } from './codec/header.ts';
 import { type BatchParts, encodeSignedBatch } from './codec/signed-batch.ts';
 import {
   FLUSHES_IN_FLIGHT_MAX,
+  GATHER_CALLS_MIN,
+  GATHER_MS,
   OPS_PER_BATCH_MAX,
   OPS_PER_REQUEST_MAX,
   PROTOCOL_LEVEL,
@@ -32,6 +35,7 @@ export interface CommitterNeeds {
   store: CrdtStore;
   signer: { sign(bytes: Uint8Array): Uint8Array };
   metrics: CrdtMetrics;
+  timers: Timers;
   /** Whether this peer knows that it lacks something of what others hold. */
   isBehind(): boolean;
   /** Called after the flush (C3), with the batch as kept. */
@@ -74,6 +78,9 @@ export class Committer {
   #requestsQueued = 0;
   #inFlight = 0;
   #isScheduled = false;
+  /** Calls that were answered with the batch that was flushed last. */
+  #lastCalls = 0;
+  #gathering: Timer | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
   /** Peer ID -> local number, for those that were ever allocated to. */
   readonly #peerNumbers = new Map<string, number>();
@@ -153,9 +160,29 @@ export class Committer {
   #pump(): void {
     while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
       if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
+      if (this.#isGathering()) return;
       this.#commitOne();
     }
     this.#checkIdle();
+  }
+
+  /**
+   * Callers that were just answered come back within a millisecond, one after the other: whoever begins a flush for the first of them
+   * lets all others wait for two. So a batch waits a moment for as many as there were in the last.
+   */
+  #isGathering(): boolean {
+    if (this.#inFlight > 0 || this.#lastCalls < GATHER_CALLS_MIN) return false;
+    if (this.#queue.length >= this.#lastCalls) {
+      this.#gathering?.cancel();
+      this.#gathering = undefined;
+      return false;
+    }
+    this.#gathering ??= this.#needs.timers.after(GATHER_MS, () => {
+      this.#gathering = undefined;
+      this.#lastCalls = 0;
+      this.#pump();
+    });
+    return true;
   }
 
   #checkIdle(): void {
@@ -198,6 +225,7 @@ export class Committer {
     try {
       await flushed;
       this.#inFlight--;
+      this.#lastCalls = decided.finished.length;
       if (decided.batch !== undefined) publish(decided.batch, decided.encoded as Uint8Array); // G1
       metrics.operations.add(decided.operations);
       for (const call of decided.finished) {

@@ -23,7 +23,10 @@ export const REQUESTS_QUEUED_MAX = 100_000;
 /** Flushes of own batches under way at once: the second is built while the disk works on the first. */
 export const FLUSHES_IN_FLIGHT_MAX = 2;
 /** A second flush is begun only for so many requests: small batches cost the device more (section 10). */
-export const SECOND_FLUSH_REQUESTS_MIN = 1_000;
+export const SECOND_FLUSH_REQUESTS_MIN = 4_000;
+/** How long a batch waits for as many calls as the one before answered, ms; and how many those must have been. */
+export const GATHER_MS = 1;
+export const GATHER_CALLS_MIN = 8;
 
 /** A batch above this is announced only (G1). The gossip limit of the network is above it. */
 export const GOSSIP_BATCH_BYTES_MAX = 64 * 1024;
