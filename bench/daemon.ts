@@ -2,20 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LocalPeer, localPeer } from '../scripts/local-cluster.ts';
+import { endsWithBench } from './processes.ts';
 
+const secret = randomBytes(32).toString('hex');
 let made = 0;
 
-/** A daemon with the defaults, on this machine. All of one run share a secret. */
+/** A daemon with the defaults, on this machine; it ends with the benchmarks. All of one run share a secret. */
 export async function benchPeer(root: string, flags: readonly string[] = []): Promise<LocalPeer> {
   const secretFile = join(root, 'secret.txt');
-  if (made++ === 0) benchSecret = randomBytes(32).toString('hex');
-  await writeFile(secretFile, benchSecret, { mode: 0o600 });
-  return localPeer({ root, name: `peer-${made}`, secretFile, flags });
+  await writeFile(secretFile, secret, { mode: 0o600 });
+  const peer = await localPeer({ root, name: `peer-${++made}`, secretFile, flags });
+  endsWithBench(() => peer.kill('SIGKILL'));
+  return peer;
 }
 
-let benchSecret = '';
-
-/** Gauges of the daemon's metrics by name, without labels. */
+/** Metrics of the daemon by name, without labels. */
 export async function metricsOf(peer: LocalPeer): Promise<Map<string, number>> {
   const text = await (await fetch(`http://${peer.metricsHost}/metrics`)).text();
   const values = new Map<string, number>();

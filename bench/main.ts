@@ -5,6 +5,8 @@ import { Figures } from './figures.ts';
 import { join as joinBench } from './join.ts';
 import { list } from './list.ts';
 import { memory } from './memory.ts';
+import { endAll } from './processes.ts';
+import { loadNow } from './usage.ts';
 import { watch } from './watch.ts';
 import { write } from './write.ts';
 
@@ -32,14 +34,25 @@ if (unknown.length > 0) {
 }
 const figures = new Figures(args.includes('--json'));
 const pins = Number(args.find((arg) => arg.startsWith('--pins='))?.slice('--pins='.length) ?? 1_000_000);
+const roots: string[] = [];
+
+async function cleanUp(): Promise<void> {
+  await endAll();
+  for (const root of roots.splice(0)) await rm(root, { recursive: true, force: true });
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+}
 for (const [name, run] of Object.entries(benchmarks)) {
   if (names.length > 0 && !names.includes(name)) continue;
   const root = await mkdtemp(join(tmpdir(), `pinfold-bench-${name}-`));
-  figures.progress(`${name}: ${pins} pins in ${root}`);
+  roots.push(root);
+  figures.progress(`${name}: ${pins} pins in ${root}; ${loadNow()}`);
   try {
     await run({ figures, root, pins });
   } finally {
-    await rm(root, { recursive: true, force: true });
+    await cleanUp();
   }
 }
 figures.print();

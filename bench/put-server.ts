@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { open } from 'lmdb';
 import { PinService, type WritePinsRequest, WritePinsResponseSchema } from '../gen/pinfold/v1/pin_service_pb.ts';
 import { anonymous, callScopes } from '../src/api/call-scope.ts';
 import { grpcServer } from '../src/api/grpc/grpc-server.ts';
@@ -12,41 +11,49 @@ import { pinKey } from '../src/model/pin-key.ts';
 import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
 import { silentLogger as logger } from '../src/runtime/logger.ts';
 import { noMetrics } from '../src/runtime/metrics.ts';
+import { lmdbStorage } from '../src/storage/lmdb/lmdb-storage.ts';
 
 /*
- * The limit of the benchmark `write`: the same gRPC server with a handler that does one LMDB put a pin (key of 45 bytes,
- * value of 60), flushed as often as Pinfold flushes, and answers after the flush.
+ * The limit of the benchmark `write`: the same gRPC server with a handler that does one put a pin (key of 45 bytes, value of 60) through
+ * the same storage, which is faster than lmdb's own `put`; sorted, at most 5,000 a flush, two flushes in flight, as Pinfold does; and
+ * answers after the flush.
  *
  *     put-server.ts FOLDER        prints its port
  */
 const [folder = ''] = process.argv.slice(2);
 await mkdir(folder, { recursive: true });
-const db = open({ path: join(folder, 'data.mdb'), encoding: 'binary', keyEncoding: 'binary' });
-const value = Buffer.alloc(60, 7);
-/** As Pinfold: at most so many operations a flush, two flushes in flight. */
+const storage = await lmdbStorage({ path: join(folder, 'data.mdb'), tables: [{ name: 'pins', writeOnly: true }] });
+const value = new Uint8Array(60).fill(7);
 const operationsPerFlushMax = 5_000;
+const flushesInFlightMax = 2;
 
 async function* writePins(requests: AsyncIterable<WritePinsRequest>) {
-  const answers: Promise<void>[] = [];
-  let operations = 0;
+  const inFlight: { flushed: Promise<void>; last: number }[] = [];
+  let keys: Uint8Array[] = [];
   let last = 0;
   for await (const { message } of requests) {
     if (message.case !== 'batch') continue;
     for (const { operation } of message.value.operations) {
-      if (operation.case !== 'pin') continue;
-      db.put(pinKey(parseCid(operation.value.cid), 'default'), value);
-      last++;
-      operations++;
+      if (operation.case === 'pin') keys.push(pinKey(parseCid(operation.value.cid), 'default'));
     }
-    if (operations < operationsPerFlushMax) continue;
-    operations = 0;
-    answers.push(Promise.resolve(db.flushed).then(() => {}));
-    if (answers.length < 2) continue;
-    await answers.shift();
-    yield decided(last);
+    if (keys.length < operationsPerFlushMax) continue;
+    last += keys.length;
+    inFlight.push({ flushed: put(keys), last });
+    keys = [];
+    if (inFlight.length < flushesInFlightMax) continue;
+    const oldest = inFlight.shift();
+    await oldest?.flushed;
+    yield decided(oldest?.last ?? 0);
   }
-  await db.flushed;
-  yield decided(last);
+  await put(keys);
+  yield decided(last + keys.length);
+}
+
+function put(keys: Uint8Array[]): Promise<void> {
+  keys.sort(Buffer.compare);
+  return storage.transaction((tx) => {
+    for (const key of keys) tx.put('pins', key, value);
+  }).flushed;
 }
 
 function decided(last: number) {

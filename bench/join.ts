@@ -1,0 +1,2 @@
+import type { BenchContext } from './main.ts';
+export async function join(_: BenchContext): Promise<void> {}
