@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { byteString, equalBytes } from '../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { parsePeerId } from '../../model/peer-id.ts';
@@ -6,29 +5,24 @@ import { rowEtag, shownDot } from '../../pinset/row-hash.ts';
 import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import type { Op, Outcome, Request } from '../consensus.ts';
-import { encodeHeader } from './codec/header.ts';
-import { type BatchParts, encodeSignedBatch } from './codec/signed-batch.ts';
+import type { BatchParts } from './codec/signed-batch.ts';
 import {
   FLUSHES_IN_FLIGHT_MAX,
   GATHER_CALLS_MIN,
   GATHER_MS,
   OPS_PER_BATCH_MAX,
   OPS_PER_REQUEST_MAX,
-  PROTOCOL_LEVEL,
   REQUESTS_PER_CALL_MAX,
   REQUESTS_QUEUED_MAX,
   SECOND_FLUSH_REQUESTS_MIN,
 } from './constants.ts';
 import { BatchBuilder, full } from './core/batch-builder.ts';
 import { type RowEntry, TransactionRows } from './core/rows.ts';
-import type { IncEntry } from './core/types.ts';
+import { DecidedStreams } from './decided-streams.ts';
 import type { CrdtMetrics } from './metrics.ts';
+import { type SealedBatch, sealBatch } from './sealed-batch.ts';
 import { putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
-import { logKey } from './state/keys.ts';
-import type { ClockStep } from './state/replicas.ts';
-import { putSelf } from './state/self.ts';
 import type { CrdtStore } from './state/store.ts';
-import { logTable } from './tables.ts';
 import { Written } from './written.ts';
 
 export interface CommitterNeeds {
@@ -57,18 +51,9 @@ interface Decided {
   readonly finished: Call[];
   readonly requests: number;
   readonly operations: number;
-  readonly steps: ClockStep[];
   readonly lastStamp: number;
-  readonly inc: readonly IncEntry[] | undefined;
-  readonly batch: BatchParts | undefined;
-  readonly encoded: Uint8Array | undefined;
-}
-
-interface StreamState {
-  readonly key: Uint8Array;
-  readonly row: Remembered;
-  readonly isNew: boolean;
-  isChanged: boolean;
+  /** Undefined: nothing was done. */
+  readonly sealed: SealedBatch | undefined;
 }
 
 /** Group commit (C1 to C3): whatever has come when the last flush ends becomes one transaction and one batch. */
@@ -86,11 +71,11 @@ export class Committer {
   readonly #peerNumbers = new Map<string, number>();
   // Of the transaction that is running; filled again for each request.
   readonly #entries: RowEntry[] = [];
-  #streams = new Map<string, StreamState>();
-  #lastStream: StreamState | undefined;
+  #streams: DecidedStreams;
 
   constructor(needs: CommitterNeeds) {
     this.#needs = needs;
+    this.#streams = new DecidedStreams(needs.store);
   }
 
   get requestsQueued(): number {
@@ -202,7 +187,7 @@ export class Committer {
       const commit = storage.transaction((tx) => this.#decide(tx, touched));
       decided = commit.value;
       this.#installed(decided);
-      flushed = store.queued(commit, decided.steps, decided.operations > 0);
+      flushed = store.queued(commit, decided.sealed === undefined ? [] : [decided.sealed.step], decided.operations > 0);
     } catch (failure) {
       this.#fail(touched.length > 0 ? touched : this.#queue.slice(0, 1), failure);
       return;
@@ -212,10 +197,10 @@ export class Committer {
     void this.#afterFlush(decided, flushed);
   }
 
-  #installed({ lastStamp, inc, requests }: Decided): void {
+  #installed({ lastStamp, sealed, requests }: Decided): void {
     const { store } = this.#needs;
     this.#requestsQueued -= requests;
-    if (inc === undefined) return;
+    if (sealed === undefined) return;
     store.self.lastStamp = lastStamp;
     for (const replica of store.replicas.sorted()) store.incBase.set(replica, replica.sequence);
   }
@@ -226,7 +211,7 @@ export class Committer {
       await flushed;
       this.#inFlight--;
       this.#lastCalls = decided.finished.length;
-      if (decided.batch !== undefined) publish(decided.batch, decided.encoded as Uint8Array); // G1
+      if (decided.sealed !== undefined) publish(decided.sealed.batch, decided.sealed.encoded); // G1
       metrics.operations.add(decided.operations);
       for (const call of decided.finished) {
         call.isOver = true;
@@ -282,8 +267,7 @@ export class Committer {
     const builder = this.#builder();
     const rows = new TransactionRows();
     const finished: Call[] = [];
-    this.#streams = new Map();
-    this.#lastStream = undefined;
+    this.#streams = new DecidedStreams(this.#needs.store);
     let requests = 0;
     next: while (this.#queue.length > 0) {
       const call = this.#queue[0] as Call;
@@ -298,10 +282,10 @@ export class Committer {
       finished.push(call);
       this.#queue.shift();
     }
-    for (const stream of this.#streams.values()) {
-      if (stream.isChanged) putRemembered(tx, stream.key, stream.row, stream.isNew);
-    }
-    return { finished, requests, ...this.#seal(tx, builder, rows) };
+    this.#streams.put(tx);
+    const { operations, lastStamp } = builder;
+    const sealed = operations > 0 ? sealBatch(tx, this.#needs.store, this.#needs.signer, builder, rows) : undefined;
+    return { finished, requests, operations, lastStamp, sealed };
   }
 
   #builder(): BatchBuilder {
@@ -328,17 +312,15 @@ export class Committer {
   }
 
   #one(tx: Transaction, builder: BatchBuilder, rows: TransactionRows, request: Request): Outcome | typeof full {
-    const stream = request.stream === undefined ? undefined : this.#stream(tx, request.stream.key);
+    const { stream } = request;
     if (stream !== undefined) {
-      const { number } = request.stream as { number: number };
-      if (number <= stream.row.decided) return this.#repeated(stream.row);
-      if (number !== stream.row.decided + 1) {
-        return refused(new PinfoldError('STREAM_GAP', `operation ${number} came after ${stream.row.decided}`));
-      }
+      const place = this.#streams.check(tx, stream);
+      if (place instanceof PinfoldError) return refused(place);
+      if (place !== 'next') return this.#repeated(place);
     }
     const known = request.idempotency === undefined ? undefined : readRemembered(tx, request.idempotency.key);
     const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(tx, rows, request, known);
-    if (outcome !== full && stream !== undefined) this.#advance(stream, request, builder);
+    if (outcome !== full && stream !== undefined) this.#streams.advance(tx, stream, builder.last);
     return outcome;
   }
 
@@ -386,81 +368,6 @@ export class Committer {
   #repeated({ replica, sequence }: Remembered): Outcome {
     const { names } = this.#needs.store.needs.pinset;
     return new Written(names, replica, sequence, new Uint8Array(0), undefined);
-  }
-
-  #stream(tx: Transaction, key: Uint8Array): StreamState {
-    if (this.#lastStream?.key === key) return this.#lastStream;
-    const text = byteString(key);
-    const known = this.#streams.get(text);
-    this.#lastStream = known ?? this.#readStream(tx, key);
-    if (known === undefined) this.#streams.set(text, this.#lastStream);
-    return this.#lastStream;
-  }
-
-  #readStream(tx: Transaction, key: Uint8Array): StreamState {
-    const { store } = this.#needs;
-    const row = readRemembered(tx, key);
-    if (row !== undefined) return { key, row, isNew: false, isChanged: false };
-    const fresh: Remembered = {
-      kind: 'stream',
-      replica: store.own.number,
-      sequence: store.own.sequence,
-      decided: 0,
-      timeMs: store.needs.clock.nowMs(),
-      request: new Uint8Array(0),
-    };
-    return { key, row: fresh, isNew: true, isChanged: false };
-  }
-
-  /** A number is decided whether it was done or refused. */
-  #advance(stream: StreamState, request: Request, builder: BatchBuilder): void {
-    const { store } = this.#needs;
-    stream.row.decided = (request.stream as { number: number }).number;
-    stream.row.replica = store.own.number;
-    stream.row.sequence = builder.last;
-    stream.isChanged = true;
-  }
-
-  #seal(tx: Transaction, builder: BatchBuilder, rows: TransactionRows): Omit<Decided, 'finished' | 'requests'> {
-    const { store, signer } = this.#needs;
-    const { own, self } = store;
-    const { operations, last, lastStamp } = builder;
-    if (operations === 0) {
-      return { operations, steps: [], lastStamp, inc: undefined, batch: undefined, encoded: undefined };
-    }
-    for (const stream of this.#streams.values()) stream.row.timeMs = store.needs.clock.nowMs();
-    const ops = builder.take();
-    const inc = this.#inc();
-    const header = encodeHeader({
-      level: PROTOCOL_LEVEL,
-      author: store.author,
-      incarnation: own.incarnation,
-      first: own.sequence + 1,
-      last,
-      prev: own.hash,
-      inc,
-      opsHash: hash('sha256', ops, 'buffer'),
-      opsBytes: ops.length,
-    });
-    const batch = { header, signature: signer.sign(header), ops };
-    const encoded = encodeSignedBatch(batch);
-    const step = { replica: own, sequence: last, hash: hash('sha256', header, 'buffer') };
-    tx.put(logTable, logKey(own.number, last), encoded);
-    store.replicas.put(tx, step);
-    putSelf(tx, { ...self, lastStamp });
-    store.needs.pinset.write(tx, rows.changes());
-    return { operations, steps: [step], lastStamp, inc, batch, encoded };
-  }
-
-  /** The entries of C that grew since the own replica's previous batch; all of them in the first (section 3). */
-  #inc(): IncEntry[] {
-    const { store } = this.#needs;
-    const inc: IncEntry[] = [];
-    for (const replica of store.replicas.sorted()) {
-      if (replica === store.own || replica.sequence <= (store.incBase.get(replica) ?? 0)) continue;
-      inc.push({ rid: replica.rid, sequence: replica.sequence });
-    }
-    return inc;
   }
 }
 

@@ -9,11 +9,11 @@ import type { Storage } from '../../storage/storage.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
-import { readClock } from './codec/clock-entries.ts';
 import { Committer } from './committer.ts';
 import { IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
 import { decodePosition } from './core/position.ts';
 import { BatchTalk } from './gossip.ts';
+import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
 import { Entrance } from './join/entrance.ts';
 import { Joiner } from './join/joiner.ts';
@@ -185,7 +185,12 @@ class ReplicatedMap implements CrdtConsensus {
         if (replica !== undefined) this.#fork(replica, reason);
       },
     });
-    this.handlers = this.#makeHandlers();
+    this.handlers = crdtHandlers({
+      meeting: this.#meeting,
+      syncs: new SyncServer({ ...common, onClock: (from, clock) => this.#meeting.heardClock(from, clock) }),
+      ranges: new RangeServer(this.#store, init.rangesServedMax),
+      checkOpen: () => this.#checkOpen(),
+    });
   }
 
   async start(): Promise<void> {
@@ -373,47 +378,6 @@ class ReplicatedMap implements CrdtConsensus {
       this.#logger.error('idempotency keys could not be forgotten', { error: String(failure) });
     }
     this.#trimTimer = timers.after(isMore ? 1_000 : IDEMPOTENCY_TRIM_INTERVAL_MS, () => this.#trim());
-  }
-
-  #makeHandlers(): CrdtHandlers {
-    const ranges = new RangeServer(this.#store, this.#init.rangesServedMax);
-    const syncs = new SyncServer({
-      options: this.#init,
-      store: this.#store,
-      onClock: (from, clock) => this.#meeting.heardClock(from, clock),
-    });
-    const meeting = this.#meeting;
-    const isOpen = () => this.#checkOpen();
-    return {
-      async *hello(requests, { peerId }) {
-        for await (const { hello } of requests) {
-          isOpen();
-          yield meeting.answerHello(hello, peerId);
-          return;
-        }
-      },
-      async *getClock(requests, { peerId }) {
-        for await (const { clock } of requests) {
-          isOpen();
-          yield meeting.answerClock(readClock(clock), peerId);
-          return;
-        }
-      },
-      async *sync(requests, context) {
-        for await (const request of requests) {
-          isOpen();
-          yield* syncs.serve(request, context);
-          return;
-        }
-      },
-      async *mergeRange(requests, context) {
-        for await (const request of requests) {
-          isOpen();
-          yield* ranges.serve(request, context);
-          return;
-        }
-      },
-    };
   }
 
   #checkOpen(): void {

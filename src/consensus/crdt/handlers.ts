@@ -1,0 +1,47 @@
+import { readClock } from './codec/clock-entries.ts';
+import type { RangeServer } from './join/range-server.ts';
+import type { Meeting } from './meeting.ts';
+import type { CrdtHandlers } from './peer-calls.ts';
+import type { SyncServer } from './sync/sync-server.ts';
+
+export interface HandlersNeeds {
+  meeting: Meeting;
+  syncs: SyncServer;
+  ranges: RangeServer;
+  /** Throws while this peer cannot answer. */
+  checkOpen(): void;
+}
+
+/** The methods of the peer RPC: each takes the first request of its stream. */
+export function crdtHandlers({ meeting, syncs, ranges, checkOpen }: HandlersNeeds): CrdtHandlers {
+  return {
+    async *hello(requests, { peerId }) {
+      for await (const { hello } of requests) {
+        checkOpen();
+        yield meeting.answerHello(hello, peerId);
+        return;
+      }
+    },
+    async *getClock(requests, { peerId }) {
+      for await (const { clock } of requests) {
+        checkOpen();
+        yield meeting.answerClock(readClock(clock), peerId);
+        return;
+      }
+    },
+    async *sync(requests, context) {
+      for await (const request of requests) {
+        checkOpen();
+        yield* syncs.serve(request, context);
+        return;
+      }
+    },
+    async *mergeRange(requests, context) {
+      for await (const request of requests) {
+        checkOpen();
+        yield* ranges.serve(request, context);
+        return;
+      }
+    },
+  };
+}
