@@ -1,27 +1,31 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import {
   type WriteDecided,
-  type WriteOperationSchema,
+  WriteOperationSchema,
   type WritePinsRequest,
   WritePinsRequestSchema,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
+import { systemRandom } from '../runtime/random.ts';
 import type { Clients } from './client.ts';
 
 export interface BulkOperation {
   cid: string;
-  operation: MessageInitShape<typeof WriteOperationSchema>;
+  operation: MessageShape<typeof WriteOperationSchema>;
 }
 
 export interface BulkResult {
   cid: string;
-  failure: { reason: string; message: string } | undefined;
+  failure: Failure;
 }
+
+type Failure = { reason: string; message: string } | undefined;
 
 /** Operations a message: large enough to cost little each, small enough to be answered soon. */
 const operationsPerMessage = 500;
+/** Bytes of a message, about: half of what the API allows in one. */
+const messageBytes = 512 * 1024;
 /** Operations sent and not answered yet. */
 const operationsInFlightMax = 20_000;
 /** A daemon that is being started again answers after some seconds. */
@@ -40,7 +44,11 @@ export async function* writeInBulk(
   for (let cuts = 0; ; ) {
     try {
       for await (const { message } of clients.pins.writePins(writer.requests())) {
-        if (message.case === 'started') yield* writer.started(Number(message.value.decided));
+        if (message.case === 'started') {
+          const decided = Number(message.value.decided);
+          yield* writer.lost(decided, (operation) => failureByPinset(clients, operation));
+          writer.started();
+        }
         if (message.case === 'decided') yield* writer.decided(message.value);
         cuts = 0;
       }
@@ -58,10 +66,29 @@ function isCut(error: unknown): boolean {
   return error instanceof ConnectError && [Code.Unavailable, Code.Aborted, Code.Canceled].includes(error.code);
 }
 
+/**
+ * What became of an operation whose answer was lost in a cut: it is decided and cannot be sent again; whether it was done, the pinset
+ * tells.
+ */
+async function failureByPinset(clients: Clients, { operation }: BulkOperation['operation']): Promise<Failure> {
+  if (operation.case === undefined) return undefined;
+  const { cid, namespace } = operation.value;
+  const isPinned = await clients.pins.getPin({ cid, namespace }).then(
+    () => true,
+    (error) => {
+      if (isCut(error)) throw error;
+      return false;
+    },
+  );
+  if (isPinned === (operation.case === 'pin')) return undefined;
+  const is = isPinned ? 'it is still pinned' : 'it is not pinned';
+  return { reason: 'ANSWER_LOST', message: `the connection was cut before the answer came, and ${is}` };
+}
+
 class BulkWriter {
   /** Whether a daemon has taken the stream at all. */
   isStarted = false;
-  readonly #streamKey = randomUUID();
+  readonly #streamKey = Buffer.from(systemRandom.bytes(16)).toString('hex');
   readonly #source: AsyncIterator<BulkOperation>;
   /** Operations read and not answered; the first has the number `#answered + 1`. */
   #window: BulkOperation[] = [];
@@ -69,6 +96,8 @@ class BulkWriter {
   /** How many of the window were sent on this stream. */
   #sent = 0;
   #exhausted = false;
+  /** They differ in little but the CID: the first tells how many make a message. 0: none was read. */
+  #perMessage = 0;
   #wake: () => void = () => {};
   #ready = false;
   #attempt = 0;
@@ -82,9 +111,11 @@ class BulkWriter {
     yield create(WritePinsRequestSchema, { message: { case: 'start', value: { streamKey: this.#streamKey } } });
     while (attempt === this.#attempt) {
       if (!this.#ready || this.#window.length >= operationsInFlightMax) await this.#change();
-      else if (this.#sent === this.#window.length && !(await this.#read())) return;
-      else {
-        const batch = this.#window.slice(this.#sent, this.#sent + operationsPerMessage);
+      else if (this.#sent === this.#window.length) {
+        // After a cut meanwhile what was read is the next attempt's to send.
+        if (!(await this.#read()) && attempt === this.#attempt) return;
+      } else {
+        const batch = this.#window.slice(this.#sent, this.#sent + this.#perMessage);
         const first = BigInt(this.#answered + this.#sent + 1);
         this.#sent += batch.length;
         const value = { first, operations: batch.map(({ operation }) => operation) };
@@ -93,9 +124,18 @@ class BulkWriter {
     }
   }
 
-  /** What was decided before a cut and never answered, was done or refused; which, only the pinset tells. */
-  *started(decided: number): Iterable<BulkResult> {
-    yield* this.#settle(decided, new Map());
+  /** What was decided before a cut and never answered. */
+  async *lost(decided: number, failureOf: (operation: BulkOperation['operation']) => Promise<Failure>) {
+    while (this.#answered < decided) {
+      const [next] = this.#window;
+      if (next === undefined) throw new Error(`the daemon has decided ${decided} operations; less were sent`);
+      const failure = await failureOf(next.operation);
+      yield* this.#settle(this.#answered + 1, new Map([[this.#answered + 1, failure]]));
+    }
+  }
+
+  /** The daemon has taken the stream, and says from where it goes on. */
+  started(): void {
     this.#ready = true;
     this.isStarted = true;
     this.#wake();
@@ -113,10 +153,12 @@ class BulkWriter {
     this.#wake();
   }
 
-  *#settle(last: number, failures: Map<number, { reason: string; message: string }>): Iterable<BulkResult> {
+  *#settle(last: number, failures: ReadonlyMap<number, Failure>): Iterable<BulkResult> {
     const settled = this.#window.splice(0, Math.max(0, last - this.#answered));
     this.#sent = Math.max(0, this.#sent - settled.length);
-    for (const { cid } of settled) yield { cid, failure: failures.get(++this.#answered) };
+    const first = this.#answered + 1;
+    this.#answered += settled.length;
+    for (const [i, { cid }] of settled.entries()) yield { cid, failure: failures.get(first + i) };
   }
 
   #change(): Promise<void> {
@@ -132,10 +174,16 @@ class BulkWriter {
       const next = await this.#source.next();
       if (next.done) this.#exhausted = true;
       else {
+        if (this.#perMessage === 0) this.#perMessage = operationsFor(next.value.operation);
         this.#window.push(next.value);
         read++;
       }
     }
     return read > 0;
   }
+}
+
+function operationsFor(operation: BulkOperation['operation']): number {
+  const bytes = toBinary(WriteOperationSchema, operation).length;
+  return Math.max(1, Math.min(operationsPerMessage, Math.floor(messageBytes / bytes)));
 }

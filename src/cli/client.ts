@@ -1,4 +1,4 @@
-import { type Client, ConnectError, createClient } from '@connectrpc/connect';
+import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { ClusterService } from '../../gen/pinfold/v1/cluster_service_pb.ts';
@@ -40,5 +40,10 @@ export function explainCallFailure(error: unknown, host: string): CliError | und
       'UNREACHABLE',
     );
   }
-  return new CliError(error.rawMessage, error.code.toString());
+  return new CliError(error.rawMessage, reasonOf(error.code));
+}
+
+/** As the error registry writes them: DEADLINE_EXCEEDED. */
+function reasonOf(code: Code): string {
+  return (Code[code] ?? 'UNKNOWN').replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }

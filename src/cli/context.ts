@@ -41,7 +41,7 @@ export function cliContext(flags: GlobalFlags): CliContext {
 
 function secondsToMs(text: string): number {
   const seconds = Number(text);
-  if (!(seconds > 0)) throw usageError(`--timeout takes seconds, not "${text}"`);
+  if (!(seconds > 0 && seconds < 2 ** 31 / 1000)) throw usageError(`--timeout takes seconds, not "${text}"`);
   return seconds * 1000;
 }
 

@@ -1,23 +1,35 @@
 import { CommanderError } from 'commander';
 import { isPinfoldError } from '../model/errors.ts';
-import { CliError } from './cli-error.ts';
+import { CliError, usageError } from './cli-error.ts';
 import { explainCallFailure } from './client.ts';
 import { output } from './output.ts';
 import { program } from './program.ts';
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 async function main(args: readonly string[]): Promise<number> {
-  const root = program();
+  const json = wantsJson(args);
+  // Commander says by itself what was wrong, in words for people.
+  const root = program({ silent: json });
   try {
     await root.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
-    // Commander has said what was wrong; help and version come this way, too.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const out = output({ format: json ? 'json' : 'text', quiet: false });
+    // Help comes this way, too.
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      if (json) out.failure(usageError(error.message.replace(/^error: /, '')));
+      return 2;
+    }
     const failure = failureOf(error, root.opts().host);
-    output({ format: root.opts().output === 'json' ? 'json' : 'text', quiet: false }).failure(failure);
+    out.failure(failure);
     return failure.exitCode;
   }
+}
+
+/** Before anything is parsed, for what cannot be parsed is to be said that way, too. */
+function wantsJson(args: readonly string[]): boolean {
+  return args.some((arg, i) => arg === '--output=json' || (arg === '--output' && args[i + 1] === 'json'));
 }
 
 function failureOf(error: unknown, host: string | undefined): CliError {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
 import { PinMode, type PinOptionsSchema } from '../../gen/pinfold/v1/pin_pb.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { usageError } from './cli-error.ts';
 
 /** The flags of a pin, shared by `pin add` and `add`. */
@@ -42,7 +43,9 @@ export function pinOptionsFrom(flags: PinFlags): MessageInitShape<typeof PinOpti
     userAllocations: flags.allocation ?? [],
     metadata: (flags.meta ?? []).map(pairFrom),
     origins: flags.origin ?? [],
-    ...(flags.expiresIn === undefined ? {} : { expires: timestampFromMs(Date.now() + durationMs(flags.expiresIn)) }),
+    ...(flags.expiresIn === undefined
+      ? {}
+      : { expires: timestampFromMs(systemClock.nowMs() + durationMs(flags.expiresIn)) }),
   };
 }
 
@@ -55,10 +58,20 @@ function modeFrom(mode: string): PinMode {
 function countFrom(flag: string, text: string | undefined): number {
   if (text === undefined) return 0;
   const count = Number(text);
-  if (!Number.isInteger(count) || count < -1 || count === 0) {
-    throw usageError(`${flag} takes -1 or a whole number from 1, not "${text}"`);
+  if (!Number.isInteger(count) || count < -1 || count === 0 || count > 4_096) {
+    throw usageError(`${flag} takes -1 or a whole number from 1 to 4096, not "${text}"`);
   }
   return count;
+}
+
+/** 0: no limit. */
+export function limitFrom(text: string | undefined): number {
+  if (text === undefined) return 0;
+  const limit = Number(text);
+  if (text.trim() === '' || !Number.isInteger(limit) || limit < 1 || limit > 0xffffffff) {
+    throw usageError(`--limit takes a whole number from 1, not "${text}"`);
+  }
+  return limit;
 }
 
 export function pairFrom(text: string): { key: string; value: string } {
@@ -73,5 +86,8 @@ function durationMs(text: string): number {
   const match = /^(\d+)([smhd])$/.exec(text);
   const unit = unitsMs[match?.[2] ?? ''];
   if (match === null || unit === undefined) throw usageError(`"${text}" is not a time such as 90s, 30m, 12h or 30d`);
-  return Number(match[1]) * unit;
+  const ms = Number(match[1]) * unit;
+  // A century: beyond, protobuf's times end.
+  if (ms === 0 || ms > 36_500 * 86_400_000) throw usageError(`"${text}" is not a time from 1s to 36500d`);
+  return ms;
 }

@@ -10,8 +10,8 @@ import { statusCommands } from './commands/status.ts';
 import { run } from './run.ts';
 import { version } from './version.ts';
 
-/** The `pinfold` command with everything below it. */
-export function program(): Command {
+/** The `pinfold` command with everything below it. `silent`: wrong usage is thrown and not told on standard error. */
+export function program({ silent = false } = {}): Command {
   const root = new Command('pinfold')
     .description('Keeps content pinned on the right IPFS nodes.')
     .option('--folder <path>', 'folder of the peer (PINFOLD_PATH; default ~/.pinfold)')
@@ -20,6 +20,7 @@ export function program(): Command {
     .option('--timeout <seconds>', 'give up after so long')
     .option('--quiet', 'no notes on standard error')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput(silent ? { outputError() {} } : {})
     .showSuggestionAfterError()
     .exitOverride();
   initCommand(root, run);

@@ -33,8 +33,9 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
   const total = entries.reduce((sum, entry) => sum + (entry.size ?? 0), 0);
   const progress = bytesProgressOf(out, entries.some((entry) => entry.size === undefined) ? undefined : total);
   const { pins } = await context.clients();
+  const reading: Reading = { failure: undefined };
   try {
-    for await (const response of pins.add(requests(entries, flags))) {
+    for await (const response of pins.add(requests(entries, flags, reading))) {
       const { message } = response;
       if (message.case === 'progress') progress.reach(Number(message.value.bytes));
       else if (out.json) out.message(AddResponseSchema, response);
@@ -45,9 +46,16 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
         progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}`);
       }
     }
+  } catch (error) {
+    throw reading.failure ?? error;
   } finally {
     progress.stop();
   }
+}
+
+/** Why the content could not be read: the call itself only says that it was broken off. */
+interface Reading {
+  failure: CliError | undefined;
 }
 
 interface Entry {
@@ -83,7 +91,7 @@ async function walk(file: string, path: string, hidden: boolean, entries: Entry[
   }
 }
 
-async function* requests(entries: readonly Entry[], flags: AddFlags): AsyncIterable<AddRequest> {
+async function* requests(entries: readonly Entry[], flags: AddFlags, reading: Reading): AsyncIterable<AddRequest> {
   const start = {
     namespace: flags.namespace,
     options: pinOptionsFrom(flags),
@@ -94,8 +102,16 @@ async function* requests(entries: readonly Entry[], flags: AddFlags): AsyncItera
     yield create(AddRequestSchema, { message: { case: 'entry', value: { path, directory } } });
     if (directory) continue;
     const content = file === undefined ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 });
-    for await (const value of content) {
-      yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
+    try {
+      for await (const value of content) {
+        yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
+      }
+    } catch (cause) {
+      reading.failure = new CliError(
+        `cannot read ${file ?? 'standard input'}: ${(cause as Error).message}`,
+        'CANNOT_READ',
+      );
+      throw reading.failure;
     }
   }
 }

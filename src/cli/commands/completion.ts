@@ -53,8 +53,8 @@ function bash(words: Map<string, string[]>): string {
   local path="" word words=""
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     [[ $word == -* ]] && continue
-    case " ${[...words.keys()].filter((path) => path !== '').join(' | ')} " in
-      *" \${path:+$path }$word "*) path="\${path:+$path }$word" ;;
+    case "|${[...words.keys()].filter((path) => path !== '').join('|')}|" in
+      *"|\${path:+$path }$word|"*) path="\${path:+$path }$word" ;;
     esac
   done
   case "$path" in

@@ -50,5 +50,6 @@ async function show(context: CliContext): Promise<void> {
 async function check(context: CliContext): Promise<void> {
   const { warnings } = await load(context);
   for (const warning of warnings) context.out.note(`warning: ${warning}`);
-  context.out.line('the configuration is valid');
+  if (context.out.json) context.out.object({ valid: true, warnings });
+  else context.out.line('the configuration is valid');
 }

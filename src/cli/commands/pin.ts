@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
 import { type Pin, PinMode, PinOptionsSchema, PinSchema } from '../../../gen/pinfold/v1/pin_pb.ts';
@@ -7,7 +7,7 @@ import { type BulkOperation, writeInBulk } from '../bulk.ts';
 import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
-import { type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
+import { limitFrom, type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
 
@@ -74,7 +74,7 @@ async function removePins(context: CliContext, cids: string[], namespace: string
 async function bulk(
   context: CliContext,
   cids: string[],
-  operationOf: (cid: string) => BulkOperation['operation'],
+  operationOf: (cid: string) => MessageInitShape<typeof WriteOperationSchema>,
 ): Promise<void> {
   const { out } = context;
   const clients = await context.clients();
@@ -122,8 +122,7 @@ async function listPins(context: CliContext, flags: ListFlags): Promise<void> {
   const { out } = context;
   const order = orders[flags.order];
   if (order === undefined) throw usageError(`--order must be one of ${Object.keys(orders).join(', ')}`);
-  const limit = flags.limit === undefined ? 0 : Number(flags.limit);
-  if (!Number.isInteger(limit) || limit < 0) throw usageError('--limit takes a whole number');
+  const limit = limitFrom(flags.limit);
   if (flags.name !== undefined && flags.namePrefix !== undefined) throw usageError('--name or --name-prefix, not both');
   const request = create(ListPinsRequestSchema, {
     filter: {

@@ -4,6 +4,7 @@ import { type WatchEvent, WatchPinsResponseSchema } from '../../../gen/pinfold/v
 import { cidsFrom } from '../cids.ts';
 import { CliError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
+import { limitFrom } from '../pin-flags.ts';
 import type { Run } from '../run.ts';
 import { peerStatusLine, pinStatusLines, statusFromName } from '../statuses.ts';
 
@@ -56,7 +57,7 @@ async function show(context: CliContext, cid: string | undefined, flags: StatusF
   const statuses = flags.filter?.split(',').map((name) => statusFromName(name.trim())) ?? [];
   const filter = flags.namespace === '' ? {} : { namespaces: [flags.namespace] };
   let shown = 0;
-  for await (const page of pins.listPinStatuses({ filter, statuses, pageSize: Number(flags.limit ?? 0) })) {
+  for await (const page of pins.listPinStatuses({ filter, statuses, pageSize: limitFrom(flags.limit) })) {
     for (const status of page.statuses) {
       shown++;
       if (out.json) out.message(PinStatusSchema, status);

@@ -38,7 +38,9 @@ t.test('PINFOLD_IPFS_NETWORK and its like override the file', async (t) => {
 t.test('raft is refused as not yet there, with advice', async (t) => {
   t.throws(() => withFlags({ 'consensus-kind': 'raft' }), { code: 'UNIMPLEMENTED', message: /--consensus crdt/ });
   const folder = join(t.testdir(), 'peer');
-  await t.rejects(initPeer({ folder, consensus: 'raft', secret: 'make' }, needs), { code: 'UNIMPLEMENTED' });
+  await t.rejects(initPeer({ folder, flags: { 'consensus-kind': 'raft' }, secret: undefined }, needs), {
+    code: 'UNIMPLEMENTED',
+  });
   await t.rejects(readConfigText(folder), { code: 'CONFIG_INVALID' }, 'and nothing was written');
 });
 
@@ -74,7 +76,7 @@ t.test('replication factors fit each other', async (t) => {
 
 t.test('the published schema takes the file that init writes, and refuses others', async (t) => {
   const folder = t.testdir();
-  await initPeer({ folder, consensus: 'crdt', secret: 'make', peerName: 'one', clusterName: 'c' }, needs);
+  await initPeer({ folder, flags: { 'cluster-peer-name': 'one', 'cluster-name': 'c' }, secret: undefined }, needs);
   const isValid = new Ajv({ keywords: ['x-form'] }).compile(configSchema(peerOptions));
   t.ok(isValid(JSON.parse(await readConfigText(folder))));
   t.notOk(isValid({ ipfs: { network: 'x' } }));
@@ -83,10 +85,7 @@ t.test('the published schema takes the file that init writes, and refuses others
 
 t.test('init and load make a peer; random ports differ', async (t) => {
   const folder = t.testdir();
-  const identity = await initPeer(
-    { folder, consensus: 'crdt', secret: 'make', randomPorts: true, swarmHost: '127.0.0.1' },
-    needs,
-  );
+  const identity = await initPeer({ folder, flags: {}, secret: undefined, randomPorts: true }, needs);
   const peer = await loadPeer({ folder, variables: {}, flags: { bootstrap: '/ip4/127.0.0.1/tcp/1' } });
   t.equal(peer.identity.peerId, identity.peerId);
   t.equal(peer.secret?.length, 32);
@@ -100,7 +99,7 @@ t.test('init and load make a peer; random ports differ', async (t) => {
 
 t.test('a peer without secret starts only when told', async (t) => {
   const folder = t.testdir();
-  await initPeer({ folder, consensus: 'crdt', secret: 'make' }, needs);
+  await initPeer({ folder, flags: {}, secret: undefined }, needs);
   rmSync(folderPaths(folder).secret);
   await t.rejects(loadPeer({ folder, variables: {}, flags: {} }), {
     code: 'CONFIG_INVALID',
