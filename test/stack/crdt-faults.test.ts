@@ -7,6 +7,7 @@ import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.t
 import { OperationWriter } from '../../src/consensus/crdt/core/operation-writer.ts';
 import { replicasTable } from '../../src/consensus/crdt/tables.ts';
 import { parsePeerId } from '../../src/model/peer-id.ts';
+import { bucketOf } from '../../src/model/pin-key.ts';
 import { memoryAddress, memoryNetwork } from '../../src/network/memory/memory-network.ts';
 import type { Network } from '../../src/network/network.ts';
 import { encodePinValue } from '../../src/pinset/codec/pin-value.ts';
@@ -196,7 +197,12 @@ t.test('a range is one flushed state: clock and rows agree, and nothing unflushe
   });
   await cluster.time.advance(100);
   t.equal(isAnswered, false, 'it waits until what it has read is on the disk');
-  await write('three');
+  // Meanwhile another's batch becomes visible, behind what was read.
+  const { network } = await stranger(cluster, [a]);
+  network.gossip.publish('batches', craft('x').message);
+  await cluster.time.advance(10);
+  a.storage.control.commit();
+  t.equal(a.pinset.count(), 3);
   a.storage.control.flush();
   const message = (await head).value?.message;
   if (message?.case !== 'head') throw new Error('the head comes first');
@@ -217,7 +223,11 @@ t.test('what the live store takes in while the shadow fills is not lost by the s
   const { network } = await stranger(cluster, [d]);
   await cluster.until(() => (d.consensus.status().progress?.done ?? 0) > 8_192, 'in the middle');
   cluster.hub.partition(a.peerId, d.peerId);
-  network.gossip.publish('batches', craft('x', { names: ['of x'] }).message);
+  // In a bucket that is filled already: no later range brings it.
+  const name = Array.from({ length: 1_000 }, (_, i) => `of x ${i}`).find(
+    (one) => bucketOf(testKey(one)) < 4_096,
+  ) as string;
+  network.gossip.publish('batches', craft('x', { names: [name] }).message);
   await cluster.time.advance(100);
   t.equal(d.pinset.count(), 1, 'in the live store, before the swap');
   cluster.hub.heal(a.peerId, d.peerId);
