@@ -2,10 +2,10 @@ import { equalBytes } from '../../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../../model/errors.ts';
 import { pinLimits } from '../../../model/pin.ts';
 import { checkPinFields } from '../../../model/validate-pin.ts';
-import { decodePinValue, encodePinValue } from '../../../pinset/codec/pin-value.ts';
+import { checkPinValue, decodePinValue, encodePinValue } from '../../../pinset/codec/pin-value.ts';
 import type { LiveDot, PinRow } from '../../../pinset/pinset.ts';
 import type { Op, Request } from '../../consensus.ts';
-import { BATCH_BYTES_MAX, OPS_PER_BATCH_MAX } from '../constants.ts';
+import { BATCH_BYTES_MAX, OPS_PER_BATCH_MAX, SEES_MAX } from '../constants.ts';
 import { type LocalOperation, OperationWriter, type Tables } from './operation-writer.ts';
 import { byDot, dotsOf, emptyRow, greatestStamp, type RowEntry, withPlacement } from './rows.ts';
 import { nextStamp } from './stamps.ts';
@@ -15,6 +15,7 @@ export interface BatchBuilderInit {
   /** Local number of the own replica, and the sequence of the first operation. */
   replica: number;
   first: number;
+  /** Last stamp that the own clock gave: not one that only exceeds what others put on a key. */
   lastStamp: number;
   nowMs: number;
   /** This peer knows that it lacks something: an etag that does not match may be one that it has not seen yet. */
@@ -124,9 +125,6 @@ export class BatchBuilder {
       const problem = this.#doOne(request.ops[i] as Op, entries[i] as RowEntry);
       if (problem !== undefined) return problem;
     }
-    // No peer would ever take such a batch (section 3, Valid).
-    if (this.#stamp > Number.MAX_SAFE_INTEGER)
-      return new PinfoldError('LIMIT_REACHED', 'the stamps of this pin are used up');
     const isDone = this.#sequence > sequence;
     const shown = (request.ops[0] as Op).kind === 'unpin' ? before : firstEntry.after;
     return { key: firstEntry.key, row: isDone ? shown : undefined, sequence: this.#sequence };
@@ -160,15 +158,16 @@ export class BatchBuilder {
     try {
       checkPinFields(op.fields);
       value = encodePinValue(op.fields);
+      // As every other peer will judge it: bytes can be wrong where fields were right (texts that are no UTF-8, huge numbers).
+      checkPinValue(value);
       allocations = this.#peerNumbers(op.allocations);
     } catch (problem) {
       if (isPinfoldError(problem)) return problem;
       throw problem;
     }
-    if (value.length > pinLimits.valueBytesMax) {
-      return invalidField('options', `${value.length} bytes; at most ${pinLimits.valueBytesMax} are allowed`);
-    }
     const row = entry.after;
+    const refusal = this.#unwritable(row, PIN) ?? checkAllocations(allocations);
+    if (refusal !== undefined) return refusal;
     const stamp = this.#write(PIN, entry, row.length === 0 ? noDots : dotsOf(row), value, allocations);
     const replica = this.#init.replica;
     const sequence = this.#sequence;
@@ -179,6 +178,8 @@ export class BatchBuilder {
 
   #unpin(entry: RowEntry): PinfoldError | undefined {
     if (entry.after.length === 0) return new PinfoldError('PIN_NOT_FOUND', 'no such pin');
+    const refusal = this.#unwritable(entry.after, UNPIN);
+    if (refusal !== undefined) return refusal;
     this.#write(UNPIN, entry, dotsOf(entry.after), undefined, noDots);
     this.#set(entry, emptyRow);
     return undefined;
@@ -189,7 +190,15 @@ export class BatchBuilder {
     const row = entry.after;
     const shown = this.#init.shownDot(row);
     if (shown === undefined || !equalBytes(this.#init.etag(entry.key, row), op.basis)) return undefined;
-    const allocations = this.#peerNumbers(op.allocations);
+    let allocations: number[];
+    try {
+      allocations = this.#peerNumbers(op.allocations);
+    } catch (problem) {
+      if (isPinfoldError(problem)) return problem;
+      throw problem;
+    }
+    const refusal = this.#unwritable(row, AMEND) ?? checkAllocations(allocations);
+    if (refusal !== undefined) return refusal;
     const placementStamp = this.#write(AMEND, entry, [shown.replica, shown.sequence], undefined, allocations);
     const amended = withPlacement(shown, { placementStamp, placementReplica: this.#init.replica, allocations });
     this.#set(entry, [...row.filter((dot) => dot !== shown), amended].sort(byDot));
@@ -206,11 +215,22 @@ export class BatchBuilder {
     };
     const expired = row.filter(isExpired);
     if (expired.length === 0) return undefined;
+    const refusal = this.#unwritable(expired, UNPIN);
+    if (refusal !== undefined) return refusal;
     this.#write(UNPIN, entry, dotsOf(expired), undefined, noDots);
     this.#set(
       entry,
       row.filter((dot) => !expired.includes(dot)),
     );
+    return undefined;
+  }
+
+  /** An operation that no peer would ever take (section 3, Valid) must not be written: its author would be stuck behind it. */
+  #unwritable(row: PinRow, kind: number): PinfoldError | undefined {
+    if (row.length > SEES_MAX) return new PinfoldError('LIMIT_REACHED', 'too many concurrent versions of this pin');
+    if (kind !== UNPIN && row.length > 0 && greatestStamp(row) >= Number.MAX_SAFE_INTEGER) {
+      return new PinfoldError('LIMIT_REACHED', 'the stamps of this pin are used up; unpin it first');
+    }
     return undefined;
   }
 
@@ -230,15 +250,18 @@ export class BatchBuilder {
   ): number {
     const operation = this.#operation;
     this.#sequence++;
-    this.#stamp = nextStamp(this.#init.nowMs, this.#stamp, after.length === 0 ? 0 : greatestStamp(after));
+    const greatest = after.length === 0 ? 0 : greatestStamp(after);
+    // What exceeds a key's stamps is not "issued" for the next key: a wrong clock spoils only the keys that its author touches.
+    const stamp = Math.min(nextStamp(this.#init.nowMs, this.#stamp, greatest), Number.MAX_SAFE_INTEGER);
+    this.#stamp = nextStamp(this.#init.nowMs, this.#stamp, 0);
     operation.kind = kind;
     operation.key = key;
     operation.sees = sees;
-    operation.stamp = this.#stamp;
+    operation.stamp = stamp;
     operation.value = value;
     operation.allocations = allocations;
     this.#writer.operation(operation);
-    return this.#stamp;
+    return stamp;
   }
 
   #set(entry: RowEntry, row: PinRow): void {
@@ -246,4 +269,14 @@ export class BatchBuilder {
     this.#undoRows.push(entry.after);
     entry.after = row;
   }
+}
+
+function checkAllocations(allocations: readonly number[]): PinfoldError | undefined {
+  if (allocations.length <= 1) return undefined;
+  if (allocations.length > pinLimits.allocationsMax) {
+    return invalidField('allocations', `${allocations.length} peers; at most ${pinLimits.allocationsMax} are allowed`);
+  }
+  return new Set(allocations).size === allocations.length
+    ? undefined
+    : invalidField('allocations', 'a peer stands twice');
 }
