@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { type AddRequest, AddRequestSchema, AddResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
+import { countOf } from '../output.ts';
 import { type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { bytesProgressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
@@ -42,7 +43,7 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
       else if (message.case === 'node') progress.line(`added  ${message.value.cid}  ${message.value.path}`);
       else if (message.case === 'root') {
         const { pin } = message.value;
-        const where = pin?.allocations.length ? `on ${pin.allocations.length} peers` : 'everywhere';
+        const where = pin?.allocations.length ? `on ${countOf(pin.allocations.length, 'peer')}` : 'everywhere';
         progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}`);
       }
     }

@@ -7,6 +7,7 @@ import { type BulkOperation, writeInBulk } from '../bulk.ts';
 import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
+import { countOf } from '../output.ts';
 import { limitFrom, type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
@@ -141,11 +142,11 @@ async function listPins(context: CliContext, flags: ListFlags): Promise<void> {
     else for (const pin of pins) out.line(pinLine(pin));
     shown += pins.length;
   }
-  out.note(shown === 0 ? 'no pins' : `${shown} pins`);
+  out.note(shown === 0 ? 'no pins' : countOf(shown, 'pin'));
 }
 
 function pinLine(pin: Pin): string {
-  const where = pin.allocations.length === 0 ? 'everywhere' : `${pin.allocations.length} peers`;
+  const where = pin.allocations.length === 0 ? 'everywhere' : countOf(pin.allocations.length, 'peer');
   const namespace = pin.namespace === 'default' ? '' : `${pin.namespace}/`;
   return `${pin.cid}  ${where.padEnd(10)}  ${namespace}${pin.options?.name ?? ''}`.trimEnd();
 }
