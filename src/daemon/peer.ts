@@ -121,7 +121,12 @@ async function assemble(
   );
 
   const connector = embeddedConnector(
-    { folder: paths.ipfs, listenAddresses: config.ipfs.listen, network: ipfsNetwork(config, secret) },
+    {
+      agent: `pinfold/${version}`,
+      folder: paths.ipfs,
+      listenAddresses: config.ipfs.listen,
+      network: ipfsNetwork(config, secret),
+    },
     common,
   );
 

@@ -2,8 +2,10 @@ import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { MetricsRegister } from '../../runtime/metrics.ts';
 import type { Connector } from '../connector.ts';
 import { LISTEN_ADDRESSES_DEFAULT } from '../constants.ts';
+import { ipfsMetrics } from '../metrics.ts';
 import { NodeConnector } from '../node/node-connector.ts';
 import { BlockFiles } from './block-files.ts';
 import { ipfsHost } from './host.ts';
@@ -12,6 +14,8 @@ import { LmdbPinRecords } from './lmdb-pin-records.ts';
 import { loadNodeKey } from './node-key.ts';
 
 export interface EmbeddedInit {
+  /** Name and version of the software, as other nodes see it: "pinfold/1.2.3". */
+  agent: string;
   /** Where the node keeps its key, blocks and pin records; made when missing, mode 0700. One process at a time. */
   folder: string;
   /** Default `/ip4/0.0.0.0/tcp/9099`. */
@@ -24,6 +28,7 @@ export interface EmbeddedInit {
 }
 
 export interface EmbeddedNeeds {
+  metrics: MetricsRegister;
   clock: Clock;
   timers: Timers;
   logger: Logger;
@@ -35,15 +40,17 @@ export function embeddedConnector(init: EmbeddedInit, needs: EmbeddedNeeds): Con
   const host = async () => {
     await chmod(init.folder, 0o700);
     return ipfsHost({
+      agent: init.agent,
       privateKey: await loadNodeKey(init.folder),
       listenAddresses: init.listenAddresses ?? LISTEN_ADDRESSES_DEFAULT,
       swarmKey: init.network.kind === 'private' ? init.network.key : undefined,
     });
   };
-  return new NodeConnector({
-    blocks,
-    records: new LmdbPinRecords(join(init.folder, 'pins')),
-    exchange: new Libp2pExchange({ ...needs, host, blocks }),
-    ...needs,
+  const metrics = ipfsMetrics(needs.metrics, {
+    wants: () => exchange.counts.wants,
+    bitswapPeers: () => exchange.counts.peers,
+    repoBytes: () => blocks.usedBytes,
   });
+  const exchange = new Libp2pExchange(init.agent, { ...needs, metrics, host, blocks });
+  return new NodeConnector({ blocks, records: new LmdbPinRecords(join(init.folder, 'pins')), exchange, ...needs });
 }

@@ -8,10 +8,9 @@ import { createLibp2p } from 'libp2p';
 import { CONNECTIONS_MAX } from '../constants.ts';
 import { privateNetwork } from './private-network/protector.ts';
 
-/** What other nodes see of us in identify. */
-export const AGENT = 'pinfold/0.1.0';
-
 export interface HostInit {
+  /** What other nodes see of us in identify: name and version. */
+  agent: string;
   privateKey: PrivateKey;
   listenAddresses: readonly string[];
   /** The pre-shared key, 32 bytes; undefined: the public network. */
@@ -25,7 +24,7 @@ export function ipfsHost(init: HostInit): Promise<Libp2p> {
     start: false,
     privateKey: init.privateKey,
     addresses: { listen: [...init.listenAddresses] },
-    nodeInfo: { userAgent: AGENT },
+    nodeInfo: { userAgent: init.agent },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],

@@ -8,10 +8,10 @@ import type { Logger } from '../../runtime/logger.ts';
 import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.ts';
 import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, SOURCES_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
 import { forEachLimited } from '../for-each-limited.ts';
+import type { IpfsMetrics } from '../metrics.ts';
 import type { BlockStore } from '../node/block-store.ts';
 import type { Exchange } from '../node/exchange.ts';
 import { Bitswap } from './bitswap/bitswap.ts';
-import { AGENT } from './host.ts';
 
 /** The blocks that it gives away. */
 type SentBlocks = Pick<BlockStore, 'has' | 'get'>;
@@ -20,6 +20,7 @@ export interface Libp2pExchangeNeeds {
   /** Makes the host; not started: the exchange starts and stops it. */
   host: () => Promise<Libp2p>;
   blocks: SentBlocks;
+  metrics: IpfsMetrics;
   clock: Clock;
   timers: Timers;
   logger: Logger;
@@ -27,11 +28,14 @@ export interface Libp2pExchangeNeeds {
 
 /** Bitswap over a libp2p host of its own. */
 export class Libp2pExchange implements Exchange {
+  readonly #agent: string;
   readonly #needs: Libp2pExchangeNeeds;
   #host: Libp2p | undefined;
   #bitswap: Bitswap | undefined;
 
-  constructor(needs: Libp2pExchangeNeeds) {
+  /** `agent`: what the node is called. */
+  constructor(agent: string, needs: Libp2pExchangeNeeds) {
+    this.#agent = agent;
     this.#needs = needs;
   }
 
@@ -63,7 +67,7 @@ export class Libp2pExchange implements Exchange {
     return {
       peerId: host.peerId.toString(),
       addresses: host.getMultiaddrs().map(String),
-      agent: AGENT,
+      agent: this.#agent,
     };
   }
 
@@ -75,6 +79,11 @@ export class Libp2pExchange implements Exchange {
 
   async want(cid: CID, options: CallOptions): Promise<Uint8Array> {
     return this.#running.want(cid, options);
+  }
+
+  /** Blocks that are being fetched, and nodes that know of it. */
+  get counts(): { wants: number; peers: number } {
+    return { wants: this.#bitswap?.wants ?? 0, peers: this.#bitswap?.peers ?? 0 };
   }
 
   reask(): void {

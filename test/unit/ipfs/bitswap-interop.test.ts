@@ -16,6 +16,7 @@ import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector
 import { formatSwarmKey } from '../../../src/ipfs/swarm-key.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { wideDag } from '../../suites/dags.ts';
 
 /** Helia, with its own bitswap and libp2p's own protector: written by others from the same specifications. */
@@ -26,8 +27,8 @@ const signal = new AbortController().signal;
 async function ours(t: Test) {
   const folder = await mkdtemp(join(tmpdir(), 'pinfold-ipfs-'));
   const node = embeddedConnector(
-    { folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
-    { clock: systemClock, timers: systemTimers, logger: silentLogger },
+    { agent: 'pinfold/1', folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
+    { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics },
   );
   t.teardown(async () => {
     await node.stop();

@@ -7,10 +7,13 @@ import {
   encodeFrame,
 } from '../../../src/ipfs/embedded/bitswap/message.ts';
 import { BitswapPeer } from '../../../src/ipfs/embedded/bitswap/peer.ts';
+import { ipfsMetrics } from '../../../src/ipfs/metrics.ts';
 import { byteString, hex } from '../../../src/model/bytes.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { block, leaf, RAW, type TestBlock, version0 } from '../../suites/dags.ts';
 
 const one = leaf('one');
+const metrics = () => ipfsMetrics(noMetrics, { wants: () => 0, bitswapPeers: () => 0, repoBytes: () => 0 });
 
 t.test('a message is what it was after the way over the wire', async (t) => {
   const message: BitswapMessage = {
@@ -80,6 +83,7 @@ function peer(blocks: TestBlock[]) {
       get: async (multihash) => store.get(byteString(multihash)),
       has: async (multihash) => store.has(byteString(multihash)),
     },
+    metrics: metrics(),
     onFailure: (cause) => failures.push(cause),
   });
   const idle = async () => {
@@ -170,6 +174,7 @@ t.test('a link that fails is told, and tried again with the next message', async
   const tested = new BitswapPeer({
     link: { send: () => (calls++ === 0 ? Promise.reject(broken) : Promise.resolve()), close: () => {} },
     blocks: { get: async () => undefined, has: async () => false },
+    metrics: metrics(),
     onFailure: (cause) => failures.push(cause),
   });
   tested.tell('a', { cid: one.cid, kind: 'block', sendDontHave: true });

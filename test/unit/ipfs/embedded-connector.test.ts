@@ -7,10 +7,11 @@ import t, { type Test } from 'tap';
 import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { connectorSuite, failsWith, type TestNode } from '../../suites/connector.suite.ts';
 import { dag, type TestBlock } from '../../suites/dags.ts';
 
-const needs = { clock: systemClock, timers: systemTimers, logger: silentLogger };
+const needs = { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics };
 const keys = { one: new Uint8Array(32).fill(1), other: new Uint8Array(32).fill(2) };
 const signal = new AbortController().signal;
 
@@ -28,6 +29,7 @@ function fileOf(folder: string, block: TestBlock): string {
 async function makeNode(t: Test, { network = 'one' }: { network?: 'one' | 'other' } = {}) {
   const folder = await folderFor(t);
   const init = {
+    agent: 'pinfold/1.2.3',
     folder,
     listenAddresses: ['/ip4/127.0.0.1/tcp/0'],
     network: { kind: 'private' as const, key: keys[network] },
@@ -83,7 +85,12 @@ t.test('a start that fails leaves nothing behind', async (t) => {
   const { port } = server.address() as { port: number };
   const make = () =>
     embeddedConnector(
-      { folder, listenAddresses: [`/ip4/127.0.0.1/tcp/${port}`], network: { kind: 'private', key: keys.one } },
+      {
+        agent: 'pinfold/1',
+        folder,
+        listenAddresses: [`/ip4/127.0.0.1/tcp/${port}`],
+        network: { kind: 'private', key: keys.one },
+      },
       needs,
     );
   await t.rejects(make().start());
@@ -97,7 +104,12 @@ t.test('a start that fails leaves nothing behind', async (t) => {
 t.test('a public node and a private one do not understand each other', async (t) => {
   const node = await makeNode(t);
   const folder = await folderFor(t);
-  const init = { folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'public' as const } };
+  const init = {
+    agent: 'pinfold/1',
+    folder,
+    listenAddresses: ['/ip4/127.0.0.1/tcp/0'],
+    network: { kind: 'public' as const },
+  };
   const open = embeddedConnector(init, needs);
   t.teardown(() => open.stop());
   await open.start();

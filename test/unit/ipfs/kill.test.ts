@@ -9,6 +9,7 @@ import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector
 import { hex } from '../../../src/model/bytes.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { dagOf, isFetched, key } from './node-child.ts';
 
 const rounds = Number(process.env.KILL_ROUNDS ?? 3);
@@ -20,8 +21,8 @@ const { signal } = new AbortController();
 
 async function openNode(folder: string) {
   const node = embeddedConnector(
-    { folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
-    { clock: systemClock, timers: systemTimers, logger: silentLogger },
+    { agent: 'pinfold/1', folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
+    { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics },
   );
   await node.start();
   return node;

@@ -1,6 +1,7 @@
 import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { dag, type TestDag, wideDag } from '../../suites/dags.ts';
 
 /**
@@ -15,8 +16,8 @@ export const dagOf = (n: number): TestDag => (n % 2 === 0 ? dag(`dag ${n}`) : wi
 async function run(folder: string, from: number, source: string): Promise<void> {
   const { signal } = new AbortController();
   const node = embeddedConnector(
-    { folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
-    { clock: systemClock, timers: systemTimers, logger: silentLogger },
+    { agent: 'pinfold/1', folder, listenAddresses: ['/ip4/127.0.0.1/tcp/0'], network: { kind: 'private', key } },
+    { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics },
   );
   await node.start();
   const say = (line: string) => process.stdout.write(`${line}\n`);

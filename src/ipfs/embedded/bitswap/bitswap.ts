@@ -6,15 +6,18 @@ import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { CallOptions } from '../../connector.ts';
 import { hashers } from '../../dag/hashers.ts';
+import type { IpfsMetrics } from '../../metrics.ts';
 import type { BlockStore } from '../../node/block-store.ts';
 import {
   ANSWER_CHECK_MS,
+  ANSWER_PATIENCE_MS,
   ANSWER_TIMEOUT_MS,
   BITSWAP_PROTOCOL,
   INBOUND_STREAMS_MAX,
   MESSAGE_BYTES_MAX,
+  UNFINISHED_BYTES_MAX,
 } from './constants.ts';
-import { Frames } from './frames.ts';
+import { Frames, OversizedError } from './frames.ts';
 import { type BitswapMessage, decodeMessage } from './message.ts';
 import { BitswapPeer } from './peer.ts';
 import { PeerLink } from './peer-link.ts';
@@ -25,6 +28,7 @@ export interface BitswapNeeds {
   clock: Clock;
   timers: Timers;
   logger: Logger;
+  metrics: IpfsMetrics;
 }
 
 interface Want {
@@ -102,6 +106,14 @@ export class Bitswap {
     for (const peer of this.#peers.values()) peer.came(cid);
   }
 
+  get wants(): number {
+    return this.#wants.size;
+  }
+
+  get peers(): number {
+    return this.#peers.size;
+  }
+
   /** Asks everyone for everything again. */
   reask(): void {
     for (const want of this.#wants.values()) {
@@ -145,11 +157,10 @@ export class Bitswap {
 
   /** One is asked for the block, if none is yet; all others whether they have it. */
   #askAll(want: Want): void {
-    for (const peer of this.#peers.values()) {
-      if (want.asked.has(peer)) continue;
-      if (want.pendingAt === undefined) this.#askForBlock(want, peer);
-      else this.#tell(want, peer, 'have');
-    }
+    const rest = [...this.#peers.values()].filter((peer) => !want.asked.has(peer));
+    const first = want.pendingAt === undefined ? this.#bestOf(rest) : undefined;
+    if (first !== undefined) this.#askForBlock(want, first);
+    for (const peer of rest) if (peer !== first) this.#tell(want, peer, 'have');
   }
 
   #askForBlock(want: Want, peer: BitswapPeer): void {
@@ -182,9 +193,12 @@ export class Bitswap {
     else this.#askAll(want);
   }
 
+  /** The one that has left the least unanswered, and of those the one that is asked for the least. */
   #bestOf(peers: readonly BitswapPeer[]): BitswapPeer | undefined {
+    const isBetter = (a: BitswapPeer, b: BitswapPeer) =>
+      a.unanswered === b.unanswered ? a.outstanding < b.outstanding : a.unanswered < b.unanswered;
     let best: BitswapPeer | undefined;
-    for (const peer of peers) if (best === undefined || peer.outstanding < best.outstanding) best = peer;
+    for (const peer of peers) if (best === undefined || isBetter(peer, best)) best = peer;
     return best;
   }
 
@@ -196,12 +210,23 @@ export class Bitswap {
 
   /** A block is told by its hash alone: what nobody wants, or what hashes to something else, is passed over. */
   #onBlock(peer: BitswapPeer, prefix: Uint8Array, data: Uint8Array): void {
-    const multihash = hashers.get(hashCodeOf(prefix))?.digest(data);
-    if (multihash === undefined || multihash instanceof Promise) return;
-    const want = this.#wants.get(byteString(multihash.bytes));
+    const want = this.#wantOf(prefix, data);
+    const { blocksReceived, receivedBytes } = this.#needs.metrics;
+    const use = want === undefined ? 'unwanted' : 'wanted';
+    blocksReceived.add(1, { use });
+    receivedBytes.add(data.length, { use });
     if (want === undefined) return;
     peer.usefulness++;
+    peer.unanswered = 0;
     this.#resolve(want, data, peer);
+  }
+
+  #wantOf(prefix: Uint8Array, data: Uint8Array): Want | undefined {
+    // Hashing is what a stranger could keep us busy with.
+    if (this.#wants.size === 0) return undefined;
+    const multihash = hashers.get(hashCodeOf(prefix))?.digest(data);
+    if (multihash === undefined || multihash instanceof Promise) return undefined;
+    return this.#wants.get(byteString(multihash.bytes));
   }
 
   #onPresence(peer: BitswapPeer, cid: CID, has: boolean): void {
@@ -240,7 +265,9 @@ export class Bitswap {
     const peer: BitswapPeer = new BitswapPeer({
       link: new PeerLink(peerId, this.#needs),
       blocks: this.#needs.blocks,
+      metrics: this.#needs.metrics,
       onFailure: (cause) => {
+        this.#needs.metrics.sendFailures.add(1);
         this.#needs.logger.debug('bitswap message not sent', { peerId: peerId.toString(), cause });
         this.#forget(peer);
       },
@@ -261,16 +288,26 @@ export class Bitswap {
   #onStream(stream: Stream, connection: Connection): void {
     const frames = new Frames(MESSAGE_BYTES_MAX);
     const peer = this.#peer(connection.remotePeer);
+    let unfinishedBytes = 0;
+    const noteUnfinished = (bytes: number) => {
+      peer.unfinishedBytes += bytes - unfinishedBytes;
+      unfinishedBytes = bytes;
+    };
     const onPiece = (event: { data: { subarray(): Uint8Array } }) => {
       peer.lastHeardMs = this.#needs.clock.monotonicMs();
       try {
         for (const frame of frames.push(event.data.subarray())) this.#onMessage(peer, decodeMessage(frame));
+        noteUnfinished(frames.unfinishedBytes);
+        if (peer.unfinishedBytes > UNFINISHED_BYTES_MAX) throw new UnfinishedError();
       } catch (cause) {
+        stream.removeEventListener('message', onPiece);
+        this.#needs.metrics.refused.add(1, { reason: refusalOf(cause) });
         this.#needs.logger.debug('bitswap stream reset', { peerId: connection.remotePeer.toString(), cause });
         stream.abort(cause as Error);
       }
     };
     stream.addEventListener('message', onPiece);
+    stream.addEventListener('close', () => noteUnfinished(0));
     stream.addEventListener('remoteCloseWrite', () => {
       stream.close().catch((cause) => stream.abort(cause));
     });
@@ -287,8 +324,22 @@ export class Bitswap {
   #checkAnswer(want: Want, nowMs: number): void {
     if (want.pendingAt === undefined) return;
     const { peer, sinceMs } = want.pendingAt;
-    if (nowMs - Math.max(sinceMs, peer.lastHeardMs) >= ANSWER_TIMEOUT_MS) this.#passOn(want);
+    const isSilent = nowMs - Math.max(sinceMs, peer.lastHeardMs) >= ANSWER_TIMEOUT_MS;
+    if (!isSilent && nowMs - sinceMs < ANSWER_PATIENCE_MS) return;
+    peer.unanswered++;
+    peer.usefulness = Math.floor(peer.usefulness / 2);
+    this.#needs.metrics.answersLate.add(1);
+    this.#passOn(want);
   }
+}
+
+class UnfinishedError extends RangeError {
+  override readonly message = `more than ${UNFINISHED_BYTES_MAX} bytes of messages that are not complete`;
+}
+
+function refusalOf(cause: unknown): string {
+  if (cause instanceof UnfinishedError) return 'buffer';
+  return cause instanceof OversizedError ? 'oversized' : 'malformed';
 }
 
 /** The hash function's code in a prefix: version, codec, function, length, each a varint. */

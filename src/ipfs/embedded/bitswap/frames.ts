@@ -1,3 +1,10 @@
+/** A message that is longer, or has more in it, than is taken in. */
+export class OversizedError extends RangeError {}
+
+/** Pieces that are kept as they came: so many, and one more for so many bytes. More are put together: a piece costs more than a byte. */
+const PIECES_KEPT = 64;
+const BYTES_PER_PIECE = 64;
+
 /** Cuts a stream of bytes into messages, each with its length in front as a varint. */
 export class Frames {
   readonly #bytesMax: number;
@@ -8,10 +15,16 @@ export class Frames {
     this.#bytesMax = bytesMax;
   }
 
-  /** Messages that are complete with this piece. Throws RangeError for one that is longer than allowed. */
+  /** Bytes of the message that is not complete yet. */
+  get unfinishedBytes(): number {
+    return this.#available;
+  }
+
+  /** Messages that are complete with this piece. Throws OversizedError for one that is longer than allowed. */
   *push(piece: Uint8Array): Generator<Uint8Array> {
     this.#pieces.push(piece);
     this.#available += piece.length;
+    if (this.#pieces.length > PIECES_KEPT + this.#available / BYTES_PER_PIECE) this.#pieces.push(this.#join());
     for (let frame = this.#next(); frame !== undefined; frame = this.#next()) yield frame;
   }
 
@@ -19,7 +32,7 @@ export class Frames {
     const header = this.#header();
     if (header === undefined) return undefined;
     if (header.length > this.#bytesMax)
-      throw new RangeError(`a message of ${header.length} bytes; at most ${this.#bytesMax}`);
+      throw new OversizedError(`a message of ${header.length} bytes; at most ${this.#bytesMax}`);
     const end = header.bytes + header.length;
     if (this.#available < end) return undefined;
     const all = this.#join();
@@ -36,7 +49,7 @@ export class Frames {
       for (const byte of piece) {
         length += (byte & 0x7f) * 2 ** (7 * bytes++);
         if (byte < 0x80) return { length, bytes };
-        if (bytes > 4) throw new RangeError('a length of more than 4 bytes');
+        if (bytes > 4) throw new OversizedError('a length of more than 4 bytes');
       }
     }
     return undefined;

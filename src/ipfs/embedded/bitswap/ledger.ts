@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid';
 import { byteString } from '../../../model/bytes.ts';
-import { LEDGER_ENTRIES_MAX } from './constants.ts';
+import { LEDGER_DUE_MAX, LEDGER_ENTRIES_MAX } from './constants.ts';
 
 export interface LedgerEntry {
   cid: CID;
@@ -14,10 +14,24 @@ export class Ledger {
   readonly #entries = new Map<string, LedgerEntry>();
   readonly #due = new Map<string, LedgerEntry>();
 
-  add(entry: LedgerEntry): void {
+  /** Whether there was room for it. */
+  add(entry: LedgerEntry): boolean {
     const key = keyOf(entry.cid);
+    if (this.#due.size >= LEDGER_DUE_MAX && !this.#due.has(key)) return false;
     this.#due.set(key, entry);
     if (this.#entries.size < LEDGER_ENTRIES_MAX || this.#entries.has(key)) this.#entries.set(key, entry);
+    return true;
+  }
+
+  /** What waits to be looked at; all that is remembered. */
+  get size(): { due: number; entries: number } {
+    return { due: this.#due.size, entries: this.#entries.size };
+  }
+
+  /** It was looked at too early: it is due again, unless it was asked for anew meanwhile. */
+  again(entry: LedgerEntry): void {
+    const key = keyOf(entry.cid);
+    if (!this.#due.has(key)) this.#due.set(key, entry);
   }
 
   remove(cid: CID): void {

@@ -1,4 +1,6 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { MESSAGE_ENTRIES_MAX } from './constants.ts';
+import { OversizedError } from './frames.ts';
 
 /** One message of Bitswap 1.2, https://github.com/ipfs/boxo/blob/main/bitswap/message/pb/message.proto. */
 export interface BitswapMessage {
@@ -56,20 +58,34 @@ function writeWants(writer: BinaryWriter, message: BitswapMessage): BinaryWriter
   return writer;
 }
 
-/** Throws when it is not a message. Unknown fields are passed over. */
+/** Throws when it is not a message, and OversizedError for too many entries. Unknown fields are passed over. */
 export function decodeMessage(bytes: Uint8Array): BitswapMessage {
   const message = emptyMessage();
   eachField(bytes, {
     1: (reader) => readWantlist(reader.bytes(), message),
-    3: (reader) => message.blocks.push(readBlock(reader.bytes())),
-    4: (reader) => message.presences.push(readPresence(reader.bytes())),
+    3: (reader) => {
+      checkRoom(message);
+      message.blocks.push(readBlock(reader.bytes()));
+    },
+    4: (reader) => {
+      checkRoom(message);
+      message.presences.push(readPresence(reader.bytes()));
+    },
   });
   return message;
 }
 
+function checkRoom({ wants, blocks, presences }: BitswapMessage): void {
+  if (wants.length + blocks.length + presences.length < MESSAGE_ENTRIES_MAX) return;
+  throw new OversizedError(`a message of more than ${MESSAGE_ENTRIES_MAX} entries`);
+}
+
 function readWantlist(bytes: Uint8Array, message: BitswapMessage): void {
   eachField(bytes, {
-    1: (reader) => message.wants.push(readEntry(reader.bytes())),
+    1: (reader) => {
+      checkRoom(message);
+      message.wants.push(readEntry(reader.bytes()));
+    },
     2: (reader) => {
       message.isFull = reader.bool();
     },
