@@ -10,7 +10,7 @@ import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Reque
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
-import { IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
+import { CLOCK_ENTRIES_MAX, IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
 import { decodePosition } from './core/position.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
@@ -125,6 +125,13 @@ class ReplicatedMap implements CrdtConsensus {
       onInvalid: (from, { reason, message }) => {
         this.#metrics.invalid.add(1, { reason, door: 'intake' });
         this.#logger.warn('an invalid batch was dropped', { from, message });
+      },
+      onRefused: (author, { message }) => {
+        this.#alerts.raise(
+          'CLOCK_ENTRIES',
+          author,
+          `nothing more is taken of it, nor what depends on that: ${message}`,
+        );
       },
     });
     this.#committer = new Committer({
@@ -254,6 +261,8 @@ class ReplicatedMap implements CrdtConsensus {
     }
     if (this.#mustRenew)
       return new PinfoldError('LIMIT_REACHED', 'the store was rolled back again; a new incarnation must wait');
+    if (this.#store.own.sequence === 0 && this.#store.replicas.entries >= CLOCK_ENTRIES_MAX)
+      return new PinfoldError('LIMIT_REACHED', 'the cluster has as many replicas as there can be');
     if (this.#isDiskLow()) {
       return new PinfoldError(
         'DISK_FULL',

@@ -1,8 +1,15 @@
+import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { formatPeerId } from '../../model/peer-id.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { encodeSignedBatch } from './codec/signed-batch.ts';
-import { FLUSHES_IN_FLIGHT_MAX, GROUP_BYTES_MAX, GROUP_OPS_MAX, RECEIVED_QUEUED_MAX } from './constants.ts';
+import {
+  CLOCK_ENTRIES_MAX,
+  FLUSHES_IN_FLIGHT_MAX,
+  GROUP_BYTES_MAX,
+  GROUP_OPS_MAX,
+  RECEIVED_QUEUED_MAX,
+} from './constants.ts';
 import { applyOperation, unseenDot } from './core/apply.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
@@ -27,6 +34,8 @@ export interface IntakeNeeds {
   onFork(replica: Replica, reason: string): void;
   /** An invalid batch came past the first look; its forwarder is to blame. */
   onInvalid(from: string, problem: InvalidBatch): void;
+  /** A batch of an author that this store has no room for: it is not taken, and neither is what depends on it. */
+  onRefused(author: string, problem: PinfoldError): void;
 }
 
 interface Received {
@@ -54,6 +63,8 @@ export class Intake {
   #inFlight = 0;
   #isScheduled = false;
   #waiters: (() => void)[] = [];
+  /** So many of the next batches get a transaction each: together they failed. */
+  #alone = 0;
 
   constructor(needs: IntakeNeeds) {
     this.#needs = needs;
@@ -115,7 +126,8 @@ export class Intake {
   #applyGroup(): void {
     const { store, metrics } = this.#needs;
     const clock = new StagedClock(store.replicas);
-    const group = this.#nextGroup(clock);
+    const taken: Received[] = [];
+    const group = this.#nextGroup(clock, taken);
     if (group.length === 0) return;
     const steps = clock.steps();
     let flushed: Promise<void>;
@@ -124,6 +136,10 @@ export class Intake {
       flushed = store.queued(commit, steps, true);
     } catch (failure) {
       store.needs.logger.error('batches of others could not be applied', { error: String(failure) });
+      // One of them, over a damaged row maybe, must not hold up the others.
+      if (taken.length < 2 || isPinfoldError(failure, 'STORAGE_FAILED')) return;
+      this.#queue.unshift(...taken);
+      this.#alone = taken.length;
       return;
     }
     this.#inFlight++;
@@ -143,27 +159,45 @@ export class Intake {
   }
 
   /** Takes batches from the queue for one transaction, judging each under the clock as it will be then. */
-  #nextGroup(clock: StagedClock): Prepared[] {
+  #nextGroup(clock: StagedClock, taken: Received[]): Prepared[] {
     const group: Prepared[] = [];
     let operations = 0;
     let bytes = 0;
     while (this.#queue.length > 0 && operations < GROUP_OPS_MAX && bytes < GROUP_BYTES_MAX) {
       const received = this.#queue.shift() as Received;
+      const isAlone = this.#alone > 0;
+      if (isAlone) this.#alone--;
       const prepared = this.#judged(received, clock);
       if (prepared === undefined) continue;
       group.push(prepared);
+      taken.push(received);
+      if (isAlone) break;
       operations += prepared.content.operations.length;
       bytes += received.batch.ops.length;
     }
     return group;
   }
 
-  #judged({ batch, from }: Received, clock: StagedClock): Prepared | undefined {
+  /** Whatever a batch meets, those behind it have their turn. */
+  #judged(received: Received, clock: StagedClock): Prepared | undefined {
+    const { store, onRefused } = this.#needs;
+    try {
+      return this.#judgedOrThrown(received, clock);
+    } catch (problem) {
+      const author = formatPeerId(received.batch.head.author);
+      if (isPinfoldError(problem, 'LIMIT_REACHED')) onRefused(author, problem);
+      else store.needs.logger.error('a batch could not be looked at', { author, error: String(problem) });
+      return undefined;
+    }
+  }
+
+  #judgedOrThrown({ batch, from }: Received, clock: StagedClock): Prepared | undefined {
     const { store, metrics, onPend, onFork, onInvalid } = this.#needs;
     const verdict = judge(clock, batch);
     metrics.batches.add(1, { verdict });
     if (verdict === 'apply') {
       try {
+        this.#checkRoom(batch, clock);
         const prepared = prepare(store, batch, clock);
         clock.stage({ replica: prepared.replica, sequence: batch.head.last, hash: batch.hash });
         return prepared;
@@ -179,6 +213,16 @@ export class Intake {
       onFork(store.replicas.ensure(nameOf(batch)), `two histories from ${batch.head.first} to ${batch.head.last}`);
     }
     return undefined;
+  }
+
+  /** Section 9: a longer clock could be told to nobody, and no batch that names it would be valid. One place is the own replica's. */
+  #checkRoom({ ridText }: Batch, clock: StagedClock): void {
+    if (clock.taken(ridText)?.sequence) return;
+    const { replicas, own } = this.#needs.store;
+    const entries = replicas.entries + clock.steps().filter(({ replica }) => replica.sequence === 0).length;
+    const max = CLOCK_ENTRIES_MAX - (own.sequence === 0 ? 1 : 0);
+    if (entries >= max)
+      throw new PinfoldError('LIMIT_REACHED', `the clock has ${entries} entries, the most there can be`);
   }
 }
 
@@ -207,8 +251,11 @@ export function prepare(store: CrdtStore, batch: Batch, clock: StagedClock): Pre
   if (unseen !== undefined) throw new AuthorErred(`a dot (sequence ${unseen.sequence}) that it cannot have seen`);
   const replica = store.replicas.ensure(nameOf(batch));
   for (const { key } of content.operations) store.learnNamespace(key);
-  const replicas = content.rids.map((rid) => names.replicas.ensure(rid));
-  const peers = content.peers.map((peer) => names.peers.ensure(formatPeerId(peer)));
+  // What is seen is covered, so it has its number; what only stands in a table gets none.
+  const replicas = content.rids.map((rid) => names.replicas.find(rid) ?? -1);
+  const allocated = new Set<number>();
+  for (const { allocations } of content.operations) for (const peer of allocations) allocated.add(peer);
+  const peers = content.peers.map((peer, i) => (allocated.has(i) ? names.peers.ensure(formatPeerId(peer)) : -1));
   return { batch, replica, content, replicas, peers };
 }
 

@@ -105,6 +105,13 @@ export class Replicas implements TakenClock {
     return this.#sorted;
   }
 
+  /** Entries of the clock C. */
+  get entries(): number {
+    let entries = 0;
+    for (const { sequence } of this.#byText.values()) if (sequence > 0) entries++;
+    return entries;
+  }
+
   /** Nothing was ever taken in. */
   get isEmpty(): boolean {
     for (const { sequence } of this.#byText.values()) if (sequence > 0) return false;

@@ -1,0 +1,78 @@
+import t from 'tap';
+import { CLOCK_ENTRIES_MAX } from '../../../src/consensus/crdt/constants.ts';
+import { parsePeerId } from '../../../src/model/peer-id.ts';
+import { NAMESPACES_MAX, REPLICAS_MAX } from '../../../src/pinset/constants.ts';
+import { CraftedAuthor, stranger } from '../../support/crafted-author.ts';
+import { pinOp, TestCluster, testKey, testSigner } from '../../support/crdt-peers.ts';
+
+// What others sign, however mad, is refused by name, costs no more than itself, and does not hold up those who behave.
+
+t.test('tables full of names that no operation uses leave no trace', async (t) => {
+  const cluster = new TestCluster();
+  const a = await cluster.add({ name: 'a' });
+  const network = await stranger(cluster);
+  const mad = new CraftedAuthor('x');
+  const rids = Array.from({ length: 1_000 }, (_, i) => Buffer.from(`unknown rid ${String(i).padStart(4, '0')}`));
+  const peers = [parsePeerId(testSigner('unknown').peerId)];
+  network.gossip.publish('batches', mad.batch([{ name: 'one' }], { rids, peers }));
+  network.gossip.publish('batches', mad.batch([{ sees: [0, 1], name: 'two' }], { rids, peers }));
+  await cluster.time.advance(1_000);
+  t.strictSame(a.names(), ['two']);
+  t.equal(a.pinset.names.peers.find(testSigner('unknown').peerId), undefined);
+  t.equal(a.pinset.names.replicas.find(rids[5] as Uint8Array), undefined);
+  await cluster.stop();
+});
+
+t.test('further replicas than a clock can have are refused, with an alert; the others go on', async (t) => {
+  const cluster = new TestCluster();
+  const a = await cluster.add({ name: 'a' });
+  const b = await cluster.add({ name: 'b' });
+  await cluster.until(() => b.consensus.status().phase === 'ready', 'ready', 5_000);
+  await a.one(pinOp('a was here'));
+  await b.one(pinOp('b was here'));
+  await cluster.until(() => a.pinset.count() === 2 && b.pinset.count() === 2, 'both are in the clock');
+  const c = await cluster.add({ name: 'c' });
+  await cluster.until(() => c.consensus.status().phase === 'ready', 'c has joined');
+  const network = await stranger(cluster);
+  const authors = Array.from({ length: CLOCK_ENTRIES_MAX + 5 }, (_, i) => new CraftedAuthor('x', i));
+  for (const [i, author] of authors.entries()) {
+    network.gossip.publish('batches', author.batch([{ key: testKey(i) }]));
+    if (i % 200 === 199) await cluster.time.advance(100);
+  }
+  await cluster.time.advance(1_000);
+  t.equal(a.pinset.count(), CLOCK_ENTRIES_MAX, 'two of these were there before');
+  t.equal(c.pinset.count(), CLOCK_ENTRIES_MAX - 1, 'a place is kept for this peer itself');
+  t.ok(
+    a.consensus.status().alerts.some(({ kind, peerId }) => kind === 'CLOCK_ENTRIES' && peerId === authors[0]?.peerId),
+  );
+  network.gossip.publish('batches', (authors[0] as CraftedAuthor).batch([{ key: testKey('goes on') }]));
+  t.equal((await a.one(pinOp('own'))).ok, true);
+  await cluster.until(
+    () => [a, b].every(({ pinset }) => pinset.get(testKey('own')) && pinset.get(testKey('goes on'))),
+    'known replicas are heard as ever',
+  );
+  t.equal(a.root(), b.root());
+  await cluster.stop();
+});
+
+t.test('a store that has no number left for a name refuses that batch, and takes the next', async (t) => {
+  for (const table of ['namespaces', 'replicas'] as const) {
+    const cluster = new TestCluster();
+    const a = await cluster.add({ name: 'a' });
+    const { names } = a.pinset;
+    // Filled by hand: 65,536 of them.
+    for (let i = names.namespaces.find('default') ?? 0; table === 'namespaces' && i < NAMESPACES_MAX - 1; i++)
+      names.namespaces.ensure(`n${i}`);
+    for (let i = 1; table === 'replicas' && i < REPLICAS_MAX; i++) names.replicas.ensure(Buffer.from(`rid ${i}`));
+    const network = await stranger(cluster);
+    const [bad, good] = [new CraftedAuthor('x'), new CraftedAuthor(table === 'replicas' ? 'x' : 'y')];
+    network.gossip.publish('batches', bad.batch([{ key: testKey('bad', 'new') }]));
+    network.gossip.publish('batches', good.batch([{ key: testKey('good') }]));
+    await cluster.time.advance(1_000);
+    t.equal(a.pinset.get(testKey('bad', 'new')), undefined, table);
+    t.equal(a.consensus.status().alerts.length, 1, table);
+    if (table !== 'replicas') t.ok(a.pinset.get(testKey('good')), table);
+    t.equal((await a.one(pinOp('own'))).ok, true, table);
+    await cluster.stop();
+  }
+});
