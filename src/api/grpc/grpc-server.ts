@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type MethodDefinition, Server, ServerCredentials, type UntypedHandleCall } from '@grpc/grpc-js';
 import { PinfoldError } from '../../model/errors.ts';
 import { messageBytesMax } from '../constants.ts';
@@ -43,20 +45,30 @@ export function grpcServer(init: GrpcServerInit, needs: GrpcServerNeeds): GrpcSe
     server.addService(definition, handlers);
   }
   needs.extend(server);
+  // grpc-js leaves connections open whose client does not answer its goodbye, and the process with them; so they are ours.
+  const connections = new Set<Socket>();
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    injector.injectConnection(socket);
+  });
   return {
     start: () =>
       new Promise((resolve, reject) => {
-        const host = init.host.includes(':') ? `[${init.host}]` : init.host;
-        server.bindAsync(`${host}:${init.port}`, ServerCredentials.createInsecure(), (error, port) => {
-          if (error === null) resolve(port);
-          else reject(cannotListen(`${host}:${init.port}`, error));
-        });
+        listener.once('error', (error) => reject(cannotListen(`${init.host}:${init.port}`, error)));
+        listener.listen(init.port, init.host, () => resolve((listener.address() as AddressInfo).port));
       }),
     async stop() {
+      listener.close();
       await needs.scopes.closeAll();
       // It waits for every stream of every connection, also those whose client has stopped reading.
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       if (!(await needs.scopes.inTime(closed))) server.forceShutdown();
+      // What was said last may still be on its way; who does not close then is cut off.
+      const left = [...connections].map((socket) => once(socket, 'close'));
+      await needs.scopes.inTime(Promise.allSettled(left).then(() => {}));
+      for (const socket of connections) socket.destroy();
     },
   };
 }
