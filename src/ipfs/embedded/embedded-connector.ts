@@ -36,13 +36,14 @@ export interface EmbeddedNeeds {
 
 /** An IPFS node in the process: bitswap over libp2p, blocks as files, pin records in LMDB. */
 export function embeddedConnector(init: EmbeddedInit, needs: EmbeddedNeeds): Connector {
+  const { agent, listenAddresses = LISTEN_ADDRESSES_DEFAULT } = init;
   const blocks = new BlockFiles(join(init.folder, 'blocks'));
   const host = async () => {
     await chmod(init.folder, 0o700);
     return ipfsHost({
-      agent: init.agent,
+      agent,
       privateKey: await loadNodeKey(init.folder),
-      listenAddresses: init.listenAddresses ?? LISTEN_ADDRESSES_DEFAULT,
+      listenAddresses,
       swarmKey: init.network.kind === 'private' ? init.network.key : undefined,
     });
   };
@@ -51,6 +52,6 @@ export function embeddedConnector(init: EmbeddedInit, needs: EmbeddedNeeds): Con
     bitswapPeers: () => exchange.counts.peers,
     repoBytes: () => blocks.usedBytes,
   });
-  const exchange = new Libp2pExchange(init.agent, { ...needs, metrics, host, blocks });
+  const exchange = new Libp2pExchange({ agent, listenAddresses }, { ...needs, metrics, host, blocks });
   return new NodeConnector({ blocks, records: new LmdbPinRecords(join(init.folder, 'pins')), exchange, ...needs });
 }

@@ -2,6 +2,7 @@ import type { Libp2p, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { CID } from 'multiformats/cid';
+import { PinfoldError } from '../../model/errors.ts';
 import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -16,6 +17,13 @@ import { Bitswap } from './bitswap/bitswap.ts';
 /** The blocks that it gives away. */
 type SentBlocks = Pick<BlockStore, 'has' | 'get'>;
 
+export interface Libp2pExchangeInit {
+  /** What the node is called. */
+  agent: string;
+  /** Of the host, for people. */
+  listenAddresses: readonly string[];
+}
+
 export interface Libp2pExchangeNeeds {
   /** Makes the host; not started: the exchange starts and stops it. */
   host: () => Promise<Libp2p>;
@@ -28,21 +36,26 @@ export interface Libp2pExchangeNeeds {
 
 /** Bitswap over a libp2p host of its own. */
 export class Libp2pExchange implements Exchange {
-  readonly #agent: string;
+  readonly #init: Libp2pExchangeInit;
   readonly #needs: Libp2pExchangeNeeds;
   #host: Libp2p | undefined;
   #bitswap: Bitswap | undefined;
 
-  /** `agent`: what the node is called. */
-  constructor(agent: string, needs: Libp2pExchangeNeeds) {
-    this.#agent = agent;
+  constructor(init: Libp2pExchangeInit, needs: Libp2pExchangeNeeds) {
+    this.#init = init;
     this.#needs = needs;
   }
 
   async start(): Promise<void> {
     const host = await this.#needs.host();
     this.#host = host;
-    await host.start();
+    try {
+      await host.start();
+    } catch (cause) {
+      const addresses = this.#init.listenAddresses.join(', ');
+      const advice = 'is another daemon or IPFS node running? Change ipfs.listen or stop it';
+      throw new PinfoldError('CONFIG_INVALID', `the IPFS node cannot listen on ${addresses}; ${advice}`, { cause });
+    }
     this.#bitswap = new Bitswap({ ...this.#needs, host });
     await this.#bitswap.start();
   }
@@ -67,7 +80,7 @@ export class Libp2pExchange implements Exchange {
     return {
       peerId: host.peerId.toString(),
       addresses: host.getMultiaddrs().map(String),
-      agent: this.#agent,
+      agent: this.#init.agent,
     };
   }
 

@@ -164,7 +164,9 @@ class Libp2pNetwork implements Network {
     try {
       await node.start();
     } catch (cause) {
-      throw new PinfoldError('CONFIG_INVALID', `cannot listen on ${this.#init.listen.join(', ')}`, { cause });
+      const addresses = this.#init.listen.join(', ');
+      const advice = 'is another daemon running? Change network.listen or stop it';
+      throw new PinfoldError('CONFIG_INVALID', `the network cannot listen on ${addresses}; ${advice}`, { cause });
     }
     this.#gossip.start(node.services.gossip);
     this.#redialer.start();
