@@ -5,12 +5,15 @@ import type { CID } from 'multiformats/cid';
 import { type Connector, ConnectorError, type ConnectorErrorKind } from '../ipfs/connector.ts';
 import { type ErrorCode, invalidField, PinfoldError } from '../model/errors.ts';
 import { raceSignal } from '../runtime/abort.ts';
+import type { MetricsRegister } from '../runtime/metrics.ts';
 import { BlockBatches } from './block-batches.ts';
 import { CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, NODE_LINKS_MAX, ROOTS_HELD_MAX } from './constants.ts';
 import { EntryPaths } from './entry-paths.ts';
+import { type AdderMetrics, adderMetrics } from './metrics.ts';
 
 export interface AdderNeeds {
   blocks: Pick<Connector, 'putBlocks' | 'protect'>;
+  metrics: MetricsRegister;
 }
 
 export interface AddEntry {
@@ -66,21 +69,45 @@ export interface Adder {
 }
 
 export function adder(needs: AdderNeeds): Adder {
-  return { add: (entries, options) => add(needs, entries, options) };
+  let open = 0;
+  const metrics = adderMetrics(needs.metrics, { open: () => open });
+  return {
+    async *add(entries, options) {
+      let outcome = 'aborted';
+      open++;
+      try {
+        yield* add(needs.blocks, metrics, entries, options);
+        outcome = 'done';
+      } catch (cause) {
+        if (!options.signal.aborted) outcome = 'failed';
+        throw cause;
+      } finally {
+        open--;
+        metrics.adds.add(1, { outcome });
+      }
+    },
+  };
 }
 
-async function* add(needs: AdderNeeds, entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<Added> {
+async function* add(
+  sink: AdderNeeds['blocks'],
+  metrics: AdderMetrics,
+  entries: AsyncIterable<AddEntry>,
+  options: AddOptions,
+): AsyncGenerator<Added> {
   const settings = checked(options);
-  const protection = needs.blocks.protect();
-  const batches = new BlockBatches(needs.blocks, options);
+  const protection = sink.protect();
+  const batches = new BlockBatches(sink, options);
   try {
     const store = {
       put: async (cid: CID, bytes: Uint8Array) => {
         await batches.put({ cid: cid.bytes, bytes });
+        metrics.blocks.add(1);
+        metrics.blockBytes.add(bytes.length);
         return cid;
       },
     };
-    const results = importer(candidates(entries, options), store as Parameters<typeof importer>[1], settings);
+    const results = importer(candidates(entries, options, metrics), store as Parameters<typeof importer>[1], settings);
     yield* heldUntilStored(results, batches, options);
   } catch (cause) {
     throw addError(cause);
@@ -112,7 +139,11 @@ async function* heldUntilStored(
   yield* held;
 }
 
-async function* candidates(entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<ImportCandidate> {
+async function* candidates(
+  entries: AsyncIterable<AddEntry>,
+  options: AddOptions,
+  metrics: AdderMetrics,
+): AsyncGenerator<ImportCandidate> {
   const paths = new EntryPaths();
   let bytes = 0;
   for await (const entry of untilAborted(entries, options.signal)) {
@@ -127,6 +158,7 @@ async function* candidates(entries: AsyncIterable<AddEntry>, options: AddOptions
       for await (const piece of untilAborted(content, options.signal)) {
         yield piece;
         bytes += piece.length;
+        metrics.contentBytes.add(piece.length);
         options.onProgress?.(bytes);
       }
     })();

@@ -202,7 +202,7 @@ async function assemble(
           storeIncarnation: () => hash('sha256', stamp, 'buffer').subarray(0, 16),
           ...common,
         }),
-        add: addContent({ adder: adder({ blocks: connector }), pins: pinUseCases, connector, peerId }),
+        add: addContent({ adder: adder({ blocks: connector, metrics }), pins: pinUseCases, connector, peerId }),
       }),
     ),
     mount(ClusterService, clusterService(seen)),

@@ -3,6 +3,8 @@ import { type AddEntry, type Added, type AddOptions, adder } from '../../../src/
 import { type Block, ConnectorError } from '../../../src/ipfs/connector.ts';
 import { formatCid } from '../../../src/model/cid.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
+import { noMetrics } from '../../../src/runtime/metrics.ts';
+import { prometheusMetrics } from '../../../src/runtime/prometheus.ts';
 import { directory, files, hello, patternFile, smallChunks, wide } from './kubo-vectors.ts';
 
 /** A sink that knows what is stored, what is not yet, and whether it is protected. */
@@ -47,7 +49,7 @@ async function run(entries: Iterable<AddEntry> | AsyncIterable<AddEntry>, option
   const added: Added[] = [];
   const stream = Symbol.asyncIterator in entries ? entries : from(entries);
   const signal = options.signal ?? new AbortController().signal;
-  for await (const one of adder({ blocks }).add(stream, { ...options, signal })) {
+  for await (const one of adder({ blocks, metrics: noMetrics }).add(stream, { ...options, signal })) {
     if (one.isRoot) t.ok(blocks.state.stored.has(formatCid(one.cid)), 'a root that is yielded is stored');
     if (one.isRoot) t.equal(blocks.state.open, 0, 'and so is all below it');
     added.push(one);
@@ -245,7 +247,9 @@ t.test('a content that breaks ends it, and no root is yielded', async (t) => {
     throw broken;
   })();
   const added: Added[] = [];
-  const stream = adder({ blocks }).add(from([{ path: 'a', content }]), { signal: new AbortController().signal });
+  const stream = adder({ blocks, metrics: noMetrics }).add(from([{ path: 'a', content }]), {
+    signal: new AbortController().signal,
+  });
   await t.rejects(async () => {
     for await (const one of stream) added.push(one);
   }, broken);
@@ -262,7 +266,7 @@ t.test('a full disk is told as such, and nothing is yielded as a root', async (t
 
 t.test('leaving the stream early releases the protection', async (t) => {
   const blocks = sink();
-  const stream = adder({ blocks }).add(
+  const stream = adder({ blocks, metrics: noMetrics }).add(
     from([
       { path: 'd/a', content: text('x') },
       { path: 'd/b', content: text('y') },
@@ -273,4 +277,29 @@ t.test('leaving the stream early releases the protection', async (t) => {
   );
   for await (const _ of stream) break;
   t.equal(blocks.state.protections, 0);
+});
+
+t.test('what is added is counted, however it ends', async (t) => {
+  const metrics = prometheusMetrics({ processMetrics: false });
+  let isFull = false;
+  const blocks = sink({
+    putBlocks: async () => {
+      if (isFull) throw new ConnectorError('DISK_FULL', 'full');
+    },
+  });
+  const { add } = adder({ blocks, metrics });
+  const entry = () => from([{ path: 'a', content: text('some text') }]);
+  const { signal } = new AbortController();
+  for await (const _ of add(entry(), { signal }));
+  for await (const _ of add(entry(), { signal })) break;
+  isFull = true;
+  await t.rejects(async () => {
+    for await (const _ of add(entry(), { signal }));
+  });
+  const exposed = await metrics.expose();
+  for (const outcome of ['done', 'aborted', 'failed'])
+    t.match(exposed, `pinfold_adder_adds_total{outcome="${outcome}"} 1`);
+  t.match(exposed, 'pinfold_adder_content_bytes_total 27');
+  t.match(exposed, 'pinfold_adder_blocks_total 3');
+  t.match(exposed, 'pinfold_adder_open 0');
 });
