@@ -209,7 +209,6 @@ export class Committer {
     const { publish, metrics } = this.#needs;
     try {
       await flushed;
-      this.#inFlight--;
       this.#lastCalls = decided.finished.length;
       if (decided.sealed !== undefined) publish(decided.sealed.batch, decided.sealed.encoded); // G1
       metrics.operations.add(decided.operations);
@@ -218,9 +217,9 @@ export class Committer {
         call.resolve(call.outcomes);
       }
     } catch (failure) {
-      this.#inFlight--;
       this.#fail(decided.finished, failure);
     }
+    this.#inFlight--;
     this.#pump();
   }
 
@@ -247,10 +246,19 @@ export class Committer {
       for (let i = call.next; i < call.requests.length; i++) {
         if (++requests > OPS_PER_BATCH_MAX) return;
         for (const op of (call.requests[i] as Request).ops) {
-          if ('allocations' in op) this.#learnPeers(op.allocations);
-          this.#needs.store.learnNamespace(op.key);
+          this.#learn(op);
         }
       }
+    }
+  }
+
+  /** What gets no number is refused in its turn; the others of the batch have nothing to do with it. */
+  #learn(op: Op): void {
+    try {
+      if ('allocations' in op) this.#learnPeers(op.allocations);
+      this.#needs.store.learnNamespace(op.key);
+    } catch (problem) {
+      if (!isPinfoldError(problem, 'LIMIT_REACHED')) throw problem;
     }
   }
 
@@ -308,7 +316,7 @@ export class Committer {
     const number = this.#peerNumbers.get(peerId);
     if (number !== undefined) return number;
     parsePeerId(peerId, 'allocations');
-    throw new Error(`the peer ${peerId} was not learned before the transaction`);
+    throw new PinfoldError('LIMIT_REACHED', 'this peer has no number left for a further peer');
   }
 
   #one(tx: Transaction, builder: BatchBuilder, rows: TransactionRows, request: Request): Outcome | typeof full {
@@ -333,6 +341,9 @@ export class Committer {
     entries.length = 0;
     for (let i = 0; i < request.ops.length; i++) {
       const { key } = request.ops[i] as Op;
+      if (!store.knowsNamespace(key)) {
+        return refused(new PinfoldError('LIMIT_REACHED', 'this peer has no number left for a further namespace'));
+      }
       const keyText = byteString(key);
       entries.push(rows.find(keyText) ?? rows.add(keyText, key, pinset.row(tx, key)));
     }

@@ -41,23 +41,26 @@ export function trimRemembered(
   const excess = storage.tableSize(idempotencyTable).entries - options.idempotencyRowsMax;
   const limitMs = clock.nowMs() - options.idempotencyKeepMs;
   const ages = [...storage.read.range(idempotencyAgeTable, { limit: IDEMPOTENCY_TRIM_ROWS_MAX })].map(({ key }) => key);
-  const due = ages.filter((age, i) => i < excess || Buffer.from(age).readUIntBE(0, timeBytes) < limitMs);
+  const due = ages.filter((age, i) => i < excess || timeOf(age) < limitMs);
   if (due.length === 0) return false;
   storage.transaction((tx) => {
-    for (const age of due) forget(tx, age, limitMs);
+    for (const age of due) forget(tx, age);
   });
   return due.length === IDEMPOTENCY_TRIM_ROWS_MAX;
 }
 
-function forget(tx: Transaction, age: Uint8Array, limitMs: number): void {
+/** A stream that went on since it got its place among the ages gets a later one: it is not among the oldest. */
+function forget(tx: Transaction, age: Uint8Array): void {
   tx.remove(idempotencyAgeTable, age);
   const key = age.subarray(timeBytes);
   const row = readRemembered(tx, key);
   if (row === undefined) return;
-  // A stream that went on since its row was made stays.
-  if (row.kind === 'stream' && row.timeMs >= limitMs)
-    tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
+  if (row.timeMs > timeOf(age)) tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
   else tx.remove(idempotencyTable, key);
+}
+
+function timeOf(age: Uint8Array): number {
+  return Buffer.from(age).readUIntBE(0, timeBytes);
 }
 
 function ageKey(timeMs: number, key: Uint8Array): Uint8Array {

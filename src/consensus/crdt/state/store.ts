@@ -72,6 +72,12 @@ export class CrdtStore {
     if (key[key.length - 1] !== 0) this.needs.pinset.names.namespaces.ensure(pinKeyParts(key).namespace);
   }
 
+  knowsNamespace(key: PinKey): boolean {
+    return (
+      key[key.length - 1] === 0 || this.needs.pinset.names.namespaces.find(pinKeyParts(key).namespace) !== undefined
+    );
+  }
+
   isOwn(replica: Replica): boolean {
     return replica.peerId === this.needs.peerId;
   }
