@@ -305,7 +305,8 @@ class GossipMonitor implements Monitor {
     const { clock, signer } = this.#needs;
     const known = this.#members.get(peerId);
     if (known !== undefined && version <= known.record.version) return 'ignore';
-    if (peerId !== signer.peerId && known === undefined && !this.#mayJoin(version, live)) return 'ignore';
+    if (peerId !== signer.peerId && known === undefined && !this.#mayJoin(version, live || from === peerId))
+      return 'ignore';
     if (!this.#mayVerify(from)) return 'ignore';
     if (!isRecordSigned(record)) return 'reject';
     if (peerId === signer.peerId) {
@@ -342,7 +343,8 @@ class GossipMonitor implements Monitor {
       this.#limited('members');
       return false;
     }
-    return live || version > this.#needs.clock.nowMs() - FORGET_AFTER_MS;
+    // Of the far future: it would never grow old, and those who forget that member in turn would bring it back for ever.
+    return live || Math.abs(this.#needs.clock.nowMs() - version) < FORGET_AFTER_MS;
   }
 
   #takeMetrics(signed: SignedMetrics, delivery: Delivery): Verdict {

@@ -261,6 +261,28 @@ t.test('members not heard for 30 days go, and are not brought back by who still 
   t.equal(reopened.monitor.members().length, 2);
 });
 
+t.test('a member that is gone is not kept for ever by a word signed far in the future', async (t) => {
+  const { time, peer } = world();
+  const a = peer(1);
+  await a.monitor.start();
+  const ahead = stranger(1);
+  const record = signRecord(ahead, recordOf(ahead.peerId, time.clock.nowMs() + 5_000 * day, content));
+  a.monitor.receive([record], [], 'x');
+  t.notOk(a.monitor.isMember(ahead.peerId), 'from others it is no news');
+  a.monitor.receive([record], [], ahead.peerId);
+  t.ok(a.monitor.isMember(ahead.peerId), 'itself it may come, whatever its clock says');
+  await time.advance(70_000);
+  await a.monitor.stop();
+  time.pause(31 * day);
+  const later = peer(1, a.storage.control.crash());
+  await later.monitor.start();
+  await time.advance(2 * 3_600_000);
+  t.notOk(later.monitor.isMember(ahead.peerId), 'silent for 30 days');
+  later.monitor.receive([record], [], 'x');
+  t.notOk(later.monitor.isMember(ahead.peerId), 'who still remembers it does not bring it back');
+  await later.monitor.stop();
+});
+
 t.test('a mad peer is bounded: members, records, metrics and verifications', async (t) => {
   const { time, peer } = world();
   const a = peer(1);
