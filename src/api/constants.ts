@@ -42,3 +42,6 @@ export const errorDetailsBytesMax = 6 * 1024;
 
 /** How long a client may take to send the head of an HTTP request, ms. The body may be a stream that lasts. */
 export const requestHeadMsMax = 15_000;
+
+/** A gRPC connection is asked so often whether it is still there, and closed when it does not answer for as long, ms. */
+export const keepaliveMs = 15_000;

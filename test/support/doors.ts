@@ -65,7 +65,7 @@ export async function openDoors(services: readonly Mounted[]): Promise<Doors> {
   const serving = health(descriptions.map(({ typeName }) => typeName));
   const needs = { services, scopes, logger, metrics };
   const grpc = grpcServer(
-    { host: '127.0.0.1', port: 0 },
+    { host: '127.0.0.1', port: 0, keepaliveMs: 500 },
     {
       ...needs,
       extend(server) {

@@ -129,8 +129,7 @@ function requestsOf(
 ): AsyncIterable<unknown> {
   const { signal } = scope.context;
   async function* messages(): AsyncGenerator<unknown, void> {
-    // Its usual iterator would destroy the call when it is left, and the answer with it.
-    for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(method, bytes);
+    for await (const bytes of read(call)) yield decode(method, bytes);
     // grpc-js lets a broken stream end like a finished one, and only then says that it was cancelled.
     await needs.scopes.settled();
     signal.throwIfAborted();
@@ -138,6 +137,33 @@ function requestsOf(
   return requestsUntil(messages(), signal, (cause) =>
     isPinfoldError(cause) ? cause : new PinfoldError('CANCELLED', 'the caller has gone away', { cause }),
   );
+}
+
+/**
+ * By hand, because the iterator of a stream destroys it when it is left or when it fails, and failing is how grpc-js is told of a
+ * status: an answer that was not sent yet would be lost, and the client would wait for ever.
+ */
+async function* read(call: ServerDuplexStream<Uint8Array, Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  let wake = () => {};
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+    wake();
+  };
+  call.on('readable', () => wake());
+  call.once('end', over);
+  call.once('close', over);
+  for (;;) {
+    const bytes: Uint8Array | null = call.read();
+    if (bytes !== null) yield bytes;
+    else if (isOver) break;
+    else {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+  if (!call.readableEnded) throw new PinfoldError('CANCELLED', 'the caller has gone away');
 }
 
 type Outgoing = ServerWritableStream<Uint8Array, Uint8Array> | ServerDuplexStream<Uint8Array, Uint8Array>;

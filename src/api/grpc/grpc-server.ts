@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type MethodDefinition, Server, ServerCredentials, type UntypedHandleCall } from '@grpc/grpc-js';
 import { PinfoldError } from '../../model/errors.ts';
-import { messageBytesMax } from '../constants.ts';
+import { keepaliveMs, messageBytesMax } from '../constants.ts';
 import type { Mounted, MountedMethod } from '../handlers.ts';
 import { type GrpcCallNeeds, handlerOf } from './calls.ts';
 
@@ -17,6 +17,8 @@ export interface GrpcServer {
 export interface GrpcServerInit {
   host: string;
   port: number;
+  /** Default `keepaliveMs`. */
+  keepaliveMs?: number;
 }
 
 export interface GrpcServerNeeds extends GrpcCallNeeds {
@@ -32,6 +34,9 @@ export function grpcServer(init: GrpcServerInit, needs: GrpcServerNeeds): GrpcSe
     'grpc.max_concurrent_streams': streamsPerConnectionMax,
     // Pings more often than this are answered with GOAWAY: a caller's fault must not cost us.
     'grpc.http2.min_time_between_pings_ms': 1_000,
+    // A client whose process ends leaves its connection half open, and its calls with it, until something is sent to it.
+    'grpc.keepalive_time_ms': init.keepaliveMs ?? keepaliveMs,
+    'grpc.keepalive_timeout_ms': init.keepaliveMs ?? keepaliveMs,
     // Its registry keeps a record of every connection and call, for a service that we do not offer.
     'grpc.enable_channelz': 0,
   });
