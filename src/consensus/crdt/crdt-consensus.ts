@@ -152,12 +152,22 @@ class ReplicatedMap implements CrdtConsensus {
     });
     const isReady = () => this.#phase === 'ready' && !this.#isDiskLow();
     const onFullNeeded = (peer: string) => this.#fullNeeded(peer);
+    const onCaughtUp = (peer: string) => this.#alerts.clear('REBUILD_NEEDED', peer);
     const intake = this.#intake;
     const sources = () => this.#sources();
-    this.#puller = new Puller({ ...common, intake, news: this.#news, sources, isOpen: isReady, onFullNeeded });
-    this.#followers = new Followers({ ...common, intake, sources, isOpen: isReady, onFullNeeded });
+    this.#puller = new Puller({
+      ...common,
+      intake,
+      news: this.#news,
+      sources,
+      isOpen: isReady,
+      onFullNeeded,
+      onCaughtUp,
+    });
+    this.#followers = new Followers({ ...common, intake, sources, isOpen: isReady, onFullNeeded, onCaughtUp });
     this.#joiner = new Joiner({
       ...common,
+      isOpen: () => !this.#isDiskLow(),
       sources: () => this.#sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
     });
     this.#entrance = new Entrance({

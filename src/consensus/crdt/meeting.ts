@@ -185,6 +185,7 @@ export class Meeting {
   #compare({ clockHash, digestRoot }: Hello, from: string): void {
     const { store, alerts } = this.#needs;
     if (!equalBytes(clockHash, store.replicas.flushedHash())) return;
+    alerts.clear('REBUILD_NEEDED', from);
     const own = this.#digestRoot();
     if (own.length === 0 || digestRoot.length === 0) return;
     if (equalBytes(own, digestRoot)) alerts.clear('DIVERGED', from);

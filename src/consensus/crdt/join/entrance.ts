@@ -24,7 +24,7 @@ export interface EntranceNeeds {
  *
  *   joins   as soon as a trusted peer says that its store is not empty
  *   begins  if it has no bootstrap peers; or if all trusted peers it is connected with have said that theirs is empty, too;
- *           or if it has reached nobody for a minute
+ *           or if for a minute no peer has said otherwise: it reached nobody, or those it did say nothing
  *
  * So the peers of a fresh cluster are ready at once, and nobody stays joining for ever: a peer that begins beside a cluster
  * loses nothing by it, since what it writes is merged when they meet. With a store that is not empty it is ready at once, or
@@ -71,16 +71,17 @@ export class Entrance {
 
   async #decide(): Promise<void> {
     const { clock, logger, reached, view, store, onReady } = this.#needs;
-    let aloneSinceMs = clock.monotonicMs();
+    const sinceMs = clock.monotonicMs();
     while (!this.#abort.signal.aborted) {
       const peers = reached();
       const views = peers.map(view);
       if (views.some((other) => other?.isEmpty === false && !other.isFollower)) return this.#join();
       const allSaid = peers.length > 0 && views.every((other) => other !== undefined);
       if (allSaid || !store.replicas.isEmpty) return onReady();
-      if (peers.length > 0) aloneSinceMs = clock.monotonicMs();
-      if (clock.monotonicMs() - aloneSinceMs >= JOIN_PATIENCE_MS) {
-        logger.warn('no other peer was reached: beginning with an empty pinset');
+      if (clock.monotonicMs() - sinceMs >= JOIN_PATIENCE_MS) {
+        logger.warn('no other peer with a pinset was heard of: beginning with an empty one', {
+          connected: peers.length,
+        });
         return onReady();
       }
       await this.#wait();

@@ -42,6 +42,8 @@ export interface JoinerNeeds {
   timers: Timers;
   logger: Logger;
   metrics: CrdtMetrics;
+  /** Whether there is room on the disk. */
+  isOpen(): boolean;
   /** Trusted peers that are reached and whose store is not empty; a random one first. */
   sources(): string[];
 }
@@ -118,13 +120,17 @@ export class Joiner {
   async #step(signal: AbortSignal): Promise<boolean> {
     const source = this.#needs.sources()[0];
     try {
+      if (!this.#needs.isOpen()) throw new Unusable('too little free disk');
       if (source === undefined) throw new Unusable('no peer that has the pinset is reached');
       if (this.#pinset.shadow.nextBucket < bucketCount) {
         await this.#range(source, signal);
         await this.#catchUp(source, signal);
         return false;
       }
-      while (!(await this.#pinset.shadow.buildIndexes())) this.#progressed();
+      while (!(await this.#pinset.shadow.buildIndexes())) {
+        this.#progressed();
+        await sleep(this.#needs.timers, 0, signal); // Others get their turn.
+      }
       await this.#catchUp(source, signal);
       return await this.#swap();
     } catch (problem) {

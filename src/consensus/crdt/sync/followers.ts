@@ -1,3 +1,4 @@
+import { PinfoldError } from '../../../model/errors.ts';
 import type { Timer, Timers } from '../../../runtime/clock.ts';
 import { jittered } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
@@ -25,6 +26,8 @@ export interface FollowersNeeds {
   sources(): string[];
   isOpen(): boolean;
   onFullNeeded(peerId: string): void;
+  /** All that the peer had is here. */
+  onCaughtUp(peerId: string): void;
 }
 
 interface Follow {
@@ -88,7 +91,7 @@ export class Followers {
   }
 
   async #run(peerId: string, signal: AbortSignal): Promise<void> {
-    const { store, rpc, intake, logger, metrics, onFullNeeded } = this.#needs;
+    const { store, rpc, intake, logger, metrics, isOpen, onFullNeeded, onCaughtUp } = this.#needs;
     try {
       const end = await sync(rpc, {
         peerId,
@@ -96,7 +99,11 @@ export class Followers {
         follow: true,
         signal,
         known: store.replicas,
-        take: (batch) => intake.take(batch, peerId),
+        take: async (batch) => {
+          if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
+          await intake.take(batch, peerId);
+        },
+        onCaughtUp: () => onCaughtUp(peerId),
       });
       if (end === 'full-needed') onFullNeeded(peerId);
     } catch (problem) {

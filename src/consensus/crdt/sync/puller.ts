@@ -1,3 +1,4 @@
+import { PinfoldError } from '../../../model/errors.ts';
 import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
 import { jittered } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
@@ -29,6 +30,8 @@ export interface PullerNeeds {
   /** None while a shadow stands (R4). */
   isOpen(): boolean;
   onFullNeeded(peerId: string): void;
+  /** All that the peer had is here. */
+  onCaughtUp(peerId: string): void;
 }
 
 /** Asks others for what this peer lacks (S1): soon after a pend or an announcement, and when a Hello shows a difference. */
@@ -77,7 +80,7 @@ export class Puller {
   }
 
   async #pull(peerId: string): Promise<void> {
-    const { store, rpc, intake, metrics, logger, onFullNeeded } = this.#needs;
+    const { store, rpc, intake, metrics, logger, isOpen, onFullNeeded, onCaughtUp } = this.#needs;
     try {
       const result = await sync(rpc, {
         peerId,
@@ -85,11 +88,15 @@ export class Puller {
         follow: false,
         signal: this.#abort.signal,
         known: store.replicas,
-        take: (batch) => intake.take(batch, peerId),
+        take: async (batch) => {
+          if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
+          await intake.take(batch, peerId);
+        },
       });
       await intake.idle();
       metrics.pulls.add(1, { result });
       if (result === 'full-needed') onFullNeeded(peerId);
+      if (result === 'caught-up') onCaughtUp(peerId);
     } catch (problem) {
       metrics.pulls.add(1, { result: 'failed' });
       if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
