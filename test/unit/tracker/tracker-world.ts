@@ -15,14 +15,17 @@ import type { Tracker } from '../../../src/tracker/tracker.ts';
 import { tracker } from '../../../src/tracker/wish-tracker.ts';
 import { PinsetWorld, type StoreHandle } from '../../suites/pinset-world.ts';
 import { seededRandom, type VirtualTime, virtualTime } from '../../support/virtual-time.ts';
-import { ScriptedNode } from './scripted-node.ts';
+import { ScriptedNode, type TrackedConnector } from './scripted-node.ts';
 
 export const self = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5';
 export const other = '12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq';
 
 export type Claim = Partial<PinFields> & { namespace?: string; allocations?: readonly string[] };
 
-/** A tracker with the real pinset on memory storage and a scripted node, in virtual time. */
+/** The node as one process sees it: a new one at each start. Once it is killed, nothing that process does reaches the node. */
+export type NodeProcess = TrackedConnector & { kill(): void };
+
+/** A tracker with the real pinset on memory storage and a scripted node (or another one), in virtual time. */
 export class TrackerWorld {
   readonly time: VirtualTime;
   readonly node: ScriptedNode;
@@ -40,27 +43,40 @@ export class TrackerWorld {
   /** With flushing by hand: how often there is a chance of a flush. */
   flushIntervalMs = 3;
   #isManual = false;
-  #connector: ReturnType<ScriptedNode['connector']>;
+  readonly #newConnector: () => NodeProcess;
+  #connector: NodeProcess;
 
-  private constructor(pinsets: PinsetWorld, time: VirtualTime, options: TrackerOptions, seed: number) {
+  private constructor(
+    pinsets: PinsetWorld,
+    time: VirtualTime,
+    options: TrackerOptions,
+    { seed = 1, node = () => this.node.connector() }: { seed?: number; node?: (time: VirtualTime) => NodeProcess },
+  ) {
     this.time = time;
     this.node = new ScriptedNode(time.timers);
     this.options = options;
     this.pinsets = pinsets;
     this.#random = seededRandom(seed);
-    this.#connector = this.node.connector();
+    this.#newConnector = () => node(time);
+    this.#connector = this.#newConnector();
     this.tracker = this.#make();
   }
 
   static async open(
-    init: { options?: Partial<TrackerOptions>; pinset?: PinsetInit; seed?: number; isManual?: boolean } = {},
+    init: {
+      options?: Partial<TrackerOptions>;
+      pinset?: PinsetInit;
+      seed?: number;
+      isManual?: boolean;
+      node?: (time: VirtualTime) => NodeProcess;
+    } = {},
   ): Promise<TrackerWorld> {
     const time = virtualTime();
     const flush = init.isManual ? 'manual' : 'auto';
     const storage = memoryStorage({ tables: [...pinsetTables, ...trackerTables], flush });
     const pinsets = await flushing(PinsetWorld.open(crashing(storage), init.pinset, time), () => storage);
     const options = { ...defaultsOf(trackerOptions), ...init.options };
-    const world = new TrackerWorld(pinsets, time, options, init.seed ?? 1);
+    const world = new TrackerWorld(pinsets, time, options, init);
     if (init.isManual) {
       world.#isManual = true;
       world.#flushOn();
@@ -114,7 +130,7 @@ export class TrackerWorld {
     await this.time.advance(0);
     await stopping;
     this.errors.length = 0;
-    this.#connector = this.node.connector();
+    this.#connector = this.#newConnector();
     this.tracker = this.#make();
     await before();
     await this.tracker.start();
@@ -138,7 +154,7 @@ export class TrackerWorld {
 
   async restart(): Promise<void> {
     await this.#stopped();
-    this.#connector = this.node.connector();
+    this.#connector = this.#newConnector();
     this.tracker = this.#make();
     await this.tracker.start();
   }
