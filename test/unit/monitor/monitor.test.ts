@@ -189,6 +189,7 @@ t.test('an unchanged record keeps its version over a restart', async (t) => {
   await again.monitor.start();
   t.equal(ownRecord(again).version, before.version);
   t.same(Buffer.from(ownRecord(again).signed.signature), Buffer.from(before.signed.signature));
+  t.equal(again.monitor.member(again.signer.peerId)?.health, 'up', 'and the peer is up in its own eyes');
   await again.monitor.stop();
 });
 
