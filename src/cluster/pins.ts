@@ -2,7 +2,7 @@ import type { Allocator } from '../allocator/allocator.ts';
 import type { AckLevel, Condition, Consensus, Op, Outcome, Request } from '../consensus/consensus.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { formatCid } from '../model/cid.ts';
-import { invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
+import { type ErrorCode, invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
 import { everywhere, type PinFields } from '../model/pin.ts';
 import { pinKey } from '../model/pin-key.ts';
 import { checkNamespace, checkPinFields } from '../model/validate-pin.ts';
@@ -225,6 +225,7 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
         }
       });
       const outcomes = await consensus.commit(requests, { signal: call.signal });
+      if (stream !== undefined) checkDecided(outcomes);
       for (const [i, error] of refused) outcomes[i] = { ok: false, error };
       return outcomes;
     },
@@ -239,6 +240,28 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
       throw new PinfoldError('PIN_NOT_FOUND', `${formatCid(cid)} is not pinned in the namespace "${namespace}"`);
     },
   };
+}
+
+/** What a peer says of all that comes, not of one operation. */
+const refusals: readonly ErrorCode[] = [
+  'JOINING',
+  'FOLLOWER',
+  'NOT_TRUSTED',
+  'CLOCK_SKEW',
+  'DISK_FULL',
+  'SHUTTING_DOWN',
+  'LIMIT_REACHED',
+];
+
+/**
+ * Operations of a stream that the peer as a whole refused, or that came behind such, have not taken their numbers. Told as decided they would
+ * be lost for the client, and its stream with them: so its call fails, and it can be taken up again where it was.
+ */
+function checkDecided(outcomes: readonly Outcome[]): void {
+  const [first] = outcomes;
+  const isWhole = first?.ok === false && outcomes.every((other) => !other.ok && other.error === first.error);
+  if (isWhole && refusals.includes(first.error.code)) throw first.error;
+  for (const outcome of outcomes) if (!outcome.ok && outcome.error.code === 'STREAM_GAP') throw outcome.error;
 }
 
 export function checkNamespaceAllowed(namespace: string, call: CallContext): void {
