@@ -44,6 +44,11 @@ export const EMPTYING_ROWS_MAX = 2_000;
 export const EMPTYING_PAUSE_MS = 20;
 /** Rows indexed in one call of `shadow.buildIndexes`, and in one step of indexing a metadata key. */
 export const INDEXING_ROWS_MAX = 1_000;
+/**
+ * Rows of a shadow whose index entries are gathered, sorted, and put in one transaction, some 10 MB of them: the more, the fewer times each
+ * page of an index is written.
+ */
+export const INDEXED_TOGETHER_ROWS_MIN = 32_000;
 
 /** Texts of peer IDs kept beside their bytes. */
 export const PEER_ID_CACHE_MAX = 4_096;

@@ -3,7 +3,7 @@ import type { PinKey } from '../model/pin.ts';
 import { bucketCount, bucketOf } from '../model/pin-key.ts';
 import type { Storage, TableName, Transaction } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
-import { INDEXING_ROWS_MAX } from './constants.ts';
+import { INDEXED_TOGETHER_ROWS_MIN, INDEXING_ROWS_MAX } from './constants.ts';
 import { DigestSums } from './digest-sums.ts';
 import { Indexer, metadataIndex } from './indexer.ts';
 import type { StoredNames } from './names.ts';
@@ -26,12 +26,23 @@ export interface ShadowNeeds {
   onDead(): void;
 }
 
+/** Index entries on their way: of rows that were read and not put yet. */
+interface Gathered {
+  /** Key of the last row that was read. */
+  behind: Uint8Array;
+  rows: number;
+  entries: Map<TableName, Uint8Array[]>;
+  /** Of the piece before. */
+  committed: Promise<void>;
+}
+
 /** The set that is not live. Where it stands is in `Sets`, so it goes on after a restart where it was. */
 export class ShadowSet implements Shadow {
   readonly #needs: ShadowNeeds;
   #digest = new DigestSums();
   #indexer: Indexer;
   readonly #fields = new IndexedFields();
+  #gathered: Gathered | undefined;
 
   constructor(needs: ShadowNeeds) {
     this.#needs = needs;
@@ -97,16 +108,21 @@ export class ShadowSet implements Shadow {
     this.#expect('filling', 'indexing');
     const { storage, sets } = this.#needs;
     if (sets.state.nextBucket < bucketCount) throw new Error('the shadow is not filled yet');
-    if (this.state === 'filling') storage.transaction((tx) => sets.change(tx, { shadow: 'indexing', indexedTo: '' }));
-    await storage.transaction(() => {}).committed;
+    if (this.state === 'filling') {
+      storage.transaction((tx) => sets.change(tx, { shadow: 'indexing', indexedTo: '' }));
+      this.#gathered = undefined;
+    }
+    const gathered = this.#gathered ?? (await this.#begunGathering());
     if (this.state !== 'indexing') throw new Error('the shadow was discarded while its indexes were built');
-    const { entries, last } = this.#entriesBehind(Buffer.from(sets.state.indexedTo, 'hex'));
-    const change = last === undefined ? ({ shadow: 'ready' } as const) : { indexedTo: hex(last) };
-    await storage.transaction((tx) => {
-      for (const [table, sorted] of entries) for (const entry of sorted) tx.put(table, entry, nothing);
-      sets.change(tx, change);
-    }).committed;
-    return last === undefined;
+    const last = this.#gather(gathered);
+    if (last !== undefined && gathered.rows < INDEXED_TOGETHER_ROWS_MIN) return false;
+    await gathered.committed; // One piece on its way to the disk while the next is read.
+    if (this.state !== 'indexing') throw new Error('the shadow was discarded while its indexes were built');
+    gathered.committed = this.#putGathered(gathered, last);
+    if (last !== undefined) return false;
+    this.#gathered = undefined;
+    await gathered.committed;
+    return true;
   }
 
   swap(tx: Transaction, changed: readonly PinKey[] | 'everything'): void {
@@ -140,6 +156,7 @@ export class ShadowSet implements Shadow {
     this.#expect('filling', 'indexing', 'ready');
     const { storage, sets, onDead } = this.#needs;
     storage.transaction((tx) => sets.change(tx, { shadow: 'emptying', nextBucket: 0, indexedTo: '' }));
+    this.#gathered = undefined;
     this.#digest = new DigestSums();
     onDead();
   }
@@ -152,18 +169,42 @@ export class ShadowSet implements Shadow {
     digest.save(tx, sets.shadow);
   }
 
-  /** Index entries of the next rows, in the order of their tables, so that a piece is put page by page. */
-  #entriesBehind(key: Uint8Array): { entries: Map<TableName, Uint8Array[]>; last: PinKey | undefined } {
+  /** All rows must be visible before they are read. */
+  async #begunGathering(): Promise<Gathered> {
+    const { storage, sets } = this.#needs;
+    await storage.transaction(() => {}).committed;
+    const behind = Buffer.from(sets.state.indexedTo, 'hex');
+    this.#gathered = { behind, rows: 0, entries: new Map(), committed: Promise.resolve() };
+    return this.#gathered;
+  }
+
+  /** Adds the index entries of the next rows. Answers the key of the last of them; undefined: there are no more. */
+  #gather(gathered: Gathered): PinKey | undefined {
     const { storage, sets, names } = this.#needs;
-    const entries = new Map<TableName, Uint8Array[]>();
-    const range = { from: Buffer.concat([key, Buffer.of(0)]), limit: INDEXING_ROWS_MAX };
-    let last: PinKey | undefined;
+    const range = { from: Buffer.concat([gathered.behind, Buffer.of(0)]), limit: INDEXING_ROWS_MAX };
+    const rowsBefore = gathered.rows;
     for (const { key, value } of storage.read.range(sets.shadow.pins, range)) {
-      this.#entriesOf(sets.shadow, key, rowFromDisk(names, key, value), entries);
-      last = key;
+      this.#entriesOf(sets.shadow, key, rowFromDisk(names, key, value), gathered.entries);
+      gathered.rows++;
+      gathered.behind = key;
     }
-    for (const sorted of entries.values()) sorted.sort(Buffer.compare);
-    return { entries, last };
+    return gathered.rows - rowsBefore < INDEXING_ROWS_MAX ? undefined : gathered.behind;
+  }
+
+  /** In the order of their tables, so that a piece is put page by page. */
+  #putGathered(gathered: Gathered, last: PinKey | undefined): Promise<void> {
+    const { storage, sets } = this.#needs;
+    const { entries, behind } = gathered;
+    gathered.entries = new Map();
+    gathered.rows = 0;
+    const { committed } = storage.transaction((tx) => {
+      for (const [table, unsorted] of entries) {
+        for (const entry of unsorted.sort(Buffer.compare)) tx.put(table, entry, nothing);
+      }
+      sets.change(tx, last === undefined ? { shadow: 'ready' } : { indexedTo: hex(behind) });
+    });
+    committed.catch(() => {}); // Awaited before the next piece; it must not be unhandled until then.
+    return committed;
   }
 
   #entriesOf(set: TableSet, key: PinKey, row: PinRow, into: Map<TableName, Uint8Array[]>): void {

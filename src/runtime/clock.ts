@@ -7,7 +7,10 @@ export interface Clock {
 }
 
 export interface Timers {
-  /** Calls `fn` once, after `delayMs`. A timer does not keep the process alive. */
+  /**
+   * Calls `fn` once, after `delayMs`; 0: in the next turn of the event loop, when others had theirs. A timer does not keep the process
+   * alive.
+   */
   after(delayMs: number, fn: () => void): Timer;
 }
 
@@ -23,6 +26,12 @@ export const systemClock: Clock = {
 
 export const systemTimers: Timers = {
   after(delayMs, fn) {
+    if (delayMs <= 0) {
+      // A timer would wait for a millisecond.
+      const turn = setImmediate(fn);
+      turn.unref();
+      return { cancel: () => clearImmediate(turn) };
+    }
     const handle = setTimeout(fn, delayMs);
     handle.unref();
     return { cancel: () => clearTimeout(handle) };
