@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { PinfoldError } from '../model/errors.ts';
 import type { Monitor } from '../monitor/monitor.ts';
+import { raceSignal } from '../runtime/abort.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import type { Component } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -66,7 +67,10 @@ export function storeGuard(needs: StoreGuardNeeds): StoreGuard {
   async function run(): Promise<void> {
     for (;;) {
       await sleep(needs.timers, lookIntervalMs, stopping.signal);
-      await look().catch((error) => needs.logger.warn('the disk of the store could not be looked at', { error }));
+      // A disk that hangs must not hang whoever stops the peer.
+      await raceSignal(look(), stopping.signal).catch((error) =>
+        needs.logger.warn('the disk of the store could not be looked at', { error }),
+      );
     }
   }
 
