@@ -4,7 +4,7 @@ import { balanced } from 'ipfs-unixfs-importer/layout';
 import type { CID } from 'multiformats/cid';
 import { type Connector, ConnectorError, type ConnectorErrorKind } from '../ipfs/connector.ts';
 import { type ErrorCode, invalidField, PinfoldError } from '../model/errors.ts';
-import { raceSignal } from '../runtime/abort.ts';
+import { iterateUntil } from '../runtime/abort.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
 import { BlockBatches } from './block-batches.ts';
 import { CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, NODE_LINKS_MAX, ROOTS_HELD_MAX } from './constants.ts';
@@ -146,7 +146,7 @@ async function* candidates(
 ): AsyncGenerator<ImportCandidate> {
   const paths = new EntryPaths();
   let bytes = 0;
-  for await (const entry of untilAborted(entries, options.signal)) {
+  for await (const entry of iterateUntil(entries, options.signal)) {
     paths.add(entry.path, entry.content !== undefined);
     const { path, content } = entry;
     const kept = { ...(entry.mode !== undefined && { mode: entry.mode }), ...(entry.mtime && { mtime: entry.mtime }) };
@@ -155,7 +155,7 @@ async function* candidates(
       continue;
     }
     const counted = (async function* () {
-      for await (const piece of untilAborted(content, options.signal)) {
+      for await (const piece of iterateUntil(content, options.signal)) {
         yield piece;
         bytes += piece.length;
         metrics.contentBytes.add(piece.length);
@@ -163,25 +163,6 @@ async function* candidates(
       }
     })();
     yield { path, content: counted, ...kept };
-  }
-}
-
-/** Ends with the signal's reason also while the source keeps us waiting. */
-async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const iterator = source[Symbol.asyncIterator]();
-  let isOver = false;
-  try {
-    for (;;) {
-      const next = await raceSignal(iterator.next(), signal);
-      if (next.done === true) {
-        isOver = true;
-        return;
-      }
-      yield next.value;
-    }
-  } finally {
-    // Not waited for: a source that hangs in `next` would hang here, too. Its own failure is no news any more.
-    if (!isOver) iterator.return?.()?.catch(() => {});
   }
 }
 

@@ -34,9 +34,6 @@ export const stopGraceMs = 3_000;
 /** Content of one message of an add, bytes. */
 export const addDataBytesMax = 1024 * 1024;
 
-/** Text of an error in an answer, characters. The rest is cut off. */
-export const errorTextLengthMax = 2_000;
-
 /** Details of an error in a gRPC trailer, bytes: clients take headers of some 16 KiB in all. Above, only the reason is told. */
 export const errorDetailsBytesMax = 6 * 1024;
 

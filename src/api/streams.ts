@@ -25,22 +25,3 @@ export function requestsUntil<T>(
   };
   return { [Symbol.asyncIterator]: () => iterator };
 }
-
-/** What a handler answers, ended by an abort whatever the handler does. */
-export async function* responsesUntil(responses: AsyncIterable<unknown>, signal: AbortSignal): AsyncIterable<unknown> {
-  const iterator = responses[Symbol.asyncIterator]();
-  let isOver = false;
-  try {
-    for (;;) {
-      const next = await raceSignal(iterator.next(), signal);
-      if (next.done === true) {
-        isOver = true;
-        return;
-      }
-      yield next.value;
-    }
-  } finally {
-    // Not awaited: a handler that hangs must not keep its caller from hearing of the deadline.
-    if (!isOver) iterator.return?.()?.catch(() => {});
-  }
-}

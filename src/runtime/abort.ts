@@ -78,3 +78,25 @@ export function raceSignal<T>(promise: PromiseLike<T>, signal: AbortSignal | und
     else signal.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/** The items of a source, ended by an abort (with its reason) also while the source keeps us waiting. */
+export async function* iterateUntil<T>(
+  source: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T, void, undefined> {
+  const iterator = source[Symbol.asyncIterator]();
+  let isOver = false;
+  try {
+    for (;;) {
+      const next = await raceSignal(iterator.next(), signal);
+      if (next.done === true) {
+        isOver = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    // Not waited for: a source that hangs in `next` would hang here, too. Its own failure is no news any more.
+    if (!isOver) iterator.return?.()?.catch(() => {});
+  }
+}

@@ -11,14 +11,15 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
 import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import { raceSignal } from '../../runtime/abort.ts';
+import { statusCode } from '../../model/google-status.ts';
+import { iterateUntil, raceSignal } from '../../runtime/abort.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { CallScope, CallScopes } from '../call-scope.ts';
 import { messageBytesMax } from '../constants.ts';
-import { publicError, statusCode, statusDetailsTrailer } from '../errors.ts';
+import { publicError, statusDetailsTrailer } from '../errors.ts';
 import type { MountedMethod } from '../handlers.ts';
 import type { ApiMetrics } from '../metrics.ts';
-import { requestsUntil, responsesUntil } from '../streams.ts';
+import { requestsUntil } from '../streams.ts';
 
 export interface GrpcCallNeeds {
   scopes: CallScopes;
@@ -177,7 +178,7 @@ async function pump(
 ): Promise<void> {
   const outcome = await answering.run(async (scope) => {
     const { signal } = scope.context;
-    for await (const response of responsesUntil(handle(scope), signal)) {
+    for await (const response of iterateUntil(handle(scope), signal)) {
       if (!call.write(encode(method, response))) await drained(call, signal);
     }
   });

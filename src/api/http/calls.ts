@@ -1,12 +1,13 @@
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import { type ErrorCode, PinfoldError } from '../../model/errors.ts';
-import { raceSignal } from '../../runtime/abort.ts';
+import { errorDetails, statusCode } from '../../model/google-status.ts';
+import { iterateUntil, raceSignal } from '../../runtime/abort.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { CallScope, CallScopes } from '../call-scope.ts';
-import { errorDetails, publicError, statusCode } from '../errors.ts';
+import { publicError } from '../errors.ts';
 import type { MountedMethod } from '../handlers.ts';
 import type { ApiMetrics } from '../metrics.ts';
-import { requestsUntil, responsesUntil } from '../streams.ts';
+import { requestsUntil } from '../streams.ts';
 
 export interface HttpCallNeeds {
   scopes: CallScopes;
@@ -55,7 +56,7 @@ async function* answers(
   const scope = openScope(context, needs);
   let code: 'OK' | ErrorCode = 'CANCELLED';
   try {
-    yield* responsesUntil(handle(scope), scope.context.signal);
+    yield* iterateUntil(handle(scope), scope.context.signal);
     code = 'OK';
   } catch (error) {
     code = publicError(error).code;
