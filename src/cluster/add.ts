@@ -4,10 +4,9 @@ import type { AckLevel } from '../consensus/consensus.ts';
 import type { Connector } from '../ipfs/connector.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { invalidField, PinfoldError } from '../model/errors.ts';
-import { checkNamespace } from '../model/validate-pin.ts';
 import { mergeSignals } from '../runtime/abort.ts';
 import { BoundedQueue } from '../runtime/bounded-queue.ts';
-import { checkNamespaceAllowed, type Pins, type PinWrite, type WriteOptions, type Written } from './pins.ts';
+import type { Pins, PinWrite, WriteOptions, Written } from './pins.ts';
 
 /** Takes content in and pins it. */
 export type AddContent = (
@@ -41,13 +40,12 @@ const progressStepBytes = 1024 * 1024;
  */
 export function addContent(needs: {
   adder: Adder;
-  pins: Pick<Pins, 'pin'>;
+  pins: Pick<Pins, 'pin' | 'check'>;
   connector: Pick<Connector, 'protect'>;
   peerId: string;
 }): AddContent {
   return async function* add(start, entries, call) {
-    checkNamespace(start.namespace);
-    checkNamespaceAllowed(start.namespace, call);
+    needs.pins.check(start, start.ack, call);
     const protection = needs.connector.protect();
     using scope = mergeSignals(call.signal);
     const events = new BoundedQueue<AddEvent>({ limit: eventsWaitingMax });

@@ -30,7 +30,6 @@ export function expiry(init: ExpiryInit, needs: ExpiryNeeds) {
   async function run(): Promise<void> {
     for (;;) {
       await sleep(needs.timers, init.intervalMs, stopping.signal);
-      if (needs.consensus.refusal() !== undefined) continue;
       await round().catch((error) => {
         if (!stopping.signal.aborted) needs.logger.warn('expired pins could not be removed; trying again', { error });
       });
@@ -38,6 +37,7 @@ export function expiry(init: ExpiryInit, needs: ExpiryNeeds) {
   }
 
   async function round(): Promise<void> {
+    if (needs.consensus.refusal() !== undefined) return;
     const nowMs = needs.clock.nowMs();
     const candidates = needs.pinset.expired(nowMs - init.delayMs, init.pinsPerRoundMax);
     const mine = candidates.filter((pin) => isDue(pin, nowMs));
@@ -61,7 +61,9 @@ export function expiry(init: ExpiryInit, needs: ExpiryNeeds) {
   return {
     name: 'expiry',
     async start() {
-      running = run().catch(() => {});
+      running = run().catch((error) => {
+        if (!stopping.signal.aborted) needs.logger.error('expired pins are no longer removed', { error });
+      });
     },
     async stop() {
       stopping.abort(new Error('stopping'));

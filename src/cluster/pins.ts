@@ -27,6 +27,8 @@ export interface Pins {
   bulkDecided(stream: Uint8Array): Promise<number>;
   /** Throws PIN_NOT_FOUND. */
   get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin;
+  /** Throws what `pin` would refuse whatever the CID is: for content that would be taken in for nothing. */
+  check(write: Pick<PinWrite, 'namespace' | 'options'>, ack: AckLevel, call: CallContext): void;
 }
 
 export interface PinWrite {
@@ -96,26 +98,34 @@ export interface PinsNeeds {
 export function pins(init: PinsInit, needs: PinsNeeds): Pins {
   const { consensus, pinset, clock } = needs;
 
-  function pinOp(write: PinWrite, updatedFrom?: Uint8Array): Op {
-    checkNamespace(write.namespace);
-    const key = pinKey(write.cid, write.namespace);
+  /** With the cluster's factors, checked. */
+  function fieldsOf(options: PinWrite['options'], updatedFrom?: Uint8Array): PinFields {
     const nowMs = clock.nowMs();
-    const fields: PinFields = { ...write.options, createdMs: nowMs, updatedFrom, type: 'data' };
+    const fields: PinFields = { ...options, createdMs: nowMs, updatedFrom, type: 'data' };
     if (fields.replicationMin === 0) fields.replicationMin = init.replicationMin;
     if (fields.replicationMax === 0) fields.replicationMax = init.replicationMax;
     checkPinFields(fields);
     if (fields.expiresMs !== 0 && fields.expiresMs <= nowMs) {
       throw invalidField('options.expires', 'lies in the past');
     }
-    return { kind: 'pin', key, fields, allocations: allocationsOf(key, fields, write.must) };
+    return fields;
   }
 
-  function allocationsOf(key: Uint8Array, fields: PinFields, must: string | undefined): string[] {
+  /** `replaced`: the pin that this one follows; it goes where that one lies, for they tend to have blocks in common. */
+  function pinOp(write: PinWrite, replaced?: StoredPin): Op {
+    checkNamespace(write.namespace);
+    const key = pinKey(write.cid, write.namespace);
+    const fields = fieldsOf(write.options, replaced?.pin.cid);
+    const current = pinset.get(key) ?? replaced;
+    return { kind: 'pin', key, fields, allocations: allocationsOf(fields, current, write.must) };
+  }
+
+  function allocationsOf(fields: PinFields, current: StoredPin | undefined, must: string | undefined): string[] {
     if (fields.replicationMin === everywhere) return [];
     return needs.allocate({
       replicationMin: fields.replicationMin,
       replicationMax: fields.replicationMax,
-      current: pinset.get(key)?.pin.allocations ?? [],
+      current: current?.pin.allocations ?? [],
       userAllocations: fields.userAllocations,
       candidates: needs.candidates(),
       ...(must === undefined ? {} : { must }),
@@ -154,8 +164,7 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
   }
 
   function checkMayWrite(namespace: string, call: CallContext): void {
-    if (init.follower)
-      throw new PinfoldError('FOLLOWER', 'this peer is a follower and takes no writes; ask another one');
+    if (init.follower) throw followers();
     checkNamespaceAllowed(namespace, call);
   }
 
@@ -164,6 +173,14 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     checkMayWrite(write.namespace, call);
     const op = write.kind === 'pin' ? pinOp(write) : unpinOp(write);
     return requestOf([op], write.condition, stream === undefined ? {} : { stream });
+  }
+
+  function get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin {
+    checkNamespace(namespace);
+    checkNamespaceAllowed(namespace, call);
+    const pin = pinset.get(pinKey(cid, namespace));
+    if (pin !== undefined) return pin;
+    throw new PinfoldError('PIN_NOT_FOUND', `${formatCid(cid)} is not pinned in the namespace "${namespace}"`);
   }
 
   return {
@@ -187,7 +204,7 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
       // Not there: not found, unless this is a retry of a call that was done.
       if (old === undefined) {
         const written = await one([unpin], write.condition, options, call);
-        return { ...written, pin: this.get(write.to, write.namespace, call) };
+        return { ...written, pin: pinset.get(pinKey(write.to, write.namespace)) };
       }
       const {
         cid: _cid,
@@ -206,12 +223,13 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
       };
       // The pin that goes must be as it was read; a condition of the caller is one on it, too.
       const condition = write.condition ?? { kind: 'if-match' as const, etag: old.etag };
-      const written = await one([unpin, pinOp(pin, write.from)], condition, options, call);
-      return { ...written, pin: this.get(write.to, namespace, call) };
+      const written = await one([unpin, pinOp(pin, old)], condition, options, call);
+      return { ...written, pin: pinset.get(pinKey(write.to, namespace)) };
     },
 
     async bulk(writes, stream, ack, call) {
       checkLevel(ack);
+      if (init.follower) throw followers();
       const refused = new Map<number, PinfoldError>();
       const requests = writes.map((write, i): Request => {
         const position = stream === undefined ? undefined : { key: stream.key, number: stream.first + i };
@@ -232,15 +250,18 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
 
     bulkDecided: (stream) => consensus.streamDecided(stream),
 
-    get(cid, namespace, call) {
-      checkNamespace(namespace);
-      checkNamespaceAllowed(namespace, call);
-      const pin = pinset.get(pinKey(cid, namespace));
-      if (pin !== undefined) return pin;
-      throw new PinfoldError('PIN_NOT_FOUND', `${formatCid(cid)} is not pinned in the namespace "${namespace}"`);
+    get,
+
+    check(write, ack, call) {
+      checkNamespace(write.namespace);
+      checkMayWrite(write.namespace, call);
+      checkLevel(ack);
+      fieldsOf(write.options);
     },
   };
 }
+
+const followers = () => new PinfoldError('FOLLOWER', 'this peer is a follower and takes no writes; ask another one');
 
 /** What a peer says of all that comes, not of one operation. */
 const refusals: readonly ErrorCode[] = [
