@@ -30,12 +30,17 @@ export interface ListPinsNeeds {
   timers: Timers;
 }
 
+/** Pins of the first piece, at most: somebody may be looking at a screen. */
+const firstPiecePins = 100;
+
 async function* pieces(needs: ListPinsNeeds, query: ListingQuery, call: CallContext): AsyncIterable<ListingPiece> {
   const filter = withinNamespaces(query.filter, call);
   let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
   let cursor = query.cursor;
+  let pieceSize = Math.min(query.pieceSize, firstPiecePins);
   do {
-    const limit = Math.min(left, query.pieceSize);
+    const limit = Math.min(left, pieceSize);
+    pieceSize = query.pieceSize;
     const page = needs.pinset.list({ filter, order: query.order, limit, ...(cursor === undefined ? {} : { cursor }) });
     left -= page.pins.length;
     cursor = page.cursor;

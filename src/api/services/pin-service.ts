@@ -3,7 +3,6 @@ import {
   GetPinResponseSchema,
   GetPinStatusResponseSchema,
   ListPinStatusesResponseSchema,
-  ListPinsResponseSchema,
   type PinService,
   RecoverPinsResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
@@ -19,6 +18,7 @@ import type { Handlers } from '../handlers.ts';
 import { add } from './add.ts';
 import { namespaceOf, pinMessage, statusFrom } from './convert.ts';
 import { cursorFrom, filterFrom, orderFrom } from './pin-filter.ts';
+import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
 import { pinStatusMessage } from './statuses.ts';
 import { watchMessage } from './watch.ts';
@@ -53,9 +53,7 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
         cursor: cursorFrom(request.cursor),
         pieceSize: pinsPerMessage,
       };
-      for await (const piece of needs.listPins(query, call)) {
-        yield create(ListPinsResponseSchema, { pins: piece.pins.map(pinMessage), cursor: piece.cursor ?? nothing });
-      }
+      for await (const piece of needs.listPins(query, call)) yield pinPage(piece);
     },
 
     async getPinStatus({ cid, namespace }, call) {
