@@ -16,6 +16,7 @@ import { iterateUntil, raceSignal } from '../../runtime/abort.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { CallScope, CallScopes } from '../call-scope.ts';
 import { messageBytesMax } from '../constants.ts';
+import { encodedForm } from '../encoded-form.ts';
 import { publicError, statusDetailsTrailer } from '../errors.ts';
 import type { MountedMethod } from '../handlers.ts';
 import type { ApiMetrics } from '../metrics.ts';
@@ -113,7 +114,7 @@ function decode({ desc }: MountedMethod, bytes: Uint8Array): unknown {
 }
 
 function encode({ desc }: MountedMethod, message: unknown): Uint8Array {
-  const bytes = toBinary(desc.output, message as never);
+  const bytes = encodedForm(message) ?? toBinary(desc.output, message as never);
   if (bytes.length <= messageBytesMax) return bytes;
   throw new PinfoldError(
     'LIMIT_REACHED',
