@@ -3,11 +3,13 @@ import { encodeHeader, ridOf } from '../../src/consensus/crdt/codec/header.ts';
 import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.ts';
 import { OperationWriter } from '../../src/consensus/crdt/core/operation-writer.ts';
 import type { IncEntry } from '../../src/consensus/crdt/core/types.ts';
+import { PinfoldError } from '../../src/model/errors.ts';
 import { parsePeerId } from '../../src/model/peer-id.ts';
 import { memoryAddress, memoryNetwork } from '../../src/network/memory/memory-network.ts';
 import type { Network } from '../../src/network/network.ts';
 import { encodePinValue } from '../../src/pinset/codec/pin-value.ts';
 import { Writer } from '../../src/pinset/codec/writer.ts';
+import type { NameTable } from '../../src/pinset/pinset.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { noMetrics } from '../../src/runtime/metrics.ts';
 import { plainFields, type TestCluster, testKey, testSigner } from './crdt-peers.ts';
@@ -74,6 +76,15 @@ export class CraftedAuthor {
     this.#prev = hash('sha256', header, 'buffer');
     return encodeSignedBatch({ header, signature: this.#signer.sign(header), ops });
   }
+}
+
+/** All 65,536 numbers are given. */
+export function usedUp<T>(table: NameTable<T>): void {
+  table.ensure = (name) => {
+    const known = table.find(name);
+    if (known !== undefined) return known;
+    throw new PinfoldError('LIMIT_REACHED', 'no number is left');
+  };
 }
 
 /** A stranger inside the private network, to gossip what authors have crafted. */

@@ -199,7 +199,7 @@ class ReplicatedMap implements CrdtConsensus {
       onRolledBack: (message) => this.#rolledBack(message),
       onFork: (ridText, reason) => {
         const replica = this.#store.replicas.taken(ridText);
-        if (replica !== undefined) this.#fork(replica, reason);
+        if (replica !== undefined) this.#toldOfFork(replica, reason);
       },
     });
     this.handlers = crdtHandlers({
@@ -358,7 +358,13 @@ class ReplicatedMap implements CrdtConsensus {
     this.#entrance.join();
   }
 
-  /** N4, its first half: nothing more is taken of that author. */
+  /** A clock says so: word of whoever sent it, which must not cut off an author. Its next batch will prove it (R5). */
+  #toldOfFork(replica: Replica, reason: string): void {
+    this.#alerts.raise('FORK', replica.peerId, reason);
+    if (replica === this.#store.own) this.#renew();
+  }
+
+  /** N4, its first half: its signatures prove two histories, or that it errs; nothing more is taken of that author. */
   #fork(replica: Replica, reason: string): void {
     this.#alerts.raise('FORK', replica.peerId, reason);
     if (this.#store.isOwn(replica)) {

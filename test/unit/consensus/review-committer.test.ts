@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Outcome, Request } from '../../../src/consensus/consensus.ts';
 import { idempotencyAgeTable, idempotencyTable, logTable } from '../../../src/consensus/crdt/tables.ts';
-import { NAMESPACES_MAX } from '../../../src/pinset/constants.ts';
+import { usedUp } from '../../support/crafted-author.ts';
 import { pinOp, plainFields, TestCluster, testKey, unpinOp } from '../../support/crdt-peers.ts';
 
 function codes(outcomes: readonly Outcome[]): string[] {
@@ -56,7 +56,7 @@ t.test('above the limit the oldest are forgotten, streams too', async (t) => {
 t.test('a namespace that gets no number refuses its own requests, and no others of the batch', async (t) => {
   const cluster = new TestCluster();
   const a = await cluster.add({ name: 'a' });
-  for (let i = 0; i < NAMESPACES_MAX - 1; i++) a.pinset.names.namespaces.ensure(`n${i}`);
+  usedUp(a.pinset.names.namespaces);
   const further: Request = {
     ops: [{ kind: 'pin', key: testKey('f', 'further'), fields: plainFields, allocations: [] }],
   };

@@ -1,8 +1,13 @@
+import { create } from '@bufbuild/protobuf';
 import t from 'tap';
+import { GetClockRequestSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
+import { clockEntry } from '../../../src/consensus/crdt/codec/clock-entries.ts';
 import { CLOCK_ENTRIES_MAX } from '../../../src/consensus/crdt/constants.ts';
+import { decodeReplicaRow } from '../../../src/consensus/crdt/state/replica-row.ts';
+import { replicasTable } from '../../../src/consensus/crdt/tables.ts';
 import { parsePeerId } from '../../../src/model/peer-id.ts';
-import { NAMESPACES_MAX, REPLICAS_MAX } from '../../../src/pinset/constants.ts';
-import { CraftedAuthor, stranger } from '../../support/crafted-author.ts';
+import type { NameTable } from '../../../src/pinset/pinset.ts';
+import { CraftedAuthor, stranger, usedUp } from '../../support/crafted-author.ts';
 import { pinOp, TestCluster, testKey, testSigner } from '../../support/crdt-peers.ts';
 
 // What others sign, however mad, is refused by name, costs no more than itself, and does not hold up those who behave.
@@ -23,47 +28,48 @@ t.test('tables full of names that no operation uses leave no trace', async (t) =
   await cluster.stop();
 });
 
-t.test('further replicas than a clock can have are refused, with an alert; the others go on', async (t) => {
-  const cluster = new TestCluster();
-  const a = await cluster.add({ name: 'a' });
-  const b = await cluster.add({ name: 'b' });
-  await cluster.until(() => b.consensus.status().phase === 'ready', 'ready', 5_000);
-  await a.one(pinOp('a was here'));
-  await b.one(pinOp('b was here'));
-  await cluster.until(() => a.pinset.count() === 2 && b.pinset.count() === 2, 'both are in the clock');
-  const c = await cluster.add({ name: 'c' });
-  await cluster.until(() => c.consensus.status().phase === 'ready', 'c has joined');
-  const network = await stranger(cluster);
-  const authors = Array.from({ length: CLOCK_ENTRIES_MAX + 5 }, (_, i) => new CraftedAuthor('x', i));
-  for (const [i, author] of authors.entries()) {
-    network.gossip.publish('batches', author.batch([{ key: testKey(i) }]));
-    if (i % 200 === 199) await cluster.time.advance(100);
-  }
-  await cluster.time.advance(1_000);
-  t.equal(a.pinset.count(), CLOCK_ENTRIES_MAX, 'two of these were there before');
-  t.equal(c.pinset.count(), CLOCK_ENTRIES_MAX - 1, 'a place is kept for this peer itself');
-  t.ok(
-    a.consensus.status().alerts.some(({ kind, peerId }) => kind === 'CLOCK_ENTRIES' && peerId === authors[0]?.peerId),
-  );
-  network.gossip.publish('batches', (authors[0] as CraftedAuthor).batch([{ key: testKey('goes on') }]));
-  t.equal((await a.one(pinOp('own'))).ok, true);
-  await cluster.until(
-    () => [a, b].every(({ pinset }) => pinset.get(testKey('own')) && pinset.get(testKey('goes on'))),
-    'known replicas are heard as ever',
-  );
-  t.equal(a.root(), b.root());
-  await cluster.stop();
-});
+t.test(
+  'further replicas than a clock can have are refused, with an alert; the others go on',
+  { timeout: 120_000 },
+  async (t) => {
+    const cluster = new TestCluster();
+    const a = await cluster.add({ name: 'a' });
+    const b = await cluster.add({ name: 'b' });
+    await cluster.until(() => b.consensus.status().phase === 'ready', 'ready', 5_000);
+    await a.one(pinOp('a was here'));
+    await b.one(pinOp('b was here'));
+    await cluster.until(() => a.pinset.count() === 2 && b.pinset.count() === 2, 'both are in the clock');
+    const c = await cluster.add({ name: 'c' });
+    await cluster.until(() => c.consensus.status().phase === 'ready', 'c has joined');
+    const network = await stranger(cluster);
+    const authors = Array.from({ length: CLOCK_ENTRIES_MAX + 5 }, (_, i) => new CraftedAuthor('x', i));
+    for (const [i, author] of authors.entries()) {
+      network.gossip.publish('batches', author.batch([{ key: testKey(i) }]));
+      if (i % 200 === 199) await cluster.time.advance(100);
+    }
+    await cluster.time.advance(1_000);
+    t.equal(a.pinset.count(), CLOCK_ENTRIES_MAX, 'two of these were there before');
+    t.equal(c.pinset.count(), CLOCK_ENTRIES_MAX - 1, 'a place is kept for this peer itself');
+    t.ok(
+      a.consensus.status().alerts.some(({ kind, peerId }) => kind === 'CLOCK_ENTRIES' && peerId === authors[0]?.peerId),
+    );
+    network.gossip.publish('batches', (authors[0] as CraftedAuthor).batch([{ key: testKey('goes on') }]));
+    t.equal((await a.one(pinOp('own'))).ok, true);
+    await cluster.until(
+      () => [a, b].every(({ pinset }) => pinset.get(testKey('own')) && pinset.get(testKey('goes on'))),
+      'known replicas are heard as ever',
+    );
+    t.equal(a.root(), b.root());
+    await cluster.stop();
+  },
+);
 
 t.test('a store that has no number left for a name refuses that batch, and takes the next', async (t) => {
   for (const table of ['namespaces', 'replicas'] as const) {
     const cluster = new TestCluster();
     const a = await cluster.add({ name: 'a' });
     const { names } = a.pinset;
-    // Filled by hand: 65,536 of them.
-    for (let i = names.namespaces.find('default') ?? 0; table === 'namespaces' && i < NAMESPACES_MAX - 1; i++)
-      names.namespaces.ensure(`n${i}`);
-    for (let i = 1; table === 'replicas' && i < REPLICAS_MAX; i++) names.replicas.ensure(Buffer.from(`rid ${i}`));
+    usedUp(names[table] as NameTable<string | Uint8Array>);
     const network = await stranger(cluster);
     const [bad, good] = [new CraftedAuthor('x'), new CraftedAuthor(table === 'replicas' ? 'x' : 'y')];
     network.gossip.publish('batches', bad.batch([{ key: testKey('bad', 'new') }]));
@@ -75,4 +81,28 @@ t.test('a store that has no number left for a name refuses that batch, and takes
     t.equal((await a.one(pinOp('own'))).ok, true, table);
     await cluster.stop();
   }
+});
+
+t.test('a clock that lies of another history raises an alert, and cuts nobody off', async (t) => {
+  const cluster = new TestCluster();
+  const a = await cluster.add({ name: 'a' });
+  const b = await cluster.add({ name: 'b' });
+  await cluster.until(() => b.consensus.status().phase === 'ready', 'ready', 5_000);
+  await b.one(pinOp(1));
+  await cluster.until(() => a.pinset.count() === 1, 'a has it');
+  const network = await stranger(cluster);
+  await cluster.time.advance(100);
+  const entries = [...b.storage.read.range(replicasTable)].map(({ value }) => decodeReplicaRow(value));
+  const clock = entries.map(({ rid, clock: sequence }) => clockEntry(rid, sequence, Buffer.alloc(8, 'lie')));
+  const request = create(GetClockRequestSchema, { clock });
+  const signal = new AbortController().signal;
+  const told = (async () => {
+    for await (const _ of network.rpc.call(a.peerId, 'getClock', [request], { signal }));
+  })();
+  await cluster.time.advance(100);
+  await told;
+  t.match(a.consensus.status().alerts, [{ kind: 'FORK', peerId: b.peerId }]);
+  await b.one(pinOp(2));
+  await cluster.until(() => a.pinset.count() === 2, 'b is heard as ever', 30_000);
+  await cluster.stop();
 });
