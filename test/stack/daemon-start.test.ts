@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Ended, type LocalPeer, pause, spawnPinfold } from '../../scripts/local-cluster.ts';
-import { daemons } from '../support/daemons.ts';
+import { type Ended, type LocalPeer, pause, spawnPinfold, until } from '../../scripts/local-cluster.ts';
+import { absentCid, daemons, reasonOf } from '../support/daemons.ts';
 
 /** How a daemon ends that cannot start, or is told to stop while it does. */
 
@@ -88,5 +90,47 @@ t.test('SIGTERM while it starts: it ends in order, and starts again', async (t) 
   }
   await peer.start();
   await pause(100);
+  t.equal(await peer.kill('SIGTERM'), 0);
+});
+
+t.test('a store that fails: the daemon ends and says why, and what was acknowledged is there', async (t) => {
+  const peer = await here.make('failing');
+  const bin = join(import.meta.dirname, '../../bin/pinfold.mjs');
+  // No file may grow beyond that: the store's does.
+  const limited = 'ulimit -f 24000; exec "$0" "$@"';
+  const args = ['-c', limited, process.execPath, bin, 'daemon', '--folder', peer.folder, '--log-format=json'];
+  const daemon = spawn('sh', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  t.teardown(() => daemon.kill('SIGKILL'));
+  let stderr = '';
+  daemon.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const closed = once(daemon, 'close');
+  await until('it serves', () => stderr.includes('"serving"') || daemon.exitCode !== null);
+  if (daemon.exitCode !== null) throw new Error(`it ended at the start: ${stderr}`);
+  const acknowledged: string[] = [];
+  const reasons = new Set<string>();
+  const metadata = Array.from({ length: 8 }, (_, i) => ({ key: `key ${i}`, value: 'x'.repeat(900) }));
+  for (let i = 0; daemon.exitCode === null && reasons.size === 0 && i < 20_000; i += 32) {
+    const batch = Array.from({ length: 32 }, (_, at) => absentCid(`${i + at}`));
+    const answers = await Promise.allSettled(
+      batch.map((cid) => peer.clients.pins.pin({ cid, options: { metadata } }, { timeoutMs: 20_000 })),
+    );
+    for (const [at, answer] of answers.entries()) {
+      if (answer.status === 'fulfilled') acknowledged.push(batch[at] as string);
+      else reasons.add(reasonOf(answer.reason));
+    }
+  }
+  const timer = setTimeout(() => daemon.kill('SIGKILL'), endsWithinMs);
+  const [code] = await closed;
+  clearTimeout(timer);
+  t.ok(acknowledged.length > 0, `${acknowledged.length} pins, then ${[...reasons]}`);
+  t.equal(code, 1, 'it ends by itself');
+  t.match(stderr, 'STORAGE_FAILED', 'and says why');
+  t.notMatch(stderr, 'please report it');
+  t.ok(await isGone(join(peer.folder, 'daemon.sock')));
+
+  await peer.start();
+  for (const cid of acknowledged) await peer.clients.pins.getPin({ cid });
   t.equal(await peer.kill('SIGTERM'), 0);
 });

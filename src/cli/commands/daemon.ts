@@ -24,9 +24,12 @@ async function daemon({ folder }: CliContext, flags: Record<string, unknown>): P
   const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
   try {
     await Promise.race([stopped, peer.failed]);
-  } finally {
-    await peer.stop();
+  } catch (failure) {
+    // What has failed cannot stop cleanly; the failure is what there is to say.
+    await peer.stop().catch(() => {});
+    throw failure;
   }
+  await peer.stop();
 }
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */
