@@ -97,17 +97,24 @@ function decodeBase32V1(text: string): Uint8Array | undefined {
   return isUsual && length === 36 && leftOver === 0 ? bytes : undefined;
 }
 
+/** Characters are gathered here: a string that grows one by one leaves as many behind. */
+let characters = Buffer.allocUnsafeSlow(256);
+const alphabetCodes = Buffer.from(alphabet, 'latin1');
+
 function encodeBase32(bytes: Uint8Array): string {
-  let text = '';
+  const length = Math.ceil((bytes.length * 8) / 5);
+  if (characters.length < length) characters = Buffer.allocUnsafeSlow(length);
   let buffer = 0;
   let bits = 0;
+  let at = 0;
   for (let i = 0; i < bytes.length; i++) {
     buffer = ((buffer << 8) | (bytes[i] as number)) & 0xfff;
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      text += alphabet[(buffer >> bits) & 31];
+      characters[at++] = alphabetCodes[(buffer >> bits) & 31] as number;
     }
   }
-  return bits > 0 ? text + alphabet[(buffer << (5 - bits)) & 31] : text;
+  if (bits > 0) characters[at++] = alphabetCodes[(buffer << (5 - bits)) & 31] as number;
+  return characters.latin1Slice(0, at);
 }

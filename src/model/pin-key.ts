@@ -9,7 +9,9 @@ const keyHashBytes = 8;
 export function pinKey(cid: Uint8Array, namespace: string): PinKey {
   const stored = namespace === defaultNamespace ? '' : namespace;
   const key = new Uint8Array(keyHashBytes + cid.length + 1 + stored.length);
-  key.set(hash('sha256', cid, 'buffer').subarray(0, keyHashBytes));
+  // One byte a character: Node makes a string of a hash in a third of the time of a Buffer.
+  const cidHash = hash('sha256', cid, 'binary');
+  for (let i = 0; i < keyHashBytes; i++) key[i] = cidHash.charCodeAt(i);
   key.set(cid, keyHashBytes);
   for (let i = 0; i < stored.length; i++) key[keyHashBytes + cid.length + 1 + i] = stored.charCodeAt(i);
   return key;
@@ -17,8 +19,10 @@ export function pinKey(cid: Uint8Array, namespace: string): PinKey {
 
 export function pinKeyParts(key: PinKey): { cid: Uint8Array; namespace: string } {
   const end = endOfCid(key);
+  const cid = key.subarray(keyHashBytes, end);
+  if (end === key.length - 1) return { cid, namespace: defaultNamespace };
   const stored = Buffer.from(key.buffer, key.byteOffset + end + 1, key.length - end - 1).toString('latin1');
-  return { cid: key.subarray(keyHashBytes, end), namespace: stored === '' ? defaultNamespace : stored };
+  return { cid, namespace: stored };
 }
 
 /** First key of all claims on that CID version; they end before the same with the last byte + 1. */
