@@ -267,10 +267,7 @@ class GossipMonitor implements Monitor {
   #addMember(record: OpenedRecord, savedHeardMs: number): MemberEntry {
     const entry = memberEntry(record, savedHeardMs, this.#running.nowMs, this.#needs.clock.monotonicMs());
     // A peer never waits to hear of itself, also when its record is still the one from before a restart.
-    if (record.peerId === this.#needs.signer.peerId) {
-      entry.health = 'up';
-      entry.heardMs = this.#needs.clock.nowMs();
-    }
+    if (record.peerId === this.#needs.signer.peerId) entry.health = 'up';
     this.#members.set(record.peerId, entry);
     this.#remember(record);
     return entry;
