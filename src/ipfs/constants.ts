@@ -30,8 +30,11 @@ export const LOCAL_READS_MAX = 16;
 /** Dialling the sources before a pin: gives up after so long (ms); the walk goes on with who is connected. */
 export const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Sources dialled for one pin. More are ignored. */
+/** Sources dialled for one pin at once. Of more the next ones have their turn when it stalls, or with the next pin. */
 export const SOURCES_MAX = 16;
+
+/** Addresses of one source that are dialled. More are ignored. */
+export const SOURCE_ADDRESSES_MAX = 32;
 
 /** Sources dialled at once by one call. */
 export const DIALS_IN_FLIGHT_MAX = 8;

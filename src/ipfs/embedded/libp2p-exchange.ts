@@ -1,5 +1,4 @@
-import type { Libp2p, PeerId } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
+import type { Libp2p } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { CID } from 'multiformats/cid';
 import { PinfoldError } from '../../model/errors.ts';
@@ -7,7 +6,13 @@ import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { type CallOptions, ConnectorError, type IpfsNodeId } from '../connector.ts';
-import { CONNECT_TIMEOUT_MS, DIALS_IN_FLIGHT_MAX, SOURCES_MAX, STOP_TIMEOUT_MS } from '../constants.ts';
+import {
+  CONNECT_TIMEOUT_MS,
+  DIALS_IN_FLIGHT_MAX,
+  SOURCE_ADDRESSES_MAX,
+  SOURCES_MAX,
+  STOP_TIMEOUT_MS,
+} from '../constants.ts';
 import { forEachLimited } from '../for-each-limited.ts';
 import type { IpfsMetrics } from '../metrics.ts';
 import type { BlockStore } from '../node/block-store.ts';
@@ -40,6 +45,8 @@ export class Libp2pExchange implements Exchange {
   readonly #needs: Libp2pExchangeNeeds;
   #host: Libp2p | undefined;
   #bitswap: Bitswap | undefined;
+  /** Where the next dialling of many sources begins. */
+  #turn = 0;
 
   constructor(init: Libp2pExchangeInit, needs: Libp2pExchangeNeeds) {
     this.#init = init;
@@ -86,8 +93,20 @@ export class Libp2pExchange implements Exchange {
 
   async connect(addresses: readonly string[], options: CallOptions): Promise<void> {
     options.signal.throwIfAborted();
-    const targets = [...byPeer(addresses, this.#needs.logger)].slice(0, SOURCES_MAX);
+    const targets = this.#inTurn(byPeer(addresses));
     await forEachLimited(targets, DIALS_IN_FLIGHT_MAX, ([peerId, list]) => this.#dial(peerId, list, options));
+  }
+
+  /** Who is not connected; with more than may be dialled at once, the next ones with each call. */
+  #inTurn(sources: ReadonlyMap<string, readonly string[]>): [string, readonly string[]][] {
+    const host = this.#host;
+    if (host === undefined || sources.size === 0) return [];
+    const connected = new Set(host.getPeers().map(String)).add(host.peerId.toString());
+    const away = [...sources].filter(([peerId]) => !connected.has(peerId));
+    if (away.length <= SOURCES_MAX) return away;
+    const from = this.#turn % away.length;
+    this.#turn = from + SOURCES_MAX;
+    return [...away.slice(from), ...away.slice(0, from)].slice(0, SOURCES_MAX);
   }
 
   async want(cid: CID, options: CallOptions): Promise<Uint8Array> {
@@ -112,34 +131,34 @@ export class Libp2pExchange implements Exchange {
     return this.#bitswap;
   }
 
-  async #dial(peerId: string, addresses: Multiaddr[], options: CallOptions): Promise<void> {
+  async #dial(peerId: string, addresses: readonly string[], options: CallOptions): Promise<void> {
     const { logger, timers } = this.#needs;
-    const host = this.#host;
-    if (host === undefined || peerId === host.peerId.toString()) return;
     using scope = deadlineSignal(timers, CONNECT_TIMEOUT_MS, options.signal);
     try {
-      const peer: PeerId = peerIdFromString(peerId);
-      if (host.getConnections(peer).length > 0) return;
-      await host.dial(addresses, { signal: scope.signal });
-    } catch (cause) {
-      options.signal.throwIfAborted();
-      logger.debug('source not reached', { peerId, cause });
+      const usable = addresses.slice(0, SOURCE_ADDRESSES_MAX).flatMap((address) => parsed(address));
+      await this.#host?.dial(usable, { signal: scope.signal });
     }
   }
 }
 
-/** Those that name a peer, grouped by it. Others are left out: who answers there could not be told. */
-function byPeer(addresses: readonly string[], logger: Logger): Map<string, Multiaddr[]> {
-  const peers = new Map<string, Multiaddr[]>();
-  for (const text of addresses) {
-    try {
-      const address = multiaddr(text);
-      const peerId = address.getComponents().findLast((component) => component.name === 'p2p')?.value;
-      if (peerId === undefined) throw new Error('no /p2p/ in it');
-      peers.set(peerId, [...(peers.get(peerId) ?? []), address]);
-    } catch (cause) {
-      logger.debug('source address not usable', { address: text, cause });
-    }
+/** Those that name a peer, grouped by it. Others are left out: who answers there could not be told. Parsed only when dialled. */
+function byPeer(addresses: readonly string[]): Map<string, string[]> {
+  const peers = new Map<string, string[]>();
+  for (const address of addresses) {
+    const peerId = /\/p2p\/([^/]+)$/.exec(address)?.[1];
+    if (peerId === undefined) continue;
+    const known = peers.get(peerId);
+    if (known === undefined) peers.set(peerId, [address]);
+    else known.push(address);
   }
   return peers;
+}
+
+/** Nothing for what is no multiaddr: the others of that node may be right. */
+function parsed(address: string): Multiaddr[] {
+  try {
+    return [multiaddr(address)];
+  } catch {
+    return [];
+  }
 }

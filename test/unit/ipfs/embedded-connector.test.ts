@@ -2,8 +2,11 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { base32upper } from 'multiformats/bases/base32';
 import t, { type Test } from 'tap';
+import { SOURCES_MAX } from '../../../src/ipfs/constants.ts';
 import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
@@ -118,4 +121,20 @@ t.test('a public node and a private one do not understand each other', async (t)
   const { addresses } = await open.id({ signal });
   const wish = { cid: root.cid, mode: 'recursive' as const, sources: addresses };
   await failsWith(t, node.connector.pin(wish, { signal, stallTimeoutMs: 300 }), 'NO_PROVIDER');
+});
+
+t.test('among many sources that are away, the one that is there has its turn', async (t) => {
+  const [from, to] = [await makeNode(t), await makeNode(t)];
+  const { root, blocks } = dag('many sources');
+  await from.connector.putBlocks(blocks, { signal });
+  const away = await Promise.all(
+    Array.from({ length: SOURCES_MAX + 4 }, async () => {
+      const peerId = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+      return `/ip4/127.0.0.1/tcp/1/p2p/${peerId}`;
+    }),
+  );
+  const { addresses, peerId } = await from.connector.id({ signal });
+  const sources = [...away, 'no address', '/ip4/127.0.0.1/tcp/1', `/spoilt/p2p/${peerId}`, ...addresses];
+  await to.connector.pin({ cid: root.cid, mode: 'recursive', sources }, { signal, stallTimeoutMs: 2_000 });
+  t.same(await to.connector.getBlock(root.cid, { signal }), root.bytes);
 });
