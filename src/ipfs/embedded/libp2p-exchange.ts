@@ -137,6 +137,9 @@ export class Libp2pExchange implements Exchange {
     try {
       const usable = addresses.slice(0, SOURCE_ADDRESSES_MAX).flatMap((address) => parsed(address));
       await this.#host?.dial(usable, { signal: scope.signal });
+    } catch (cause) {
+      options.signal.throwIfAborted();
+      logger.debug('source not reached', { peerId, cause });
     }
   }
 }
