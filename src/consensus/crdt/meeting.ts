@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { SignedMetrics, SignedPeerRecord } from '../../../gen/pinfold/peer/v1/record_pb.ts';
 import {
@@ -17,13 +18,17 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Alerts } from './alerts.ts';
 import { clockEntry, flushedClock, type HeardEntry, readClock } from './codec/clock-entries.ts';
+import { decodeSignedBatch } from './codec/signed-batch.ts';
 import { CLOCK_ENTRIES_ALERT, HELLO_JITTER, HELLO_TIMEOUT_MS, PROTOCOL_LEVEL } from './constants.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { only, type PeerCalls } from './peer-calls.ts';
 import type { PeerViews } from './peer-views.ts';
+import { logKey } from './state/keys.ts';
+import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
 import type { News } from './sync/news.ts';
+import { logTable } from './tables.ts';
 
 /** Records and metrics of the members, exchanged with each Hello; the monitor is one. */
 export interface HelloRecords {
@@ -214,8 +219,18 @@ export class Meeting {
     return isAhead;
   }
 
-  #isOther({ sequence, hashPrefix }: HeardEntry, known: { flushedSequence: number; flushedHash: Uint8Array }): boolean {
-    if (sequence !== known.flushedSequence || hashPrefix.length === 0) return false;
-    return !equalBytes(hashPrefix, known.flushedHash.subarray(0, hashPrefix.length));
+  #isOther({ sequence, hashPrefix }: HeardEntry, known: Replica): boolean {
+    if (hashPrefix.length === 0 || sequence > known.flushedSequence) return false;
+    const own = sequence === known.flushedSequence ? known.flushedHash : this.#ownHashAt(sequence, known);
+    return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
+  }
+
+  /** Of the current own replica, whose log is whole: a store that was put back may have written more since than others had of it. */
+  #ownHashAt(sequence: number, known: Replica): Uint8Array | undefined {
+    const { store } = this.#needs;
+    if (known !== store.own || sequence <= known.floor) return undefined;
+    const kept = store.needs.storage.read.get(logTable, logKey(known.number, sequence));
+    // No batch of this store ends there.
+    return kept === undefined ? new Uint8Array(8) : hash('sha256', decodeSignedBatch(kept).header, 'buffer');
   }
 }
