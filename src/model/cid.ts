@@ -116,5 +116,5 @@ function encodeBase32(bytes: Uint8Array): string {
     }
   }
   if (bits > 0) characters[at++] = alphabetCodes[(buffer << (5 - bits)) & 31] as number;
-  return characters.latin1Slice(0, at);
+  return characters.toString('latin1', 0, at);
 }
