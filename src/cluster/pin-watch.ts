@@ -23,35 +23,12 @@ import {
 import { withinNamespaces } from './listing.ts';
 import { watchMember } from './member-watch.ts';
 import { askStatuses, peerError } from './peer-statuses.ts';
-import { type PinChange, PinChanges } from './pin-changes.ts';
+import type { PinChange } from './pin-changes.ts';
 import { PinSelection } from './pin-filter.ts';
 import { decodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
-import { StatusLog } from './status-log.ts';
+import type { SharedWatching } from './shared-watching.ts';
 import { type Covers, TokenMint } from './token-mint.ts';
 import type { WatchEvent, WatchMessage, WatchNeeds, WatchQuery } from './watch.ts';
-
-/** What all watches of this peer use together. */
-export class SharedWatching {
-  readonly changes: PinChanges;
-  watches = 0;
-  readonly #needs: WatchNeeds;
-  readonly #logs = new Map<string, StatusLog>();
-
-  constructor(needs: WatchNeeds) {
-    this.#needs = needs;
-    this.changes = new PinChanges(needs.pinset);
-  }
-
-  log(peerId: string): StatusLog {
-    // Those without users hold nothing but their name.
-    for (const [id, { users }] of this.#logs) if (users === 0) this.#logs.delete(id);
-    const known = this.#logs.get(peerId);
-    if (known !== undefined) return known;
-    const log = new StatusLog(this.#needs, peerId);
-    this.#logs.set(peerId, log);
-    return log;
-  }
-}
 
 /** What waits for the reader: events, what is covered once they are told, and marks. */
 interface Item extends Covers {

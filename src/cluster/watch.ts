@@ -11,7 +11,8 @@ import type { Tracker } from '../tracker/tracker.ts';
 import type { PeerPinStatus } from './claim-status.ts';
 import { WATCHES_MAX } from './constants.ts';
 import type { PeerError } from './peer-statuses.ts';
-import { PinWatch, SharedWatching } from './pin-watch.ts';
+import { PinWatch } from './pin-watch.ts';
+import { SharedWatching } from './shared-watching.ts';
 
 /**
  * Pins and their statuses on all members: what there is, then every change, from any peer.
