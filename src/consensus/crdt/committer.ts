@@ -245,9 +245,7 @@ export class Committer {
     for (const call of this.#queue) {
       for (let i = call.next; i < call.requests.length; i++) {
         if (++requests > OPS_PER_BATCH_MAX) return;
-        for (const op of (call.requests[i] as Request).ops) {
-          this.#learn(op);
-        }
+        for (const op of (call.requests[i] as Request).ops) this.#learn(op);
       }
     }
   }

@@ -23,6 +23,7 @@ import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
+import { skewed } from './skewed.ts';
 import { readRemembered, trimRemembered } from './state/idempotency.ts';
 import type { Replica } from './state/replicas.ts';
 import { CrdtStore } from './state/store.ts';
@@ -279,25 +280,12 @@ class ReplicatedMap implements CrdtConsensus {
         'too little free disk for writes at this peer; make room, or write at another',
       );
     }
-    return this.#skewed();
+    return skewed(this.#views, this.#alerts, this.#needs, this.#init.clockSkewMaxMs);
   }
 
   status(): ConsensusStatus {
     const progress = this.#phase === 'joining' ? this.#joiner.progress : undefined;
     return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
-  }
-
-  #skewed(): PinfoldError | undefined {
-    const skewMs = this.#views.skewMs(this.#needs.clock.monotonicMs());
-    const { peerId } = this.#needs.network;
-    if (skewMs === undefined || Math.abs(skewMs) <= this.#init.clockSkewMaxMs) {
-      this.#alerts.clear('CLOCK_SKEW', peerId);
-      return undefined;
-    }
-    const seconds = Math.round(Math.abs(skewMs) / 1000);
-    const message = `its clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the median of the others`;
-    this.#alerts.raise('CLOCK_SKEW', peerId, message);
-    return new PinfoldError('CLOCK_SKEW', `this peer takes no writes: ${message}`);
   }
 
   /** What an unknown etag is judged by (6.2). */
