@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clients, connect } from '../src/cli/client.ts';
@@ -65,7 +66,7 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
     'init',
     '--folder',
     folder,
-    '--random-ports',
+    ...(await portFlags()),
     '--secret-file',
     secretFile,
     '--name',
@@ -73,6 +74,38 @@ export async function localPeer({ root, name, secretFile, flags = [] }: PeerInit
     ...flags,
   ]);
   return peerOfFolder(folder, name);
+}
+
+/*
+ * A peer's ports must stay free while it is down. So they are not of the range that the system gives away (32768 and up on
+ * Linux), each is given once in this process, and processes that run beside this one begin elsewhere.
+ */
+const portMin = 10_000;
+const portCount = 22_000;
+let nextPort = (process.pid * 211) % portCount;
+
+async function portFlags(): Promise<string[]> {
+  const ports: number[] = [];
+  while (ports.length < 5) {
+    const port = portMin + (nextPort++ % portCount);
+    if (await isFree(port)) ports.push(port);
+  }
+  const [grpc, http, metrics, swarm, ipfs] = ports;
+  return [
+    `--api-grpc-listen=127.0.0.1:${grpc}`,
+    `--api-http-listen=127.0.0.1:${http}`,
+    `--api-metrics-listen=127.0.0.1:${metrics}`,
+    `--network-listen=/ip4/127.0.0.1/tcp/${swarm}`,
+    `--ipfs-listen=/ip4/127.0.0.1/tcp/${ipfs}`,
+  ];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /** The peer of a folder that `init` has made. */
