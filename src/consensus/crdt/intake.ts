@@ -215,14 +215,13 @@ export class Intake {
     return undefined;
   }
 
-  /** Section 9: a longer clock could be told to nobody, and no batch that names it would be valid. One place is the own replica's. */
+  /** Section 9: a longer clock could be told to nobody, and no batch that names it would be valid. The same at every peer. */
   #checkRoom({ ridText }: Batch, clock: StagedClock): void {
     if (clock.taken(ridText)?.sequence) return;
-    const { replicas, own } = this.#needs.store;
+    const { replicas } = this.#needs.store;
     const entries = replicas.entries + clock.steps().filter(({ replica }) => replica.sequence === 0).length;
-    const max = CLOCK_ENTRIES_MAX - (own.sequence === 0 ? 1 : 0);
-    if (entries >= max)
-      throw new PinfoldError('LIMIT_REACHED', `the clock has ${entries} entries, the most there can be`);
+    if (entries < CLOCK_ENTRIES_MAX) return;
+    throw new PinfoldError('LIMIT_REACHED', `the clock has ${entries} entries, the most there can be`);
   }
 }
 

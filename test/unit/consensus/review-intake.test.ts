@@ -46,7 +46,9 @@ t.test(
     }
     await cluster.time.advance(1_000);
     t.equal(a.pinset.count(), CLOCK_ENTRIES_MAX, 'one was there before');
-    t.equal(c.pinset.count(), CLOCK_ENTRIES_MAX - 1, 'a place is kept for this peer itself');
+    t.equal(c.pinset.count(), CLOCK_ENTRIES_MAX, 'the same at every peer');
+    const late = await c.one(pinOp('late'));
+    t.equal(late.ok ? 'ok' : late.error.code, 'LIMIT_REACHED', 'who has not written yet has no place');
     t.ok(
       a.consensus.status().alerts.some(({ kind, peerId }) => kind === 'CLOCK_ENTRIES' && peerId === authors[0]?.peerId),
     );
