@@ -116,16 +116,16 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     checkNamespace(write.namespace);
     const key = pinKey(write.cid, write.namespace);
     const fields = fieldsOf(write.options, replaced?.pin.cid);
-    const current = pinset.get(key) ?? replaced;
+    const current = () => pinset.get(key) ?? replaced;
     return { kind: 'pin', key, fields, allocations: allocationsOf(fields, current, write.must) };
   }
 
-  function allocationsOf(fields: PinFields, current: StoredPin | undefined, must: string | undefined): string[] {
+  function allocationsOf(fields: PinFields, current: () => StoredPin | undefined, must: string | undefined): string[] {
     if (fields.replicationMin === everywhere) return [];
     return needs.allocate({
       replicationMin: fields.replicationMin,
       replicationMax: fields.replicationMax,
-      current: current?.pin.allocations ?? [],
+      current: current()?.pin.allocations ?? [],
       userAllocations: fields.userAllocations,
       candidates: needs.candidates(),
       ...(must === undefined ? {} : { must }),
