@@ -11,6 +11,7 @@ export async function identityStamp(storeFolder: string, dataFile: string, rando
   const nonceFile = join(storeFolder, 'nonce');
   await createFile(nonceFile, Buffer.from(random.bytes(16)).toString('hex'), 0o600);
   const nonce = (await readBoundedText(nonceFile, 256)) ?? '';
-  const { dev, ino, birthtimeNs } = await stat(dataFile, { bigint: true });
-  return new TextEncoder().encode(`${dev}:${ino}:${birthtimeNs}:${nonce.trim()}`);
+  // Not the device's number: it may change with every boot, and each change would cost a replica for ever.
+  const { ino, birthtimeNs } = await stat(dataFile, { bigint: true });
+  return new TextEncoder().encode(`${ino}:${birthtimeNs}:${nonce.trim()}`);
 }
