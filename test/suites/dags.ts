@@ -41,7 +41,10 @@ export function cborNode(children: readonly TestBlock[]): TestBlock {
 }
 
 export function jsonNode(children: readonly TestBlock[]): TestBlock {
-  const value = { children: children.map((child) => ({ '/': child.link.toString() })), bytes: { '/': { bytes: 'AQ' } } };
+  const value = {
+    children: children.map((child) => ({ '/': child.link.toString() })),
+    bytes: { '/': { bytes: 'AQ' } },
+  };
   return block(DAG_JSON, new TextEncoder().encode(JSON.stringify(value)));
 }
 

@@ -15,6 +15,7 @@ export class StreamPipe implements FramePipe {
   #drain: PromiseWithResolvers<void> | undefined;
   /** The other end will send nothing more. */
   #ended = false;
+  #isResuming = false;
   #closed = false;
   failure: Error | undefined;
 
@@ -72,6 +73,10 @@ export class StreamPipe implements FramePipe {
     if (data instanceof Uint8Array) this.#decoder.push(data);
     else for (const chunk of data) this.#decoder.push(chunk);
     this.#serveReader();
+    if (!this.#isResuming) this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
     if (this.#decoder.length > READ_BUFFER_BYTES_MAX && this.#reader === undefined) this.#pause();
   }
 
@@ -105,7 +110,16 @@ export class StreamPipe implements FramePipe {
   }
 
   #resume(): void {
-    if (this.#stream.readStatus === 'paused') this.#stream.resume();
+    if (this.#stream.readStatus !== 'paused') return;
+    // It dispatches what has gathered and only then opens the window, even if a listener has paused it meanwhile: the sender would never
+    // be stopped again, and libp2p resets a stream whose read buffer overflows.
+    this.#isResuming = true;
+    try {
+      this.#stream.resume();
+    } finally {
+      this.#isResuming = false;
+    }
+    this.#pauseIfFull();
   }
 
   #onDrain(): void {
