@@ -9,7 +9,9 @@ const mib = 2 ** 20;
 /** Heap and resident size at 10 k and at all pins: the heap must not grow with the pinset. */
 export async function memory({ figures, root, pins }: BenchContext): Promise<void> {
   const peer = await benchPeer(root);
+  process.env.NODE_OPTIONS = `--import ${new URL('./collect-on-signal.ts', import.meta.url)}`;
   await peer.start();
+  delete process.env.NODE_OPTIONS;
   const few = Math.min(10_000, pins / 2);
   await runScript('./bulk-client.ts', [peer.host, '0', String(few)]);
   const atFew = await settled(peer);
@@ -30,15 +32,16 @@ export async function memory({ figures, root, pins }: BenchContext): Promise<voi
   await peer.kill('SIGTERM');
 }
 
-const looks = 80;
-const betweenLooksMs = 250;
+const looks = 5;
+const betweenLooksMs = 1_000;
 
-/** The least of some looks: a heap is as large as it is just after a collection. */
+/** The least of some looks, each after a full collection. */
 async function settled(peer: LocalPeer): Promise<{ heap: number; own: number; resident: number }> {
   let heap = Number.POSITIVE_INFINITY;
   for (let i = 0; i < looks; i++) {
-    heap = Math.min(heap, (await metricsOf(peer)).get('nodejs_heap_size_used_bytes') ?? heap);
+    process.kill(peer.pid() as number, 'SIGUSR2');
     await new Promise((resolve) => setTimeout(resolve, betweenLooksMs));
+    heap = Math.min(heap, (await metricsOf(peer)).get('nodejs_heap_size_used_bytes') ?? heap);
   }
   return { heap, ...memoryOf(peer.pid()) };
 }
