@@ -108,11 +108,15 @@ async function* requests(entries: readonly Entry[], flags: AddFlags, reading: Re
         yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
       }
     } catch (cause) {
-      reading.failure = new CliError(
-        `cannot read ${file ?? 'standard input'}: ${(cause as Error).message}`,
-        'CANNOT_READ',
-      );
+      // A call that failed is thrown in here, too, where the next piece would have been taken.
+      if (!isReadFailure(cause)) throw cause;
+      reading.failure = new CliError(`cannot read ${file ?? 'standard input'}: ${cause.message}`, 'CANNOT_READ');
       throw reading.failure;
     }
   }
+}
+
+/** A failure of the file system or of a pipe, as Node.js tells it. */
+function isReadFailure(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
 }
