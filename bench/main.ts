@@ -41,8 +41,11 @@ async function cleanUp(): Promise<void> {
   for (const root of roots.splice(0)) await rm(root, { recursive: true, force: true });
 }
 
+let stopping: Promise<void> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+  process.on(signal, () => {
+    stopping ??= cleanUp().finally(() => process.exit(130));
+  });
 }
 for (const [name, run] of Object.entries(benchmarks)) {
   if (names.length > 0 && !names.includes(name)) continue;
