@@ -55,7 +55,7 @@ for (const [name, run] of Object.entries(benchmarks)) {
   try {
     await run({ figures, root, pins });
   } finally {
-    await cleanUp();
+    await (stopping ?? cleanUp());
   }
 }
 figures.print();
