@@ -22,10 +22,6 @@ import type { StoredPin } from '../../pinset/pinset.ts';
 
 export const namespaceOf = (namespace: string): string => (namespace === '' ? defaultNamespace : namespace);
 
-export function timestampOf(ms: number): Timestamp | undefined {
-  return ms === 0 ? undefined : timestampFromMs(ms);
-}
-
 /** Milliseconds; 0 for none. Throws INVALID_ARGUMENT for what is outside of 1970 to 9999. */
 export function msOf(timestamp: Timestamp | undefined, field: string): number {
   if (timestamp === undefined) return 0;

@@ -1,4 +1,3 @@
-import { byteString } from '../../model/bytes.ts';
 import { CLOCK_SKEW_AGE_MS, CLOCK_SKEW_PEERS_MIN, DUPLICATE_IDENTITY_MS } from './constants.ts';
 
 /** What the last Hello of a peer said. */
@@ -56,8 +55,4 @@ export class PeerViews {
     const lower = offsets[Math.floor((offsets.length - 1) / 2)] as number;
     return (upper + lower) / 2;
   }
-}
-
-export function ridTextOf(rid: Uint8Array): string {
-  return byteString(rid);
 }

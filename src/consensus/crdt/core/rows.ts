@@ -107,16 +107,3 @@ export function greatestStamp(row: PinRow): number {
   for (const dot of row) greatest = Math.max(greatest, dot.stamp, dot.placementStamp);
   return greatest;
 }
-
-export function sameRow(a: PinRow, b: PinRow): boolean {
-  return a === b || (a.length === b.length && a.every((dot, i) => sameDot(dot, b[i] as LiveDot)));
-}
-
-function sameDot(a: LiveDot, b: LiveDot): boolean {
-  return (
-    a.replica === b.replica &&
-    a.sequence === b.sequence &&
-    a.placementStamp === b.placementStamp &&
-    a.placementReplica === b.placementReplica
-  );
-}
