@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +5,6 @@ import { ClusterService } from '../../gen/pinfold/v1/cluster_service_pb.ts';
 import { PeerService } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { PinService } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import { adder } from '../adder/adder.ts';
-import { mostFreeSpace } from '../allocator/most-free-space.ts';
 import { anonymous, callScopes } from '../api/call-scope.ts';
 import { grpcServer } from '../api/grpc/grpc-server.ts';
 import { health } from '../api/grpc/health.ts';
@@ -19,24 +17,10 @@ import { clusterService } from '../api/services/cluster-service.ts';
 import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
 import { addContent } from '../cluster/add.ts';
-import { expiry } from '../cluster/expiry.ts';
-import { listPins } from '../cluster/listing.ts';
-import { overview } from '../cluster/overview.ts';
-import { pins } from '../cluster/pins.ts';
-import { clusterStatus } from '../cluster/status.ts';
-import { statusHandlers } from '../cluster/status-handlers.ts';
-import { watchPins } from '../cluster/watch.ts';
-import { crdtConsensus } from '../consensus/crdt/crdt-consensus.ts';
-import { crdtTables } from '../consensus/crdt/tables.ts';
 import { type EmbeddedInit, embeddedConnector } from '../ipfs/embedded/embedded-connector.ts';
 import { PinfoldError } from '../model/errors.ts';
-import { monitor } from '../monitor/gossip-monitor.ts';
-import { pinQueueInformer, spaceInformers, tagInformers } from '../monitor/informers.ts';
-import { monitorTables } from '../monitor/member-table.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import { libp2pNetwork } from '../network/libp2p/libp2p-network.ts';
-import { pinset } from '../pinset/local-pinset.ts';
-import { pinsetTables } from '../pinset/tables.ts';
 import { systemClock as clock, systemTimers as timers } from '../runtime/clock.ts';
 import { ed25519Signer } from '../runtime/ed25519.ts';
 import { type Component, Lifecycle } from '../runtime/lifecycle.ts';
@@ -44,14 +28,13 @@ import { pinoLogger } from '../runtime/pino-logger.ts';
 import { prometheusMetrics } from '../runtime/prometheus.ts';
 import { systemRandom as random } from '../runtime/random.ts';
 import { lmdbStorage } from '../storage/lmdb/lmdb-storage.ts';
-import { trackerTables } from '../tracker/tables.ts';
-import { tracker } from '../tracker/wish-tracker.ts';
 import { addressFile } from './address-file.ts';
 import { lockFolder } from './folder-lock.ts';
 import { identityStamp } from './identity-stamp.ts';
 import { ipfsNetworkKey } from './ipfs-key.ts';
 import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
 import { type PeerConfig, parseListenAddress } from './options.ts';
+import { peerCore, peerTables } from './peer-core.ts';
 import { requireFreeDisk, storeGuard } from './store-guard.ts';
 
 export interface StartPeer extends LoadPeer {
@@ -69,8 +52,6 @@ export interface RunningPeer {
   readonly failed: Promise<never>;
 }
 
-/** Protocol level of this version (docs/protocol.md section 3). */
-const protocolLevel = 1;
 /** A whole peer of a folder, running when the promise resolves. */
 export async function startPeer(start: StartPeer): Promise<RunningPeer> {
   const loaded = await loadPeer(start);
@@ -97,29 +78,15 @@ async function assemble(
   for (const warning of loaded.warnings) logger.warn(warning);
   const metrics = prometheusMetrics();
   const seed = identity.privateKey.raw.subarray(0, 32);
-  const signer = ed25519Signer(seed);
   const common = { clock, timers, random, logger, metrics };
 
   for (const folder of [paths.store, paths.ipfs]) await mkdir(folder, { recursive: true, mode: 0o700 });
   await requireFreeDisk(paths.store);
   const dataFile = join(paths.store, 'data.mdb');
-  const storage = await lmdbStorage({
-    path: dataFile,
-    tables: [...pinsetTables, ...crdtTables, ...trackerTables, ...monitorTables],
-    mapBytes: config.storage.mapBytes,
-  });
-  const guard = storeGuard({ folder: paths.store, peerId, storage, monitor: () => members, timers, logger });
-  const stamp = await identityStamp(paths.store, dataFile, random);
-  const pinned = pinset({ indexedMetadata: config.pinset.indexedMetadata }, { storage, ...common });
-
-  // The network asks who is a member, and the monitor, which knows, hears it through the network.
-  let members: Monitor | undefined;
-  const policy = { isMember: (peer: string) => members?.isMember(peer) ?? false, isTrusted: () => true };
-  const network = libp2pNetwork(
-    { privateKey: seed, secret, ...config.network },
-    { addresses: addressFile(paths.addresses, logger), policy, ...common },
-  );
-
+  const storage = await lmdbStorage({ path: dataFile, tables: peerTables, mapBytes: config.storage.mapBytes });
+  // The guard says by the monitor that the disk is low, and what the monitor belongs to asks the guard whether it is.
+  let monitored: Monitor | undefined;
+  const guard = storeGuard({ folder: paths.store, peerId, storage, monitor: () => monitored, timers, logger });
   const connector = embeddedConnector(
     {
       agent: `pinfold/${version}`,
@@ -129,84 +96,41 @@ async function assemble(
     },
     common,
   );
-
-  const work = tracker(config.tracker, {
-    storage,
-    pinset: pinned,
-    connector,
-    peerId,
-    sources: (allocations) => ipfsAddresses(monitored, allocations),
-    ...common,
-  });
-
-  const ttlMs = config.monitor.metricTtlMs;
-  const monitored = monitor(
+  const core = peerCore(
     {
+      config,
       name: config.cluster.peerName ?? hostname(),
-      software: `pinfold/${version}`,
-      follower: config.cluster.follower,
-      level: protocolLevel,
-      trustHash: new Uint8Array(),
-      metricsTtlMs: ttlMs,
+      version,
+      identityStamp: await identityStamp(paths.store, dataFile, random),
     },
     {
       storage,
-      network,
-      signer,
-      informers: [
-        ...spaceInformers(connector, ttlMs),
-        pinQueueInformer(() => work.counts().queued, ttlMs),
-        ...tagInformers(config.monitor.tags, ttlMs),
-      ],
-      ipfsId: (options) => connector.id(options),
-      ...common,
-    },
-  );
-  members = monitored;
-
-  const consensus = crdtConsensus(
-    { ...config.crdt, follower: config.cluster.follower, bootstrap: config.network.bootstrap },
-    {
-      storage,
-      pinset: pinned,
-      network,
-      signer,
-      hello: monitored,
-      identityStamp: async () => stamp,
+      network: (policy) =>
+        libp2pNetwork(
+          { privateKey: seed, secret, ...config.network },
+          { addresses: addressFile(paths.addresses, logger), policy, ...common },
+        ),
+      connector,
+      signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
       ...common,
     },
   );
-  network.rpc.serve({ ...consensus.handlers, ...statusHandlers({ tracker: work, timers }) });
+  monitored = core.monitor;
 
-  const pinUseCases = pins(
-    {
-      replicationMin: config.cluster.replicationMin,
-      replicationMax: config.cluster.replicationMax,
-      follower: config.cluster.follower,
-    },
-    { consensus, pinset: pinned, allocate: mostFreeSpace, candidates: () => candidates(monitored), clock },
-  );
-  const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
-  const seen = overview({ clusterName: config.cluster.name, version, consensus, ...shared });
   const services = [
     mount(
       PinService,
       pinService({
-        pins: pinUseCases,
-        listPins: listPins({ pinset: pinned, timers }),
-        status: clusterStatus({ ...shared, timers }),
-        watchPins: watchPins({
-          ...shared,
-          consensus,
-          storeIncarnation: () => hash('sha256', stamp, 'buffer').subarray(0, 16),
-          ...common,
-        }),
-        add: addContent({ adder: adder({ blocks: connector, metrics }), pins: pinUseCases, connector, peerId }),
+        pins: core.pins,
+        listPins: core.listPins,
+        status: core.status,
+        watchPins: core.watchPins,
+        add: addContent({ adder: adder({ blocks: connector, metrics }), pins: core.pins, connector, peerId }),
       }),
     ),
-    mount(ClusterService, clusterService(seen)),
-    mount(PeerService, peerService(seen)),
+    mount(ClusterService, clusterService(core.overview)),
+    mount(PeerService, peerService(core.overview)),
   ];
 
   const scopes = callScopes({ clock, timers, authenticate: anonymous });
@@ -226,20 +150,7 @@ async function assemble(
   const components: Component[] = [
     { name: 'store', stop: () => storage.close() },
     guard,
-    { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
-    { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },
-    { name: 'network', start: () => network.start(), stop: () => network.stop() },
-    { name: 'monitor', start: () => monitored.start(), stop: () => monitored.stop() },
-    { name: 'consensus', start: () => consensus.start(), stop: () => consensus.stop() },
-    { name: 'tracker', start: () => work.start(), stop: () => work.stop() },
-    expiry(
-      {
-        delayMs: config.cluster.expiryDelayMs,
-        intervalMs: config.cluster.expiryIntervalMs,
-        pinsPerRoundMax: expiredPerRoundMax,
-      },
-      { pinset: pinned, consensus, members: () => monitored.members(), clock, timers, logger },
-    ),
+    ...core.components,
     { name: 'metrics', start: () => prometheus.start().then(() => {}), stop: () => prometheus.stop() },
     { name: 'HTTP', start: () => http.start().then(() => {}), stop: () => http.stop() },
     { name: 'gRPC', start: () => grpc.start().then(() => {}), stop: () => grpc.stop() },
@@ -247,7 +158,7 @@ async function assemble(
       name: 'health',
       async start() {
         serving.set(true);
-        logger.info('serving', { peerId, ...config.api, addresses: network.addresses() });
+        logger.info('serving', { peerId, ...config.api, addresses: core.network.addresses() });
       },
       async stop() {
         serving.set(false);
@@ -257,9 +168,6 @@ async function assemble(
   ];
   return { components, failed: guard.failed };
 }
-
-/** Pins whose time has come and that one round takes on. */
-const expiredPerRoundMax = 1_000;
 
 /** The key of the private IPFS network follows from the cluster's secret. */
 function ipfsNetwork({ ipfs }: PeerConfig, secret: Uint8Array | undefined): EmbeddedInit['network'] {
@@ -271,22 +179,4 @@ function ipfsNetwork({ ipfs }: PeerConfig, secret: Uint8Array | undefined): Embe
     );
   }
   return { kind: 'private', key: ipfsNetworkKey(secret) };
-}
-
-/** Where content may be had: the IPFS nodes of the other allocations; of all members when it goes everywhere. */
-function ipfsAddresses(monitored: Monitor, allocations: readonly string[]): string[] {
-  return monitored
-    .members()
-    .filter((member) => !member.self && (allocations.length === 0 || allocations.includes(member.peerId)))
-    .flatMap((member) => member.ipfs?.addresses ?? []);
-}
-
-/** Members that are up and have said lately how much space they have. */
-function candidates(monitored: Monitor): { peerId: string; freeBytes: number }[] {
-  const up = new Set(monitored.members().flatMap(({ peerId, health }) => (health === 'up' ? [peerId] : [])));
-  return monitored
-    .metric('freespace')
-    .flatMap(({ peerId, value }) =>
-      up.has(peerId) && typeof value === 'number' ? [{ peerId, freeBytes: value }] : [],
-    );
 }

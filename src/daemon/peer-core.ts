@@ -1,0 +1,204 @@
+import { hash } from 'node:crypto';
+import { mostFreeSpace } from '../allocator/most-free-space.ts';
+import { expiry } from '../cluster/expiry.ts';
+import { type ListPins, listPins } from '../cluster/listing.ts';
+import { type Overview, overview } from '../cluster/overview.ts';
+import { type Pins, pins } from '../cluster/pins.ts';
+import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
+import { statusHandlers } from '../cluster/status-handlers.ts';
+import { type WatchPins, watchPins } from '../cluster/watch.ts';
+import { type CrdtConsensus, crdtConsensus } from '../consensus/crdt/crdt-consensus.ts';
+import { crdtTables } from '../consensus/crdt/tables.ts';
+import type { Connector } from '../ipfs/connector.ts';
+import { monitor } from '../monitor/gossip-monitor.ts';
+import { pinQueueInformer, spaceInformers, tagInformers } from '../monitor/informers.ts';
+import { monitorTables } from '../monitor/member-table.ts';
+import type { Monitor } from '../monitor/monitor.ts';
+import type { Network } from '../network/network.ts';
+import type { PeerPolicy } from '../network/peer-methods.ts';
+import { pinset } from '../pinset/local-pinset.ts';
+import type { Pinset } from '../pinset/pinset.ts';
+import { pinsetTables } from '../pinset/tables.ts';
+import type { Clock, Timers } from '../runtime/clock.ts';
+import type { Signer } from '../runtime/ed25519.ts';
+import type { Component } from '../runtime/lifecycle.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { MetricsRegister } from '../runtime/metrics.ts';
+import type { Random } from '../runtime/random.ts';
+import type { Storage, TableSpec } from '../storage/storage.ts';
+import { trackerTables } from '../tracker/tables.ts';
+import type { Tracker } from '../tracker/tracker.ts';
+import { tracker } from '../tracker/wish-tracker.ts';
+import type { PeerConfig } from './options.ts';
+
+/** All tables of a peer's store. */
+export const peerTables: readonly TableSpec[] = [...pinsetTables, ...crdtTables, ...trackerTables, ...monitorTables];
+
+export interface PeerCoreInit {
+  config: Pick<PeerConfig, 'cluster' | 'crdt' | 'pinset' | 'tracker' | 'monitor'> & {
+    network: Pick<PeerConfig['network'], 'bootstrap'>;
+  };
+  /** Of this peer, for people. */
+  name: string;
+  /** Of this software. */
+  version: string;
+  /** What tells this store from a copy of it (N1). */
+  identityStamp: Uint8Array;
+}
+
+export interface PeerCoreNeeds {
+  /** Opened with `peerTables`. */
+  storage: Storage;
+  /** Made here, as the network asks who is a member, and the monitor, which knows, hears it through the network. */
+  network: (policy: PeerPolicy) => Network;
+  connector: Connector;
+  signer: Signer;
+  isDiskLow(): boolean;
+  clock: Clock;
+  timers: Timers;
+  random: Random;
+  logger: Logger;
+  metrics: MetricsRegister;
+}
+
+/** Everything of a peer that stands between its store, its network and its IPFS node, and the doors. */
+export interface PeerCore {
+  readonly pinset: Pinset;
+  readonly network: Network;
+  readonly monitor: Monitor;
+  readonly consensus: CrdtConsensus;
+  readonly tracker: Tracker;
+  readonly pins: Pins;
+  readonly listPins: ListPins;
+  readonly status: ClusterStatus;
+  readonly watchPins: WatchPins;
+  readonly overview: Overview;
+  /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
+  readonly components: readonly Component[];
+}
+
+/** Protocol level of this version (docs/protocol.md section 3). */
+const protocolLevel = 1;
+/** Pins whose time has come and that one round takes on. */
+const expiredPerRoundMax = 1_000;
+
+/**
+ * Introduces the parts of a peer to each other by their ports. The same for the daemon and for whole clusters in one
+ * process: what differs is handed in.
+ */
+export function peerCore({ config, name, version, identityStamp }: PeerCoreInit, needs: PeerCoreNeeds): PeerCore {
+  const { storage, connector, signer, isDiskLow, clock, timers, random, logger, metrics } = needs;
+  const { peerId } = signer;
+  const common = { clock, timers, random, logger, metrics };
+  const software = `pinfold/${version}`;
+  const pinned = pinset({ indexedMetadata: config.pinset.indexedMetadata }, { storage, ...common });
+
+  let members: Monitor | undefined;
+  const network = needs.network({ isMember: (peer) => members?.isMember(peer) ?? false, isTrusted: () => true });
+
+  const work = tracker(config.tracker, {
+    storage,
+    pinset: pinned,
+    connector,
+    peerId,
+    sources: (allocations) => ipfsAddresses(monitored, allocations),
+    ...common,
+  });
+
+  const ttlMs = config.monitor.metricTtlMs;
+  const monitored = monitor(
+    {
+      name,
+      software,
+      follower: config.cluster.follower,
+      level: protocolLevel,
+      trustHash: new Uint8Array(),
+      metricsTtlMs: ttlMs,
+    },
+    {
+      storage,
+      network,
+      signer,
+      informers: [
+        ...spaceInformers(connector, ttlMs),
+        pinQueueInformer(() => work.counts().queued, ttlMs),
+        ...tagInformers(config.monitor.tags, ttlMs),
+      ],
+      ipfsId: (options) => connector.id(options),
+      ...common,
+    },
+  );
+  members = monitored;
+
+  const consensus = crdtConsensus(
+    { ...config.crdt, follower: config.cluster.follower, bootstrap: config.network.bootstrap },
+    {
+      storage,
+      pinset: pinned,
+      network,
+      signer,
+      hello: monitored,
+      identityStamp: async () => identityStamp,
+      isDiskLow,
+      ...common,
+    },
+  );
+  network.rpc.serve({ ...consensus.handlers, ...statusHandlers({ tracker: work, timers }) });
+
+  const { replicationMin, replicationMax, follower } = config.cluster;
+  const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
+  return {
+    pinset: pinned,
+    network,
+    monitor: monitored,
+    consensus,
+    tracker: work,
+    pins: pins(
+      { replicationMin, replicationMax, follower },
+      { consensus, pinset: pinned, allocate: mostFreeSpace, candidates: () => candidates(monitored), clock },
+    ),
+    listPins: listPins({ pinset: pinned, timers }),
+    status: clusterStatus({ ...shared, timers }),
+    watchPins: watchPins({
+      ...shared,
+      consensus,
+      storeIncarnation: () => hash('sha256', identityStamp, 'buffer').subarray(0, 16),
+      ...common,
+    }),
+    overview: overview({ clusterName: config.cluster.name, version, consensus, ...shared }),
+    components: [
+      { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
+      { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },
+      { name: 'network', start: () => network.start(), stop: () => network.stop() },
+      { name: 'monitor', start: () => monitored.start(), stop: () => monitored.stop() },
+      { name: 'consensus', start: () => consensus.start(), stop: () => consensus.stop() },
+      { name: 'tracker', start: () => work.start(), stop: () => work.stop() },
+      expiry(
+        {
+          delayMs: config.cluster.expiryDelayMs,
+          intervalMs: config.cluster.expiryIntervalMs,
+          pinsPerRoundMax: expiredPerRoundMax,
+        },
+        { pinset: pinned, consensus, members: () => monitored.members(), clock, timers, logger },
+      ),
+    ],
+  };
+}
+
+/** Where content may be had: the IPFS nodes of the other allocations; of all members when it goes everywhere. */
+function ipfsAddresses(monitored: Monitor, allocations: readonly string[]): string[] {
+  return monitored
+    .members()
+    .filter((member) => !member.self && (allocations.length === 0 || allocations.includes(member.peerId)))
+    .flatMap((member) => member.ipfs?.addresses ?? []);
+}
+
+/** Members that are up and have said lately how much space they have. */
+function candidates(monitored: Monitor): { peerId: string; freeBytes: number }[] {
+  const up = new Set(monitored.members().flatMap(({ peerId, health }) => (health === 'up' ? [peerId] : [])));
+  return monitored
+    .metric('freespace')
+    .flatMap(({ peerId, value }) =>
+      up.has(peerId) && typeof value === 'number' ? [{ peerId, freeBytes: value }] : [],
+    );
+}
