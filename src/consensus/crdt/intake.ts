@@ -10,7 +10,7 @@ import {
   GROUP_OPS_MAX,
   RECEIVED_QUEUED_MAX,
 } from './constants.ts';
-import { applyOperation, unseenDot } from './core/apply.ts';
+import { applyOperations, unseenDot } from './core/apply.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
 import { Pending, type PendingLimits } from './core/pending.ts';
@@ -276,14 +276,11 @@ export function applyTo(
   { content, replica, batch, replicas, peers }: Prepared,
   store: CrdtStore,
   read: (key: Uint8Array) => ReturnType<CrdtStore['needs']['pinset']['row']>,
-  isTaken: (key: Uint8Array) => boolean = () => true,
+  isTaken?: (key: Uint8Array) => boolean,
 ): void {
   const tables = { author: replica.number, first: batch.head.first, replicas, peers };
   const rids = store.needs.pinset.names.replicas;
-  for (let position = 0; position < content.operations.length; position++) {
-    const operation = content.operations[position] as Operations['operations'][number];
-    if (isTaken(operation.key)) applyOperation(operation, position, rows.entry(operation.key, read), tables, rids);
-  }
+  applyOperations(content.operations, (key) => rows.entry(key, read), tables, rids, isTaken);
 }
 
 export function putLog(tx: Transaction, { replica, batch }: Prepared): void {

@@ -2,10 +2,9 @@ import { hash } from 'node:crypto';
 import type { Transaction } from '../../storage/storage.ts';
 import { encodeHeader } from './codec/header.ts';
 import { type BatchParts, encodeSignedBatch } from './codec/signed-batch.ts';
-import { PROTOCOL_LEVEL } from './constants.ts';
 import type { BatchBuilder } from './core/batch-builder.ts';
+import { incSince, ownHeader } from './core/own-header.ts';
 import type { TransactionRows } from './core/rows.ts';
-import type { IncEntry } from './core/types.ts';
 import { logKey } from './state/keys.ts';
 import type { ClockStep } from './state/replicas.ts';
 import { putSelf } from './state/self.ts';
@@ -31,17 +30,8 @@ export function sealBatch(
   const { own, self } = store;
   const { last, lastStamp } = builder;
   const ops = builder.take();
-  const header = encodeHeader({
-    level: PROTOCOL_LEVEL,
-    author: store.author,
-    incarnation: own.incarnation,
-    first: own.sequence + 1,
-    last,
-    prev: own.hash,
-    inc: inc(store),
-    opsHash: hash('sha256', ops, 'buffer'),
-    opsBytes: ops.length,
-  });
+  const inc = incSince(store.replicas.sorted(), own, (replica) => store.incBase.get(replica) ?? 0);
+  const header = encodeHeader(ownHeader(store.author, own, { last, ops, inc }));
   const batch = { header, signature: signer.sign(header), ops };
   const encoded = encodeSignedBatch(batch);
   const step = { replica: own, sequence: last, hash: hash('sha256', header, 'buffer') };
@@ -50,14 +40,4 @@ export function sealBatch(
   putSelf(tx, { ...self, lastStamp });
   store.needs.pinset.write(tx, rows.changes());
   return { batch, encoded, step };
-}
-
-/** The entries of C that grew since the own replica's previous batch; all of them in the first (section 3). */
-function inc(store: CrdtStore): IncEntry[] {
-  const entries: IncEntry[] = [];
-  for (const replica of store.replicas.sorted()) {
-    if (replica === store.own || replica.sequence <= (store.incBase.get(replica) ?? 0)) continue;
-    entries.push({ rid: replica.rid, sequence: replica.sequence });
-  }
-  return entries;
 }

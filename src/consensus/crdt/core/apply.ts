@@ -1,3 +1,4 @@
+import type { PinKey } from '../../../model/pin.ts';
 import type { LiveDot } from '../../../pinset/pinset.ts';
 import { type RowEntry, withAmendment, withoutSeen, withPin } from './rows.ts';
 import { AMEND, type Operation, PIN, type Rids } from './types.ts';
@@ -10,6 +11,23 @@ export interface LocalTables {
   /** Position in the batch's tables -> local number. */
   readonly replicas: readonly number[];
   readonly peers: readonly number[];
+}
+
+/**
+ * R6 for a batch, on the rows that a transaction touches. `isTaken`: not those of buckets that a shadow has yet to fill, which
+ * will come under a clock that covers the batch (B3).
+ */
+export function applyOperations(
+  operations: readonly Operation[],
+  entry: (key: PinKey) => RowEntry,
+  tables: LocalTables,
+  rids: Rids,
+  isTaken: (key: PinKey) => boolean = () => true,
+): void {
+  for (let position = 0; position < operations.length; position++) {
+    const operation = operations[position] as Operation;
+    if (isTaken(operation.key)) applyOperation(operation, position, entry(operation.key), tables, rids);
+  }
 }
 
 /**
