@@ -62,6 +62,8 @@ export const RANGE_TIME_MS = 30_000;
 export const RANGE_MESSAGE_BYTES = 128 * 1024;
 /** Rows appended to the shadow in one transaction, about: whole buckets. */
 export const SHADOW_ROWS_PER_TRANSACTION = 4_000;
+/** B5: operations of the own log that the swap's transaction takes. */
+export const SWAP_TAIL_OPS_MAX = 1_000;
 export const JOIN_RETRY_MS = 1_000;
 /** A peer with an empty store that reaches nobody for so long begins a pinset of its own. */
 export const JOIN_PATIENCE_MS = 60_000;

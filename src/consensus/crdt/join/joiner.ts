@@ -19,8 +19,10 @@ import {
   RANGE_BUCKETS_MAX,
   SHADOW_ROWS_PER_TRANSACTION,
 } from '../constants.ts';
+import { covers } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import { judge } from '../core/judge.ts';
+import { answered, isNeedless, maySwap, swapped } from '../core/rebuild.ts';
 import { TransactionRows } from '../core/rows.ts';
 import type { Batch } from '../core/types.ts';
 import { AuthorErred, applyTo, type Prepared, prepare, putLog } from '../intake.ts';
@@ -157,7 +159,8 @@ export class Joiner {
     const { store } = this.#needs;
     if (this.#hasCaughtUp) return true;
     if (store.needs.clock.monotonicMs() - this.#progressMs > this.#needs.options.shadowStallTimeoutMs) return true;
-    return this.#clock.isBegun && this.#clock.entries().every(({ replica, goal }) => goal <= replica.sequence);
+    const { clocks } = this.#clock;
+    return clocks !== undefined && isNeedless(clocks, store.replicas.clock);
   }
 
   #discard(): void {
@@ -227,18 +230,17 @@ export class Joiner {
     const { store } = this.#needs;
     const theirs = byRid(ct);
     const mine = byRid(own.clock);
-    const isUseless = ct.every(({ name, sequence }) => sequence <= (mine.get(text(name.rid))?.sequence ?? 0));
-    if (!this.#clock.isBegun && isUseless) {
-      // Gossip was faster: what the source has came batch by batch. A swap must move the clock (fault useless-source).
-      this.#hasCaughtUp = true;
+    const clocks = answered(this.#clock.clocks, sequencesOf(mine), sequencesOf(theirs));
+    if (clocks === 'useless') {
+      this.#hasCaughtUp = true; // Gossip was faster: what the source has came batch by batch.
       throw new Unusable('the source has nothing new');
     }
+    if (clocks === 'behind') throw new Unusable('the source is behind the shadow');
     const e = new Map(mine);
     for (const [ridText, entry] of theirs) {
       if (entry.sequence > (e.get(ridText)?.sequence ?? 0)) e.set(ridText, entry);
     }
-    if (!this.#clock.isCoveredBy(e)) throw new Unusable('the source is behind the shadow'); // fault range-below-clock
-    this.#clock.answered(e, store.replicas);
+    this.#clock.answered(clocks, e.values(), store.replicas);
     const covered = (clock: ReadonlyMap<string, FullClockEntry>) => (replica: number) =>
       clock.get(store.replicas.byNumber(replica)?.ridText ?? '')?.sequence ?? 0;
     const rids = this.#pinset.names.replicas;
@@ -358,12 +360,12 @@ export class Joiner {
     // What was taken in since: at most a few operations, or another round. No await between here and the transaction.
     await this.#ownLog();
     const entries = this.#clock.entries();
-    const isAhead = store.replicas
-      .sorted()
-      .some(({ ridText, sequence }) => sequence > (this.#clock.taken(ridText)?.sequence ?? 0));
-    if (isAhead || !this.#clock.coversGoal) return false; // faults swap-before-live, swap-before-goal
+    const { clock, floors: floorsBefore } = store.replicas;
+    const { clocks } = this.#clock;
+    if (clocks === undefined || !maySwap(clocks, clock) || !covers(clocks.taken, clock)) return false;
+    const after = swapped(clocks, clock, floorsBefore);
     const steps: ClockStep[] = entries.map(({ replica, sequence, hash }) => ({ replica, sequence, hash }));
-    const floors = entries.map(({ replica, base }) => (base > replica.sequence ? base : replica.floor));
+    const floors = entries.map(({ replica }) => after.floors.get(replica.ridText) ?? 0);
     const commit = storage.transaction((tx) => {
       for (const [i, step] of steps.entries()) store.replicas.put(tx, step, floors[i]);
       ShadowClock.remove(tx);
@@ -379,6 +381,10 @@ export class Joiner {
 
 function byRid(entries: readonly FullClockEntry[]): Map<string, FullClockEntry> {
   return new Map(entries.map((entry) => [text(entry.name.rid), entry]));
+}
+
+function sequencesOf(entries: ReadonlyMap<string, FullClockEntry>): Map<string, number> {
+  return new Map([...entries].map(([ridText, { sequence }]) => [ridText, sequence]));
 }
 
 function text(rid: Uint8Array): string {

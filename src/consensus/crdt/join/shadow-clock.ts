@@ -5,6 +5,7 @@ import { Writer } from '../../../pinset/codec/writer.ts';
 import type { Reader, Transaction } from '../../../storage/storage.ts';
 import type { FullClockEntry } from '../codec/range-head.ts';
 import type { Taken, TakenClock } from '../core/judge.ts';
+import type { ShadowClocks } from '../core/rebuild.ts';
 import type { IncEntry } from '../core/types.ts';
 import type { ClockStep, Replica, Replicas } from '../state/replicas.ts';
 import { shadowTable } from '../tables.ts';
@@ -44,25 +45,27 @@ export class ShadowClock implements TakenClock {
     return [...this.#entries.values()];
   }
 
-  get coversGoal(): boolean {
-    return this.entries().every(({ sequence, goal }) => sequence >= goal);
+  /** Undefined: no range has come yet. */
+  get clocks(): ShadowClocks | undefined {
+    if (!this.#isBegun) return undefined;
+    const of = (what: 'base' | 'sequence' | 'goal') =>
+      new Map(this.entries().map((entry) => [entry.replica.ridText, entry[what]]));
+    return { base: of('base'), taken: of('sequence'), goal: of('goal') };
   }
 
-  /** Whether E covers C': what the shadow has passed over must be in the rows to come (fault range-below-clock). */
-  isCoveredBy(e: ReadonlyMap<string, FullClockEntry>): boolean {
-    return this.entries().every(({ replica, sequence }) => sequence <= (e.get(replica.ridText)?.sequence ?? 0));
-  }
-
-  /** B2: the first answer sets base, C' and goal; a later one moves the goal only (fault clock-of-last-range). */
-  answered(e: ReadonlyMap<string, FullClockEntry>, replicas: Replicas): void {
-    for (const { name, sequence, hash } of e.values()) {
+  /** B2: `clocks` is what an answer made of them, `e` names and hashes of what it covered. */
+  answered(clocks: ShadowClocks, e: Iterable<FullClockEntry>, replicas: Replicas): void {
+    for (const { name, hash } of e) {
       const replica = replicas.ensure(name);
-      const known = this.#entries.get(replica.ridText);
-      const begun = { replica, sequence: 0, hash: new Uint8Array(0), base: 0, goal: sequence };
-      const entry = known ?? begun;
-      if (!this.#isBegun) Object.assign(entry, { sequence, hash, base: sequence });
-      entry.goal = Math.max(entry.goal, sequence);
-      this.#entries.set(replica.ridText, entry);
+      const { ridText } = replica;
+      const known = this.#entries.get(ridText);
+      this.#entries.set(ridText, {
+        replica,
+        sequence: clocks.taken.get(ridText) ?? 0,
+        hash: this.#isBegun ? (known?.hash ?? new Uint8Array(0)) : hash,
+        base: clocks.base.get(ridText) ?? 0,
+        goal: clocks.goal.get(ridText) ?? 0,
+      });
     }
     this.#isBegun = true;
   }

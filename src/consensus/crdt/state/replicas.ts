@@ -105,6 +105,16 @@ export class Replicas implements TakenClock {
     return this.#sorted;
   }
 
+  /** C as of the last transaction queued. */
+  get clock(): Map<string, number> {
+    return new Map(this.sorted().map(({ ridText, sequence }) => [ridText, sequence]));
+  }
+
+  /** F. */
+  get floors(): Map<string, number> {
+    return new Map(this.sorted().map(({ ridText, floor }) => [ridText, floor]));
+  }
+
   /** Entries of the clock C. */
   get entries(): number {
     let entries = 0;
