@@ -54,6 +54,11 @@ export const INCARNATION_INTERVAL_MS = 10 * 60_000;
 /** N5. */
 export const DUPLICATE_IDENTITY_MS = 60_000;
 
+/** A peer that has acknowledged nothing for so long holds nobody's log (L1). */
+export const ACK_HOLDER_AGE_MS = 24 * 3_600_000;
+/** Peers whose acknowledgements are remembered; the one heard longest ago makes room. */
+export const ACK_PEERS_MAX = 1_024;
+
 /** Buckets of one MergeRange call (B1). */
 export const RANGE_BUCKETS_MAX = 4_096;
 export const RANGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -68,7 +73,8 @@ export const JOIN_RETRY_MS = 1_000;
 /** A peer with an empty store that reaches nobody for so long begins a pinset of its own. */
 export const JOIN_PATIENCE_MS = 60_000;
 
-export const IDEMPOTENCY_TRIM_INTERVAL_MS = 60_000;
+/** How often what is only kept is trimmed and saved. */
+export const UPKEEP_INTERVAL_MS = 60_000;
 export const IDEMPOTENCY_TRIM_ROWS_MAX = 1_000;
 
 /** Keys that `changedSince` names; with more, listing again is the better way: 'gone'. */

@@ -1,7 +1,7 @@
 import { PinfoldError } from '../../model/errors.ts';
 import type { Network } from '../../network/network.ts';
 import type { Pinset } from '../../pinset/pinset.ts';
-import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
+import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { MetricsRegister } from '../../runtime/metrics.ts';
 import type { Random } from '../../runtime/random.ts';
@@ -10,7 +10,7 @@ import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Reque
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
-import { CLOCK_ENTRIES_MAX, IDEMPOTENCY_TRIM_INTERVAL_MS, INCARNATION_INTERVAL_MS } from './constants.ts';
+import { CLOCK_ENTRIES_MAX, INCARNATION_INTERVAL_MS } from './constants.ts';
 import { decodePosition } from './core/position.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
@@ -24,13 +24,14 @@ import type { CrdtOptions } from './options.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
 import { skewed } from './skewed.ts';
-import { readRemembered, trimRemembered } from './state/idempotency.ts';
+import { readRemembered } from './state/idempotency.ts';
 import type { Replica } from './state/replicas.ts';
 import { CrdtStore } from './state/store.ts';
 import { Followers } from './sync/followers.ts';
 import { News } from './sync/news.ts';
 import { Puller } from './sync/puller.ts';
 import { SyncServer } from './sync/sync-server.ts';
+import { Upkeep } from './upkeep.ts';
 
 export interface CrdtInit extends CrdtOptions {
   /** Takes no writes, and nobody takes state from it. */
@@ -101,11 +102,11 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #meeting: Meeting;
   readonly #joiner: Joiner;
   readonly #entrance: Entrance;
+  readonly #upkeep: Upkeep;
   #phase: ConsensusStatus['phase'] = 'starting';
   #isStopping = false;
   #renewedMs = Number.NEGATIVE_INFINITY;
   #mustRenew = false;
-  #trimTimer: Timer | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(init: CrdtInit, needs: CrdtNeeds) {
@@ -135,6 +136,7 @@ class ReplicatedMap implements CrdtConsensus {
         );
       },
     });
+    this.#upkeep = new Upkeep({ ...common, intake: this.#intake });
     this.#committer = new Committer({
       ...common,
       isBehind: () => this.#isBehind(),
@@ -218,13 +220,13 @@ class ReplicatedMap implements CrdtConsensus {
     this.#phase = 'joining';
     this.#entrance.start();
     this.#meeting.start();
-    this.#trim();
+    this.#upkeep.start();
   }
 
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    this.#trimTimer?.cancel();
+    this.#upkeep.stop();
     this.#unsubscribe?.();
     await this.#committer.idle();
     await Promise.all([this.#meeting.stop(), this.#puller.stop(), this.#followers.stop(), this.#entrance.stop()]);
@@ -379,18 +381,6 @@ class ReplicatedMap implements CrdtConsensus {
     this.#renewedMs = nowMs;
     this.#store.newIncarnation();
     this.#logger.warn('going on as a new incarnation');
-  }
-
-  #trim(): void {
-    const { storage, clock, timers } = this.#needs;
-    let isMore = false;
-    try {
-      isMore = trimRemembered(storage, clock, this.#init);
-      this.#metrics.pendingDropped.add(this.#intake.pending.expire(clock.nowMs()));
-    } catch (failure) {
-      this.#logger.error('idempotency keys could not be forgotten', { error: String(failure) });
-    }
-    this.#trimTimer = timers.after(isMore ? 1_000 : IDEMPOTENCY_TRIM_INTERVAL_MS, () => this.#trim());
   }
 
   #checkOpen(): void {

@@ -182,8 +182,20 @@ export class Meeting {
       heardMs: store.needs.clock.monotonicMs(),
     });
     if (isTwo) alerts.raise('DUPLICATE_IDENTITY', from, 'two processes use the identity of this peer'); // N5
+    store.acks.met(from, hello.bootNonce, readClock(hello.rebuilding));
+    if (equalBytes(hello.clockHash, store.replicas.flushedHash())) this.#heardEqual(from);
     this.#compare(hello, from);
     onMet(from);
+  }
+
+  /** Its clock is this one's: it has all that is flushed here. */
+  #heardEqual(from: string): void {
+    const { store } = this.#needs;
+    const entries = store.replicas.sorted().map(({ rid, flushedSequence }) => ({ rid, sequence: flushedSequence }));
+    store.acks.heard(
+      from,
+      entries.filter(({ sequence }) => sequence > 0),
+    );
   }
 
   /** Section 8: equal clocks, unequal digests. */
@@ -202,18 +214,21 @@ export class Meeting {
     const { store, news, isTrusted, alerts } = this.#needs;
     if (!isTrusted(from)) return false;
     let isAhead = false;
+    const agreed: HeardEntry[] = [];
     for (const entry of clock) {
       const ridText = byteString(entry.rid);
       const known = store.replicas.taken(ridText);
-      if (entry.sequence > (known?.sequence ?? 0)) {
-        isAhead = true;
-        news.heard(ridText, entry.rid, entry.sequence);
-        if (ridText === store.own.ridText)
-          this.#needs.onRolledBack(`${from} has operations of this peer that its store lacks`);
-      } else if (known !== undefined && this.#isOther(entry, known)) {
+      const isMore = entry.sequence > (known?.sequence ?? 0);
+      isAhead ||= isMore;
+      if (isMore) news.heard(ridText, entry.rid, entry.sequence);
+      if (isMore && ridText === store.own.ridText) {
+        this.#needs.onRolledBack(`${from} has operations of this peer that its store lacks`);
+      } else if (!isMore && known !== undefined && this.#isOther(entry, known)) {
         this.#needs.onFork(ridText, `${from} has another history up to operation ${entry.sequence}`);
-      }
+      } else agreed.push(entry);
     }
+    // Of a history that is another nothing is acknowledged.
+    store.acks.heard(from, agreed);
     if (clock.length >= CLOCK_ENTRIES_ALERT)
       alerts.raise('CLOCK_ENTRIES', from, `its clock has ${clock.length} entries`);
     return isAhead;

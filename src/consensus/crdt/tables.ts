@@ -13,6 +13,9 @@ export const idempotencyAgeTable: TableName = 'crdt_idempotency_age';
 /** One row: base, C', goal and H' of the shadow (B2). */
 export const shadowTable: TableName = 'crdt_shadow';
 
+/** Peer ID (binary) -> when it was last heard, and the flushed clock that it acknowledged. A hint. */
+export const acksTable: TableName = 'crdt_acks';
+
 /** To be declared when the store is opened. */
 export const crdtTables: readonly TableSpec[] = [
   { name: selfTable },
@@ -21,4 +24,5 @@ export const crdtTables: readonly TableSpec[] = [
   { name: idempotencyTable },
   { name: idempotencyAgeTable, writeOnly: true },
   { name: shadowTable },
+  { name: acksTable, writeOnly: true },
 ];

@@ -8,6 +8,7 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
+import { Acks } from './acks.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
 import { RevisionClocks } from './revisions.ts';
 import { putSelf, readSelf, type Self } from './self.ts';
@@ -26,6 +27,7 @@ export interface StoreNeeds {
 export class CrdtStore {
   readonly needs: StoreNeeds;
   readonly replicas: Replicas;
+  readonly acks: Acks;
   readonly author: Uint8Array;
   self: Self = { incarnations: [], identityStamp: new Uint8Array(0), lastStamp: 0 };
   #own: Replica | undefined;
@@ -38,12 +40,14 @@ export class CrdtStore {
   constructor(needs: StoreNeeds) {
     this.needs = needs;
     this.replicas = new Replicas(needs.pinset.names);
+    this.acks = new Acks(needs);
     this.author = parsePeerId(needs.peerId);
   }
 
   async open(): Promise<void> {
     const { storage, pinset, identityStamp } = this.needs;
     this.replicas.load(storage.read);
+    this.acks.load();
     this.#revisions = new RevisionClocks(pinset.feed.revision, this.replicas.sorted());
     const stamp = await identityStamp();
     const self = readSelf(storage.read);

@@ -1,0 +1,58 @@
+import type { Timer, Timers } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { UPKEEP_INTERVAL_MS } from './constants.ts';
+import type { Intake } from './intake.ts';
+import type { CrdtMetrics } from './metrics.ts';
+import type { CrdtOptions } from './options.ts';
+import { trimRemembered } from './state/idempotency.ts';
+import type { CrdtStore } from './state/store.ts';
+
+export interface UpkeepNeeds {
+  options: Pick<CrdtOptions, 'idempotencyKeepMs' | 'idempotencyRowsMax'>;
+  store: CrdtStore;
+  intake: Pick<Intake, 'pending'>;
+  metrics: Pick<CrdtMetrics, 'pendingDropped'>;
+  timers: Timers;
+  logger: Logger;
+}
+
+/** What is done once a minute, in bounded pieces: forgets old idempotency keys and batches that wait too long, saves what others acknowledged. */
+export class Upkeep {
+  readonly #needs: UpkeepNeeds;
+  #timer: Timer | undefined;
+
+  constructor(needs: UpkeepNeeds) {
+    this.#needs = needs;
+  }
+
+  start(): void {
+    const isMore = this.#round();
+    this.#timer = this.#needs.timers.after(isMore ? 1_000 : UPKEEP_INTERVAL_MS, () => this.start());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    if (this.#needs.store.failure === undefined) this.#saveAcks();
+  }
+
+  #round(): boolean {
+    const { store, options, intake, metrics, logger } = this.#needs;
+    const { storage, clock } = store.needs;
+    metrics.pendingDropped.add(intake.pending.expire(clock.nowMs()));
+    this.#saveAcks();
+    try {
+      return trimRemembered(storage, clock, options);
+    } catch (failure) {
+      logger.error('idempotency keys could not be forgotten', { error: String(failure) });
+      return false;
+    }
+  }
+
+  #saveAcks(): void {
+    try {
+      this.#needs.store.acks.save();
+    } catch (failure) {
+      this.#needs.logger.error('what others acknowledged could not be saved', { error: String(failure) });
+    }
+  }
+}
