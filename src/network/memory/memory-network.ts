@@ -19,8 +19,14 @@ export interface MemoryNetworkInit {
   peerId: string;
 }
 
+/** What connects memory networks: a `MemoryHub`, or a world with faults of its own. */
+export type Hub = Pick<
+  MemoryHub,
+  'join' | 'leave' | 'flush' | 'meet' | 'connect' | 'connected' | 'openStream' | 'gossip'
+>;
+
 export interface MemoryNetworkNeeds {
-  hub: MemoryHub;
+  hub: Hub;
   policy: PeerPolicy;
   codecs?: Partial<PeerCodecs>;
   clock: Clock;
@@ -46,7 +52,7 @@ class MemoryNetwork implements Network, MemoryPeer {
   readonly peerId: string;
   readonly gossip: Gossip;
   readonly rpc: PeerRpc;
-  readonly #hub: MemoryHub;
+  readonly #hub: Hub;
   readonly #server: RpcServer;
   readonly #known = new Set<string>();
   readonly #listeners = new Set<(peerId: string, up: boolean) => void>();

@@ -40,6 +40,8 @@ export interface MemoryControl {
    * (`machine`, the default), or with what was committed too (`process`).
    */
   crash(of?: 'machine' | 'process'): MemoryStorage;
+  /** Another store with what is flushed now; this one goes on. A backup, or a look at what a crash would leave. */
+  copy(): MemoryStorage;
 }
 
 export function memoryStorage(init: MemoryStorageInit): MemoryStorage {
@@ -104,6 +106,7 @@ class TreeStorage implements MemoryStorage {
         this.#failNext = 'flush';
       },
       crash: (of) => this.#crash(of),
+      copy: () => new TreeStorage(this.#init, this.#flushedState),
     };
   }
 

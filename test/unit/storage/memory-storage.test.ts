@@ -102,3 +102,18 @@ t.test('a broken disk: committed, and never flushed', async (t) => {
   t.equal(await codeOf(() => storage.flushed()), 'STORAGE_FAILED');
   t.same(keys(storage.control.crash()), []);
 });
+
+t.test('a copy has what is flushed, and the two go on apart', async (t) => {
+  const storage = memoryStorage({ tables, flush: 'manual' });
+  put(storage, 'k1');
+  storage.control.flush();
+  put(storage, 'k2');
+  storage.control.commit();
+  const copy = storage.control.copy();
+  t.same(keys(copy), ['k1']);
+  put(copy, 'k3');
+  copy.control.flush();
+  storage.control.flush();
+  t.same(keys(copy), ['k1', 'k3']);
+  t.same(keys(storage), ['k1', 'k2']);
+});
