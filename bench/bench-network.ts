@@ -33,6 +33,7 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       listStatuses: none,
       watchStatus: none,
       recover: none,
+      reportUntrusted: none,
     },
   });
   await network.start();

@@ -7,6 +7,7 @@ import type { Problem } from '../config/problem.ts';
 import { crdtOptions } from '../consensus/crdt/options.ts';
 import { consensusOptions, requireBuiltConsensus } from '../consensus/options.ts';
 import { ipfsOptions } from '../ipfs/options.ts';
+import { isPeerId } from '../model/peer-id.ts';
 import { monitorOptions } from '../monitor/options.ts';
 import { networkOptions } from '../network/options.ts';
 import { pinsetOptions } from '../pinset/options.ts';
@@ -44,7 +45,12 @@ export function loadPeerConfig(
 }
 
 function problemsBetween(config: PeerConfig): Problem[] {
-  return [...replicationProblems(config), ...trackerProblems(config), ...doorProblems(config)];
+  return [
+    ...replicationProblems(config),
+    ...trustProblems(config),
+    ...trackerProblems(config),
+    ...doorProblems(config),
+  ];
 }
 
 function replicationProblems({ cluster: { replicationMin: min, replicationMax: max } }: PeerConfig): Problem[] {
@@ -52,6 +58,13 @@ function replicationProblems({ cluster: { replicationMin: min, replicationMax: m
   if (min === 0 || max === 0) return [{ at, problem: 'a replication factor is -1 (every peer) or at least 1' }];
   if ((min === -1) !== (max === -1)) return [{ at, problem: 'must be -1 exactly when replicationMax is -1' }];
   return min > max ? [{ at, problem: `must not exceed replicationMax (${max})` }] : [];
+}
+
+function trustProblems({ crdt: { trustedPeers } }: PeerConfig): Problem[] {
+  const at = 'crdt.trustedPeers';
+  return trustedPeers
+    .filter((peerId) => peerId !== '*' && !isPeerId(peerId))
+    .map((peerId) => ({ at, problem: `${peerId} is no peer ID: a character is wrong` }));
 }
 
 function trackerProblems({ tracker: { retryBaseMs, retryMaxMs } }: PeerConfig): Problem[] {

@@ -9,6 +9,7 @@ import { statusHandlers } from '../cluster/status-handlers.ts';
 import { type WatchPins, watchPins } from '../cluster/watch.ts';
 import { type CrdtConsensus, crdtConsensus } from '../consensus/crdt/crdt-consensus.ts';
 import { crdtTables } from '../consensus/crdt/tables.ts';
+import { Trust } from '../consensus/crdt/trust/trust.ts';
 import type { Connector } from '../ipfs/connector.ts';
 import { monitor } from '../monitor/gossip-monitor.ts';
 import { pinQueueInformer, spaceInformers, tagInformers } from '../monitor/informers.ts';
@@ -94,7 +95,14 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
   const pinned = pinset({ indexedMetadata: config.pinset.indexedMetadata }, { storage, ...common });
 
   let members: Monitor | undefined;
-  const network = needs.network({ isMember: (peer) => members?.isMember(peer) ?? false, isTrusted: () => true });
+  const trust = new Trust(
+    { peerId, trustedPeers: config.crdt.trustedPeers },
+    { storage, random, members: { list: () => members?.members() ?? [] } },
+  );
+  const network = needs.network({
+    isMember: (peer) => members?.isMember(peer) ?? false,
+    isTrusted: (peer) => trust.isTrusted(peer),
+  });
 
   const work = tracker(config.tracker, {
     storage,
@@ -112,7 +120,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
       software,
       follower: config.cluster.follower,
       level: protocolLevel,
-      trustHash: new Uint8Array(),
+      trustHash: () => trust.own.hash,
       metricsTtlMs: ttlMs,
     },
     {
@@ -129,6 +137,10 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
     },
   );
   members = monitored;
+  monitored.onChange((change) => {
+    if (change.kind === 'record') trust.memberChanged(change.peerId);
+  });
+  trust.onChange(() => void monitored.renew());
 
   const consensus = crdtConsensus(
     { ...config.crdt, follower: config.cluster.follower, bootstrap: config.network.bootstrap },
@@ -138,6 +150,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
       network,
       signer,
       hello: monitored,
+      trust,
       identityStamp: async () => identityStamp,
       isDiskLow,
       ...common,
@@ -155,7 +168,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
     tracker: work,
     pins: pins(
       { replicationMin, replicationMax, follower },
-      { consensus, pinset: pinned, allocate: mostFreeSpace, candidates: () => candidates(monitored), clock },
+      { consensus, pinset: pinned, allocate: mostFreeSpace, candidates: () => candidates(monitored, trust), clock },
     ),
     listPins: listPins({ pinset: pinned, timers }),
     status: clusterStatus({ ...shared, timers }),
@@ -193,12 +206,10 @@ function ipfsAddresses(monitored: Monitor, allocations: readonly string[]): stri
     .flatMap((member) => member.ipfs?.addresses ?? []);
 }
 
-/** Members that are up and have said lately how much space they have. */
-function candidates(monitored: Monitor): { peerId: string; freeBytes: number }[] {
-  const up = new Set(monitored.members().flatMap(({ peerId, health }) => (health === 'up' ? [peerId] : [])));
+/** Members that are up and have said lately how much space they have, if their word counts here. */
+function candidates(monitored: Monitor, trust: Trust): { peerId: string; freeBytes: number }[] {
+  const isUp = (peerId: string) => monitored.member(peerId)?.health === 'up' && trust.isTrusted(peerId);
   return monitored
     .metric('freespace')
-    .flatMap(({ peerId, value }) =>
-      up.has(peerId) && typeof value === 'number' ? [{ peerId, freeBytes: value }] : [],
-    );
+    .flatMap(({ peerId, value }) => (isUp(peerId) && typeof value === 'number' ? [{ peerId, freeBytes: value }] : []));
 }

@@ -51,6 +51,15 @@ export function publicKeyOf(peerId: string | Uint8Array): Uint8Array {
   return bytes.subarray(prefix.length);
 }
 
+export function isPeerId(text: string): boolean {
+  try {
+    parsePeerId(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function isPeerIdBytes(bytes: Uint8Array): boolean {
   return bytes.length === peerIdBytes && prefix.every((byte, i) => bytes[i] === byte);
 }

@@ -22,13 +22,12 @@ import {
   FORGET_AFTER_MS,
   FORGET_GRACE_MS,
   HEARD_SAVE_INTERVAL_MS,
-  HELLO_BYTES_MAX,
-  HELLO_ENTRY_OVERHEAD_BYTES,
   MEMBERS_MAX,
   RECORDS_MESSAGE_BYTES_MAX,
   VERIFY_BURST,
   VERIFY_EVERY_MS,
 } from './constants.ts';
+import { type HelloWords, wordsForHello } from './hello-words.ts';
 import type { Informer } from './informers.ts';
 import { MemberTable } from './member-table.ts';
 import { areMetricsValid, healthOf, type MemberEntry, memberEntry, memberOf, RunningTime } from './members.ts';
@@ -55,7 +54,7 @@ export interface MonitorInit {
   /** Highest protocol level that this peer speaks. */
   level: number;
   /** SHA-256 of the sorted trusted peer IDs; empty: it trusts all. */
-  trustHash: Uint8Array;
+  trustHash(): Uint8Array;
   /** What this peer measures is valid for so long, ms; it is published twice in that time. */
   metricsTtlMs: number;
 }
@@ -143,6 +142,10 @@ class GossipMonitor implements Monitor {
     this.#scheduleCheck();
   }
 
+  renew(): Promise<void> {
+    return this.#own.renew();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelCheck();
@@ -211,29 +214,9 @@ class GossipMonitor implements Monitor {
     this.#emit({ kind: 'alert', alert, raised: false });
   }
 
-  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[] } {
-    const nowMs = this.#needs.clock.monotonicMs();
-    const given = { records: [] as SignedPeerRecord[], metrics: [] as SignedMetrics[] };
-    let left = HELLO_BYTES_MAX;
-    for (const entry of this.#inHelloOrder()) {
-      const { record } = entry.record.signed;
-      // What has run out here would be taken for fresh there.
-      const metrics = areMetricsValid(entry, nowMs) ? entry.metrics?.opened.signed : undefined;
-      left -= record.length + (metrics?.metrics.length ?? 0) + 2 * HELLO_ENTRY_OVERHEAD_BYTES;
-      if (left < 0) break;
-      given.records.push(entry.record.signed);
-      if (metrics !== undefined) given.metrics.push(metrics);
-    }
-    return given;
-  }
-
-  /** This peer first; then from anywhere, so that in a cluster too large for one Hello all come in turn. */
-  #inHelloOrder(): MemberEntry[] {
-    const { signer, random } = this.#needs;
-    const own = this.#members.get(signer.peerId);
-    const others = [...this.#members.values()].filter((entry) => entry !== own);
-    const from = Math.floor(random.float() * others.length);
-    return [...(own === undefined ? [] : [own]), ...others.slice(from), ...others.slice(0, from)];
+  forHello(): HelloWords {
+    const { signer, clock, random } = this.#needs;
+    return wordsForHello(this.#members, signer.peerId, clock.monotonicMs(), random);
   }
 
   receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void {

@@ -28,6 +28,9 @@ export interface Monitor {
   /** A sign of life from that peer (a Hello, a call). */
   heard(peerId: string): void;
 
+  /** What this peer says of itself may have changed: if so its record is made anew and told at once. */
+  renew(): Promise<void>;
+
   start(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -30,7 +30,7 @@ export interface OwnWordInit {
   software: string;
   follower: boolean;
   level: number;
-  trustHash: Uint8Array;
+  trustHash(): Uint8Array;
   metricsTtlMs: number;
 }
 
@@ -105,6 +105,11 @@ export class OwnWord {
     this.#run(() => this.#renew(true));
   }
 
+  /** Something that the record says may be different now. */
+  renew(): Promise<void> {
+    return this.#run(() => this.#renew());
+  }
+
   /** Asks the IPFS node who it is, and makes a new record if anything is different. */
   async #check(): Promise<void> {
     await this.#askIpfs();
@@ -154,7 +159,7 @@ export class OwnWord {
   #content() {
     const { name, software, follower, level, trustHash } = this.#init;
     const addresses = this.#needs.network.addresses();
-    return { name, software, follower, level, trustHash, addresses, ipfs: this.#ipfs };
+    return { name, software, follower, level, trustHash: trustHash(), addresses, ipfs: this.#ipfs };
   }
 
   #sayRecord(): void {

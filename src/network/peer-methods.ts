@@ -135,6 +135,17 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 2 * MIB,
     responseBytesMax: 2 * MIB,
   },
+  // Once a minute (T5). A trust list of 1,000 peers has 40 KB.
+  reportUntrusted: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 1,
+    concurrentMax: 64,
+    askedMax: 64,
+    requestBytesMax: 64 * KIB,
+    responseBytesMax: KIB,
+  },
 };
 
 const methodsByName: ReadonlyMap<string, PeerMethod> = new Map(

@@ -61,7 +61,7 @@ function cluster() {
       ...common,
     });
     const members = monitor(
-      { name, software: 'test', follower: false, level: 1, trustHash: new Uint8Array(), metricsTtlMs: 30_000 },
+      { name, software: 'test', follower: false, level: 1, trustHash: () => new Uint8Array(), metricsTtlMs: 30_000 },
       {
         storage,
         network,

@@ -11,6 +11,7 @@ import {
   MergeRangeRequestSchema,
   MergeRangeResponseSchema,
   RecoverRequestSchema,
+  ReportUntrustedResponseSchema,
   StatusRowSchema,
   SyncRequestSchema,
   SyncResponseSchema,
@@ -90,6 +91,9 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
       yield create(WatchStatusResponseSchema);
     },
     async *recover() {},
+    async *reportUntrusted() {
+      yield create(ReportUntrustedResponseSchema);
+    },
     ...own,
   };
 }

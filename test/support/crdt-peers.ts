@@ -4,8 +4,12 @@ import type { Consensus, Op, Outcome, Request } from '../../src/consensus/consen
 import { type CrdtConsensus, type CrdtInit, crdtConsensus } from '../../src/consensus/crdt/crdt-consensus.ts';
 import { crdtOptions } from '../../src/consensus/crdt/options.ts';
 import { crdtTables } from '../../src/consensus/crdt/tables.ts';
+import { Trust } from '../../src/consensus/crdt/trust/trust.ts';
 import type { PinFields, PinKey } from '../../src/model/pin.ts';
 import { pinKey } from '../../src/model/pin-key.ts';
+import { type MonitorNeeds, monitor } from '../../src/monitor/gossip-monitor.ts';
+import { monitorTables } from '../../src/monitor/member-table.ts';
+import type { Monitor } from '../../src/monitor/monitor.ts';
 import { MemoryHub, type MemoryHubInit } from '../../src/network/memory/memory-hub.ts';
 import { memoryAddress, memoryNetwork } from '../../src/network/memory/memory-network.ts';
 import type { Network } from '../../src/network/network.ts';
@@ -15,12 +19,12 @@ import type { Pinset } from '../../src/pinset/pinset.ts';
 import { pinsetTables } from '../../src/pinset/tables.ts';
 import { ed25519Signer, type Signer } from '../../src/runtime/ed25519.ts';
 import { type Logger, silentLogger } from '../../src/runtime/logger.ts';
-import { noMetrics } from '../../src/runtime/metrics.ts';
+import { type MetricsRegister, noMetrics } from '../../src/runtime/metrics.ts';
 import type { Random } from '../../src/runtime/random.ts';
 import { type MemoryStorage, memoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { type VirtualTime, virtualTime } from './virtual-time.ts';
 
-export const crdtTestTables = [...pinsetTables, ...crdtTables];
+export const crdtTestTables = [...pinsetTables, ...crdtTables, ...monitorTables];
 
 export const plainFields: PinFields = {
   name: '',
@@ -73,6 +77,9 @@ export interface TestPeerInit {
   flush?: 'auto' | 'manual';
   /** How far its wall clock is from the others'. */
   clockOffsetMs?: number;
+  /** Names of peers, or all. With it the peer has a monitor: it knows who the members are, and whom they trust. */
+  trusts?: readonly string[] | 'all';
+  metrics?: MetricsRegister;
 }
 
 /** Peers in one process: memory storage and memory network, one virtual clock. */
@@ -144,6 +151,9 @@ export class TestPeer {
   pinset!: Pinset;
   network!: Network;
   consensus!: CrdtConsensus;
+  /** Of peers with `trusts`. */
+  trust!: Trust;
+  monitor: Monitor | undefined;
   identityStamp: Uint8Array = Buffer.from('first');
   isUp = false;
   readonly #cluster: TestCluster;
@@ -165,12 +175,19 @@ export class TestPeer {
     const { time, hub, random } = this.#cluster;
     const { clockOffsetMs = 0 } = this.#init;
     const clock = { ...time.clock, nowMs: () => time.clock.nowMs() + clockOffsetMs };
-    const common = { ...time, clock, logger: this.#logger(), metrics: noMetrics, random };
+    const common = { ...time, clock, logger: this.#logger(), metrics: this.#init.metrics ?? noMetrics, random };
     this.pinset = pinset({}, { storage: this.storage, ...common });
     await this.pinset.open();
     await this.pinset.start();
-    const policy = { isMember: () => true, isTrusted: () => true };
+    const { trusts = 'all' } = this.#init;
+    this.trust = new Trust(
+      { peerId: this.peerId, trustedPeers: trusts === 'all' ? ['*'] : trusts.map((name) => testSigner(name).peerId) },
+      { storage: this.storage, random, members: { list: () => this.monitor?.members() ?? [] } },
+    );
+    const isTrusted = (peerId: string) => this.trust.isTrusted(peerId);
+    const policy = { isMember: () => true, isTrusted };
     this.network = memoryNetwork({ peerId: this.peerId }, { hub, policy, ...common });
+    if (this.#init.trusts !== undefined) this.#watchMembers(common);
     this.consensus = crdtConsensus(
       { ...defaultsOf(crdtOptions), follower: false, bootstrap: this.#init.bootstrap, ...this.#init.crdt },
       {
@@ -179,13 +196,15 @@ export class TestPeer {
         network: this.network,
         signer: this.signer,
         identityStamp: async () => this.identityStamp,
-        hello: { forHello: () => ({ records: [], metrics: [] }), receive() {} },
+        hello: this.monitor ?? { forHello: () => ({ records: [], metrics: [] }), receive() {} },
+        trust: this.trust,
         ...common,
       },
     );
     this.network.rpc.serve(this.consensus.handlers as PeerRpcHandlers);
     await this.consensus.start();
     await this.network.start();
+    await this.monitor?.start();
     for (const address of this.#init.bootstrap) this.network.remember(address.split('/')[2] as string, [address]);
     this.isUp = true;
   }
@@ -193,17 +212,39 @@ export class TestPeer {
   async stop(): Promise<void> {
     if (!this.isUp) return;
     this.isUp = false;
+    await this.monitor?.stop();
     await this.consensus.stop();
     await this.network.stop();
     await this.pinset.stop();
+  }
+
+  #watchMembers(common: Omit<MonitorNeeds, 'storage' | 'network' | 'signer' | 'informers' | 'ipfsId'>): void {
+    const { storage, network, signer, trust } = this;
+    const made = monitor(
+      {
+        name: this.name,
+        software: 'test',
+        follower: this.#init.crdt?.follower ?? false,
+        level: 1,
+        trustHash: () => trust.own.hash,
+        metricsTtlMs: 30_000,
+      },
+      { storage, network, signer, informers: [], ipfsId: async () => undefined, ...common },
+    );
+    made.onChange((change) => {
+      if (change.kind === 'record') trust.memberChanged(change.peerId);
+    });
+    trust.onChange(() => void made.renew());
+    this.monitor = made;
   }
 
   /** The machine loses power: what was not flushed is gone. */
   async crash(): Promise<void> {
     this.isUp = false;
     this.#cluster.hub.leave(this.peerId);
-    const { consensus, network } = this;
+    const { consensus, network, monitor: watching } = this;
     this.storage = this.storage.control.crash('machine');
+    await watching?.stop().catch(() => {});
     await consensus.stop().catch(() => {});
     await network.stop().catch(() => {});
   }

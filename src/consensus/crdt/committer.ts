@@ -1,6 +1,8 @@
 import { byteString, equalBytes } from '../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import { parsePeerId } from '../../model/peer-id.ts';
+import { isPeerId, parsePeerId } from '../../model/peer-id.ts';
+import type { PinKey } from '../../model/pin.ts';
+import type { PinRow } from '../../pinset/pinset.ts';
 import { rowEtag, shownDot } from '../../pinset/row-hash.ts';
 import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { Transaction } from '../../storage/storage.ts';
@@ -32,6 +34,8 @@ export interface CommitterNeeds {
   timers: Timers;
   /** Whether this peer knows that it lacks something of what others hold. */
   isBehind(): boolean;
+  /** T4: members that are not known to get what that peer has written. */
+  unseenBy(author: string): readonly string[];
   /** Called after the flush (C3), with the batch as kept. */
   publish(batch: BatchParts, encoded: Uint8Array): void;
 }
@@ -351,7 +355,7 @@ export class Committer {
     if (request.idempotency !== undefined && done.row !== undefined) {
       this.#remember(tx, request.idempotency, done.sequence);
     }
-    return new Written(pinset.names, store.own.number, done.sequence, done.key, done.row);
+    return this.#written(store.own.number, done.sequence, done.key, done.row);
   }
 
   #remember(tx: Transaction, { key, request }: NonNullable<Request['idempotency']>, sequence: number): void {
@@ -363,7 +367,6 @@ export class Committer {
 
   /** 6.3: the result of the first. Its pin is shown as it is now if it is still live. */
   #known(tx: Transaction, rows: TransactionRows, request: Request, known: Remembered): Outcome {
-    const { names } = this.#needs.store.needs.pinset;
     const given = (request.idempotency as { request: Uint8Array }).request;
     if (known.request.length > 0 && given.length > 0 && !equalBytes(known.request, given)) {
       return refused(new PinfoldError('IDEMPOTENCY_MISMATCH', 'the idempotency key was used for a different request'));
@@ -371,12 +374,17 @@ export class Committer {
     const { key } = request.ops[0] as Op;
     const row = rows.entry(key, (missing) => this.#needs.store.needs.pinset.row(tx, missing)).after;
     const isLive = row.some((dot) => dot.replica === known.replica && dot.sequence <= known.sequence);
-    return new Written(names, known.replica, known.sequence, key, isLive ? row : undefined);
+    return this.#written(known.replica, known.sequence, key, isLive ? row : undefined);
   }
 
   #repeated({ replica, sequence }: Remembered): Outcome {
-    const { names } = this.#needs.store.needs.pinset;
-    return new Written(names, replica, sequence, new Uint8Array(0), undefined);
+    return this.#written(replica, sequence, new Uint8Array(0), undefined);
+  }
+
+  #written(replica: number, sequence: number, key: PinKey, row: PinRow | undefined): Outcome {
+    const { store, unseenBy } = this.#needs;
+    const author = store.replicas.byNumber(replica)?.peerId ?? store.needs.peerId;
+    return new Written(store.needs.pinset.names, replica, sequence, key, row, unseenBy(author));
   }
 }
 
@@ -387,13 +395,4 @@ function refused(error: PinfoldError): Outcome {
 function checkShape({ ops }: Request): PinfoldError | undefined {
   if (ops.length >= 1 && ops.length <= OPS_PER_REQUEST_MAX) return undefined;
   return invalidField('ops', `${ops.length} operations; 1 to ${OPS_PER_REQUEST_MAX} are allowed`);
-}
-
-function isPeerId(text: string): boolean {
-  try {
-    parsePeerId(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -4,7 +4,7 @@ import type { Pinset } from '../../pinset/pinset.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { MetricsRegister } from '../../runtime/metrics.ts';
-import type { Random } from '../../runtime/random.ts';
+import { type Random, shuffled } from '../../runtime/random.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
 import { Alerts } from './alerts.ts';
@@ -31,6 +31,9 @@ import { Followers } from './sync/followers.ts';
 import { News } from './sync/news.ts';
 import { Puller } from './sync/puller.ts';
 import { SyncServer } from './sync/sync-server.ts';
+import { type Trust, trustOfAll } from './trust/trust.ts';
+import { TrustKeeper } from './trust/trust-keeper.ts';
+import { trustedCalls } from './trust/trusted-calls.ts';
 import { Upkeep } from './upkeep.ts';
 
 export interface CrdtInit extends CrdtOptions {
@@ -52,8 +55,8 @@ export interface CrdtNeeds {
   hello: HelloRecords;
   /** Too little free disk: own writes are refused (C4) and nothing is taken from others until there is room. Default: never. */
   isDiskLow?(): boolean;
-  /** Place of the trust list. Default: all peers of the private network are trusted. */
-  isTrusted?(peerId: string): boolean;
+  /** Section 7. Default: all peers of the private network are trusted, by all. */
+  trust?: Trust;
   clock: Clock;
   timers: Timers;
   random: Random;
@@ -102,6 +105,8 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #meeting: Meeting;
   readonly #joiner: Joiner;
   readonly #entrance: Entrance;
+  readonly #trust: Trust;
+  readonly #keeper: TrustKeeper;
   readonly #upkeep: Upkeep;
   #phase: ConsensusStatus['phase'] = 'starting';
   #isStopping = false;
@@ -115,10 +120,16 @@ class ReplicatedMap implements CrdtConsensus {
     this.#logger = needs.logger.child('crdt');
     this.#metrics = crdtMetrics(needs.metrics);
     this.#alerts = new Alerts(needs.clock, this.#logger);
-    const { peerId, rpc } = needs.network;
+    const { peerId } = needs.network;
+    const trust = needs.trust ?? trustOfAll(needs);
+    this.#trust = trust;
+    const isTrusted = (peer: string) => trust.isTrusted(peer);
+    const rpc = trustedCalls(needs.network.rpc, isTrusted);
     this.#store = new CrdtStore({ ...needs, logger: this.#logger, peerId });
     this.#news = new News(this.#store.replicas, needs.clock);
-    const common = { ...needs, options: init, store: this.#store, rpc, logger: this.#logger, metrics: this.#metrics };
+    const seen = { logger: this.#logger, metrics: this.#metrics, alerts: this.#alerts, views: this.#views };
+    const common = { ...needs, ...seen, options: init, store: this.#store, rpc, isTrusted, trust };
+    this.#keeper = new TrustKeeper({ ...common, isFollower: init.follower });
     this.#intake = new Intake({
       ...common,
       limits: init,
@@ -140,12 +151,13 @@ class ReplicatedMap implements CrdtConsensus {
     this.#committer = new Committer({
       ...common,
       isBehind: () => this.#isBehind(),
+      unseenBy: (author) => trust.unseen(author).unseenBy,
       publish: (batch, encoded) => this.#talk.publish(batch, encoded),
     });
     this.#talk = new BatchTalk({
       ...common,
       gossip: needs.network.gossip,
-      isTrusted: (peer) => this.#isTrusted(peer),
+      onTurnedAway: (author) => this.#keeper.turnedAway(author),
       isOpen: () => (this.#phase === 'ready' || this.#phase === 'joining') && !this.#isDiskLow(),
       offer: (batch, from) => this.#intake.offer(batch, from),
       onNews: (batch, from) => {
@@ -183,13 +195,11 @@ class ReplicatedMap implements CrdtConsensus {
     });
     this.#meeting = new Meeting({
       ...common,
-      views: this.#views,
+      rpc: needs.network.rpc,
       news: this.#news,
-      alerts: this.#alerts,
       records: needs.hello,
       isFollower: init.follower,
       peers: () => this.#peers(),
-      isTrusted: (peer) => this.#isTrusted(peer),
       rebuilding: () =>
         this.#joiner.isBegun
           ? this.#joiner.clock.entries().map(({ replica, ...entry }) => ({ ...entry, rid: replica.rid }))
@@ -209,6 +219,7 @@ class ReplicatedMap implements CrdtConsensus {
       meeting: this.#meeting,
       syncs: new SyncServer({ ...common, onClock: (from, clock) => this.#meeting.heardClock(from, clock) }),
       ranges: new RangeServer(this.#store, init.rangesServedMax),
+      onUntrusted: (from, report) => this.#keeper.reported(from, report),
       checkOpen: () => this.#checkOpen(),
     });
   }
@@ -217,6 +228,8 @@ class ReplicatedMap implements CrdtConsensus {
     await this.#store.open();
     const { network } = this.#needs;
     this.#unsubscribe = network.onConnection((peerId, up) => this.#connection(peerId, up));
+    const parts = { intake: this.#intake, followers: this.#followers, meeting: this.#meeting };
+    this.#keeper.start({ ...parts, onChange: () => this.#entrance.wake() });
     this.#phase = 'joining';
     this.#entrance.start();
     this.#meeting.start();
@@ -229,6 +242,7 @@ class ReplicatedMap implements CrdtConsensus {
     this.#upkeep.stop();
     this.#unsubscribe?.();
     await this.#committer.idle();
+    await this.#keeper.stop();
     await Promise.all([this.#meeting.stop(), this.#puller.stop(), this.#followers.stop(), this.#entrance.stop()]);
     await this.#intake.idle();
     if (this.#store.failure === undefined) await this.#needs.storage.flushed();
@@ -282,10 +296,11 @@ class ReplicatedMap implements CrdtConsensus {
         'too little free disk for writes at this peer; make room, or write at another',
       );
     }
-    return skewed(this.#views, this.#alerts, this.#needs, this.#init.clockSkewMaxMs);
+    return this.#keeper.refusal() ?? skewed(this.#views, this.#alerts, this.#needs, this.#init.clockSkewMaxMs);
   }
 
   status(): ConsensusStatus {
+    this.#keeper.look();
     const progress = this.#phase === 'joining' ? this.#joiner.progress : undefined;
     return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
   }
@@ -299,19 +314,11 @@ class ReplicatedMap implements CrdtConsensus {
     return this.#needs.isDiskLow?.() ?? false;
   }
 
-  #isTrusted(peerId: string): boolean {
-    return this.#needs.isTrusted?.(peerId) ?? true;
-  }
-
   /** Reachable trusted peers, in random order. */
   #peers(): string[] {
     const { network, random } = this.#needs;
-    const peers = network.connected().filter((peerId) => this.#isTrusted(peerId));
-    for (let i = peers.length - 1; i > 0; i--) {
-      const j = Math.floor(random.float() * (i + 1));
-      [peers[i], peers[j]] = [peers[j] as string, peers[i] as string];
-    }
-    return peers;
+    const trusted = network.connected().filter((peerId) => this.#trust.isTrusted(peerId));
+    return shuffled(random, trusted);
   }
 
   /** Those that state is taken from: they have said Hello, and are no followers. */
@@ -320,7 +327,8 @@ class ReplicatedMap implements CrdtConsensus {
   }
 
   #connection(peerId: string, up: boolean): void {
-    if (up && this.#isTrusted(peerId)) this.#meeting.greet(peerId);
+    // Also one that is not trusted: it may know whom the others trust (T4), and must hear whom this peer does.
+    if (up) this.#meeting.greet(peerId);
     if (up) return;
     this.#followers.left(peerId);
     this.#entrance.wake();

@@ -17,6 +17,8 @@ export interface BatchTalkNeeds {
   metrics: CrdtMetrics;
   logger: Logger;
   isTrusted(peerId: string): boolean;
+  /** T5: a valid batch of an author that is not trusted. */
+  onTurnedAway(author: string): void;
   /** Whether batches are taken from gossip now. */
   isOpen(): boolean;
   offer(batch: Batch, from: string): void;
@@ -63,11 +65,15 @@ export class BatchTalk {
   }
 
   #judged(batch: Batch, from: string): 'accept' | 'ignore' {
-    const { store, isTrusted, offer, onNews } = this.#needs;
-    if (!isTrusted(formatPeerId(batch.head.author))) return 'ignore'; // T1
+    const { store, isTrusted, onTurnedAway, offer, onNews } = this.#needs;
     verifyBatch(batch);
     const verdict = judge(store.replicas, batch);
     const isKnown = verdict === 'duplicate';
+    const author = formatPeerId(batch.head.author);
+    if (!isTrusted(author)) {
+      if (!isKnown) onTurnedAway(author);
+      return 'ignore'; // T1
+    }
     if (batch.ops.length > 0) {
       if (!isKnown) {
         checkedOperations(batch);

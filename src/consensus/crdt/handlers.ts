@@ -1,3 +1,5 @@
+import { create } from '@bufbuild/protobuf';
+import { type ReportUntrustedRequest, ReportUntrustedResponseSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
 import { readClock } from './codec/clock-entries.ts';
 import type { RangeServer } from './join/range-server.ts';
 import type { Meeting } from './meeting.ts';
@@ -8,12 +10,14 @@ export interface HandlersNeeds {
   meeting: Meeting;
   syncs: SyncServer;
   ranges: RangeServer;
+  /** T5: another peer turns away what this one writes. */
+  onUntrusted(from: string, report: ReportUntrustedRequest): void;
   /** Throws while this peer cannot answer. */
   checkOpen(): void;
 }
 
 /** The methods of the peer RPC: each takes the first request of its stream. */
-export function crdtHandlers({ meeting, syncs, ranges, checkOpen }: HandlersNeeds): CrdtHandlers {
+export function crdtHandlers({ meeting, syncs, ranges, onUntrusted, checkOpen }: HandlersNeeds): CrdtHandlers {
   return {
     async *hello(requests, { peerId }) {
       for await (const { hello } of requests) {
@@ -40,6 +44,14 @@ export function crdtHandlers({ meeting, syncs, ranges, checkOpen }: HandlersNeed
       for await (const request of requests) {
         checkOpen();
         yield* ranges.serve(request, context);
+        return;
+      }
+    },
+    async *reportUntrusted(requests, { peerId }) {
+      for await (const request of requests) {
+        checkOpen();
+        onUntrusted(peerId, request);
+        yield create(ReportUntrustedResponseSchema);
         return;
       }
     },

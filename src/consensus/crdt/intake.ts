@@ -28,6 +28,7 @@ export interface IntakeNeeds {
   limits: PendingLimits;
   store: CrdtStore;
   metrics: CrdtMetrics;
+  isTrusted(peerId: string): boolean;
   /** A batch came before what it depends on (R4). */
   onPend(from: string): void;
   /** R3, R5, or a duplicate that is another (R2): the author wrote two histories. */
@@ -124,7 +125,7 @@ export class Intake {
   }
 
   #applyGroup(): void {
-    const { store, metrics } = this.#needs;
+    const { store, metrics, isTrusted } = this.#needs;
     const clock = new StagedClock(store.replicas);
     const taken: Received[] = [];
     const group = this.#nextGroup(clock, taken);
@@ -143,7 +144,10 @@ export class Intake {
       return;
     }
     this.#inFlight++;
-    for (const { content } of group) metrics.taken.add(content.operations.length);
+    for (const { content, replica } of group) {
+      metrics.taken.add(content.operations.length);
+      if (!isTrusted(replica.peerId)) metrics.relayedUntrusted.add(content.operations.length); // T2
+    }
     this.#queue.unshift(...this.pending.takeReady(store.replicas));
     void this.#afterFlush(flushed);
   }

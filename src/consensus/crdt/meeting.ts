@@ -29,6 +29,7 @@ import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
 import type { News } from './sync/news.ts';
 import { logTable } from './tables.ts';
+import type { Trust } from './trust/trust.ts';
 
 /** Records and metrics of the members, exchanged with each Hello; the monitor is one. */
 export interface HelloRecords {
@@ -44,6 +45,7 @@ export interface MeetingNeeds {
   news: News;
   alerts: Alerts;
   records: HelloRecords;
+  trust: Pick<Trust, 'own' | 'forHello' | 'receive'>;
   clock: Clock;
   timers: Timers;
   random: Random;
@@ -126,6 +128,7 @@ export class Meeting {
       metrics.hellos.add(1, { result: 'answered' });
       if (hello === undefined) return;
       this.#heard(hello, peerId);
+      if (!this.#needs.isTrusted(peerId)) return; // T3: only records and trust lists are anyone's to tell.
       if (!equalBytes(hello.clockHash, this.#needs.store.replicas.flushedHash())) await this.#exchange(peerId, signal);
     } catch (problem) {
       metrics.hellos.add(1, { result: 'failed' });
@@ -143,7 +146,7 @@ export class Meeting {
   }
 
   #hello(): Hello {
-    const { store, records, isFollower, rebuilding } = this.#needs;
+    const { store, records, trust, isFollower, rebuilding } = this.#needs;
     return create(HelloSchema, {
       rid: store.own.rid,
       incarnation: Buffer.from(store.own.incarnation).readBigUInt64BE(),
@@ -155,6 +158,8 @@ export class Meeting {
       follower: isFollower,
       rebuilding: rebuilding().map(({ rid, sequence, hash }) => clockEntry(rid, sequence, hash)),
       empty: store.replicas.isFlushedEmpty,
+      trustHash: trust.own.hash,
+      trustLists: trust.forHello(),
       ...records.forHello(),
     });
   }
@@ -169,8 +174,9 @@ export class Meeting {
   }
 
   #heard(hello: Hello, from: string): void {
-    const { views, records, alerts, store, onMet, isTrusted } = this.#needs;
+    const { views, records, trust, alerts, store, onMet, isTrusted } = this.#needs;
     records.receive(hello.records, hello.metrics, from);
+    trust.receive(hello.trustLists);
     if (!isTrusted(from)) return;
     const isTwo = views.heard({
       peerId: from,

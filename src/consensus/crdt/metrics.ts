@@ -46,6 +46,18 @@ export function crdtMetrics(register: MetricsRegister) {
       help: 'Own batches given to gossip, whole or as announcements',
       labels: ['form'],
     }),
+    turnedAway: register.counter({
+      name: 'pinfold_crdt_untrusted_batches_total',
+      help: 'Batches of authors off the trust list that gossip brought and that were turned away',
+    }),
+    relayedUntrusted: register.counter({
+      name: 'pinfold_crdt_relayed_untrusted_operations_total',
+      help: 'Operations of authors off the trust list that were taken in because a trusted peer had them',
+    }),
+    untrustedReports: register.counter({
+      name: 'pinfold_crdt_untrusted_reports_total',
+      help: 'Reports of other peers that they turn away what this one writes',
+    }),
     joinRows: register.counter({
       name: 'pinfold_crdt_join_rows_total',
       help: 'Rows that came by joining',

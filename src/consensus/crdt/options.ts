@@ -1,7 +1,16 @@
-import { bytes, defineOptions, integer, milliseconds, type OptionsOf } from '../../config/option.ts';
+import { bytes, defineOptions, integer, list, milliseconds, type OptionsOf } from '../../config/option.ts';
+
+import { TRUSTED_PEERS_MAX } from './constants.ts';
 
 /** Defaults and meaning: docs/protocol.md, sections 4.3 to 4.6, 5.1, 6.3 and 9. What all peers must agree on is no option. */
 export const crdtOptions = defineOptions('crdt', 'The CRDT consensus: how eagerly peers catch up, and its limits.', {
+  trustedPeers: list({
+    default: ['*'],
+    itemsMax: TRUSTED_PEERS_MAX,
+    pattern: '^(\\*|12D3KooW[1-9A-HJ-NP-Za-km-z]{44})$',
+    form: 'a peer ID, or * for all',
+    says: 'whose operations and state this peer takes: peer IDs, or `*` for all peers of the private network; itself it always trusts. `pinfold peers trust` shows and changes it while the peer runs',
+  }),
   antiEntropyIntervalMs: milliseconds({
     default: 10_000,
     min: 100,

@@ -12,6 +12,8 @@ export const idempotencyTable: TableName = 'crdt_idempotency';
 export const idempotencyAgeTable: TableName = 'crdt_idempotency_age';
 /** One row: base, C', goal and H' of the shadow (B2). */
 export const shadowTable: TableName = 'crdt_shadow';
+/** Hash of a trust list (32 bytes) -> pinfold.peer.v1.TrustList: those that records of members name (T4). */
+export const trustListsTable: TableName = 'crdt_trust_lists';
 
 /** Peer ID (binary) -> when it was last heard, and the flushed clock that it acknowledged. A hint. */
 export const acksTable: TableName = 'crdt_acks';
@@ -25,4 +27,5 @@ export const crdtTables: readonly TableSpec[] = [
   { name: idempotencyAgeTable, writeOnly: true },
   { name: shadowTable },
   { name: acksTable, writeOnly: true },
+  { name: trustListsTable },
 ];

@@ -5,26 +5,33 @@ import type { AckLevel, Outcome, Position } from '../consensus.ts';
 import { encodePosition } from './core/position.ts';
 
 const durable: AckLevel = { kind: 'durable' };
-const nobody: readonly string[] = [];
 
 /** The outcome of a request that was done: pin and position are made when they are looked at, for bulk streams look at neither. */
 export class Written {
   readonly ok = true as const;
   readonly level = durable;
-  /** Place for the members who would not take this write (T4): all are trusted until there are trust lists. */
-  readonly unseenBy = nobody;
+  /** T4. */
+  readonly unseenBy: readonly string[];
   readonly #names: Names;
   readonly #replica: number;
   readonly #sequence: number;
   readonly #key: PinKey;
   readonly #row: PinRow | undefined;
 
-  constructor(names: Names, replica: number, sequence: number, key: PinKey, row: PinRow | undefined) {
+  constructor(
+    names: Names,
+    replica: number,
+    sequence: number,
+    key: PinKey,
+    row: PinRow | undefined,
+    unseenBy: readonly string[],
+  ) {
     this.#names = names;
     this.#replica = replica;
     this.#sequence = sequence;
     this.#key = key;
     this.#row = row;
+    this.unseenBy = unseenBy;
   }
 
   get pin(): StoredPin | undefined {

@@ -81,7 +81,7 @@ export function world(seed = 1) {
           software: 'pinfold/test',
           follower: false,
           level: 1,
-          trustHash: new Uint8Array(),
+          trustHash: () => new Uint8Array(),
           metricsTtlMs: TTL_MS,
         },
         {

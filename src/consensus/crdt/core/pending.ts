@@ -70,6 +70,17 @@ export class Pending {
     return before - this.#count;
   }
 
+  /** Drops what others than these wrote; how many. */
+  keep(isKept: (author: Uint8Array) => boolean): number {
+    const before = this.#count;
+    for (const [ridText, list] of this.#authors) {
+      const [first] = list;
+      if (first === undefined || isKept(first.batch.head.author)) continue;
+      for (let i = list.length - 1; i >= 0; i--) this.#take(ridText, i);
+    }
+    return before - this.#count;
+  }
+
   #shrink(ridText: string): number {
     const { pendingBytesMax, pendingAuthorBytesMax, pendingBatchesMax } = this.#limits;
     let dropped = 0;

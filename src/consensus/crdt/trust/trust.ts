@@ -1,0 +1,151 @@
+import type { TrustList as TrustListMessage } from '../../../../gen/pinfold/peer/v1/trust_pb.ts';
+import { byteString } from '../../../model/bytes.ts';
+import type { Random } from '../../../runtime/random.ts';
+import type { Storage } from '../../../storage/storage.ts';
+import { HELLO_TRUST_BYTES_MAX } from '../constants.ts';
+import { type TrustingMember, type Unseen, unseenOf } from '../core/trust-reach.ts';
+import { KnownLists } from './known-lists.ts';
+import { configuredTrust, type TrustList, trustListMessage } from './trust-list.ts';
+
+/** What the records of the members say: the monitor knows them. */
+export interface TrustMembers {
+  /** This peer may be among them. */
+  list(): readonly { peerId: string; follower: boolean; trustHash: Uint8Array }[];
+}
+
+export interface TrustInit {
+  peerId: string;
+  /** As configured; `*`: all. */
+  trustedPeers: readonly string[];
+}
+
+export interface TrustNeeds {
+  /** Opened with `crdtTables`. */
+  storage: Pick<Storage, 'read' | 'transaction'>;
+  members: TrustMembers;
+  random: Random;
+}
+
+/** Section 7: whom this peer trusts, whom the others trust, and what that means for what this peer writes. */
+export class Trust {
+  readonly #peerId: string;
+  readonly #needs: TrustNeeds;
+  readonly #lists: KnownLists;
+  readonly #listeners = new Set<() => void>();
+  readonly #unknownListeners = new Set<(peerId: string) => void>();
+  /** By author, until something changes that they rest on. */
+  readonly #unseen = new Map<string, Unseen>();
+  #own: TrustList;
+
+  constructor({ peerId, trustedPeers }: TrustInit, needs: TrustNeeds) {
+    this.#peerId = peerId;
+    this.#needs = needs;
+    this.#own = configuredTrust(trustedPeers);
+    this.#lists = new KnownLists(needs.storage);
+  }
+
+  get own(): TrustList {
+    return this.#own;
+  }
+
+  isTrusted(peerId: string): boolean {
+    return peerId === this.#peerId || this.#own.has(peerId);
+  }
+
+  /** Takes effect at once, for what is under way, too. Keeping it over a restart is the caller's. */
+  change(list: TrustList): void {
+    this.#own = list;
+    this.#unseen.clear();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Called when this peer's own list is another. Returns the unsubscriber. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Called when the record of a member names a list that is not known here. Returns the unsubscriber. */
+  onUnknown(listener: (peerId: string) => void): () => void {
+    this.#unknownListeners.add(listener);
+    return () => this.#unknownListeners.delete(listener);
+  }
+
+  /** The record of that member was taken in, or it is no member any more. */
+  memberChanged(peerId: string): void {
+    this.#unseen.clear();
+    if (this.#member(peerId) === undefined || this.listOf(peerId) !== undefined) return;
+    for (const listener of this.#unknownListeners) listener(peerId);
+  }
+
+  /** Whom a member trusts; undefined: its record is not here, or its list not yet. */
+  listOf(peerId: string): TrustList | undefined {
+    if (peerId === this.#peerId) return this.#own;
+    const member = this.#member(peerId);
+    return member && this.#lists.get(member.trustHash);
+  }
+
+  /** T4, for what was written by `author`, which is here, too. */
+  unseen(author = this.#peerId): Unseen {
+    const known = this.#unseen.get(author);
+    if (known !== undefined) return known;
+    const unseen = unseenOf([...new Set([this.#peerId, author])], this.#trusting());
+    this.#unseen.set(author, unseen);
+    return unseen;
+  }
+
+  forHello(): TrustListMessage[] {
+    const given = new Map<string, TrustList>();
+    if (this.#own.peerIds !== 'all') given.set(byteString(this.#own.hash), this.#own);
+    const members = this.#needs.members.list();
+    const from = Math.floor(this.#needs.random.float() * members.length);
+    for (const { trustHash } of [...members.slice(from), ...members.slice(0, from)]) {
+      const list = this.#lists.get(trustHash);
+      if (list !== undefined && list.peerIds !== 'all') given.set(byteString(trustHash), list);
+    }
+    return fitting([...given.values()].map(trustListMessage));
+  }
+
+  /** Of Hellos and reports, after the records that came with them: kept is what a record names. */
+  receive(messages: readonly TrustListMessage[]): void {
+    if (messages.length === 0) return;
+    const named = new Set(this.#needs.members.list().map(({ trustHash }) => byteString(trustHash)));
+    if (this.#lists.add(messages, named)) this.#unseen.clear();
+  }
+
+  #member(peerId: string) {
+    return this.#needs.members.list().find((other) => other.peerId === peerId);
+  }
+
+  #trusting(): TrustingMember[] {
+    return this.#needs.members
+      .list()
+      .filter(({ peerId }) => peerId !== this.#peerId)
+      .map(({ peerId, follower, trustHash }) => ({
+        peerId,
+        isFollower: follower,
+        trusts: this.#lists.get(trustHash),
+      }));
+  }
+}
+
+/** Of a cluster in which peers are alike and few trust lists are different, all fit. */
+function fitting(messages: readonly TrustListMessage[]): TrustListMessage[] {
+  let left = HELLO_TRUST_BYTES_MAX;
+  return messages.filter(({ peerIds }) => {
+    left -= peerIds.length * peerIdMessageBytes + peerIdMessageBytes;
+    return left >= 0;
+  });
+}
+
+/** A binary peer ID with its tag and length. */
+const peerIdMessageBytes = 40;
+
+/** All trust all: where there are no trust lists. */
+export function trustOfAll({
+  storage,
+  network,
+  random,
+}: Omit<TrustNeeds, 'members'> & { network: { peerId: string } }) {
+  return new Trust({ peerId: network.peerId, trustedPeers: ['*'] }, { storage, random, members: { list: () => [] } });
+}
