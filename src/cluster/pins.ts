@@ -172,7 +172,10 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     if (write.kind === 'invalid') throw write.error;
     checkMayWrite(write.namespace, call);
     const op = write.kind === 'pin' ? pinOp(write) : unpinOp(write);
-    return requestOf([op], write.condition, stream === undefined ? {} : { stream });
+    const request: Request = { ops: [op] };
+    if (stream !== undefined) request.stream = stream;
+    if (write.condition !== undefined) request.condition = write.condition;
+    return request;
   }
 
   function get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin {

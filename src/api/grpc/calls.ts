@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -16,6 +16,7 @@ import { iterateUntil, raceSignal } from '../../runtime/abort.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { CallScope, CallScopes } from '../call-scope.ts';
 import { messageBytesMax } from '../constants.ts';
+import { decodedForm } from '../decoded-form.ts';
 import { encodedForm } from '../encoded-form.ts';
 import { publicError, statusDetailsTrailer } from '../errors.ts';
 import type { MountedMethod } from '../handlers.ts';
@@ -107,7 +108,7 @@ function openScope(call: AnyCall, needs: GrpcCallNeeds): CallScope {
 
 function decode({ desc }: MountedMethod, bytes: Uint8Array): unknown {
   try {
-    return fromBinary(desc.input, bytes);
+    return decodedForm(desc.input, bytes);
   } catch (cause) {
     throw new PinfoldError('INVALID_ARGUMENT', `the bytes are not a ${desc.input.typeName}`, { cause });
   }

@@ -31,13 +31,15 @@ export function msOf(timestamp: Timestamp | undefined, field: string): number {
   return ms;
 }
 
+const noPairs: PinWrite['options']['metadata'] = [];
+
 const noOptions: PinWrite['options'] = {
   name: '',
   mode: 'recursive',
   replicationMin: 0,
   replicationMax: 0,
   userAllocations: [],
-  metadata: [],
+  metadata: noPairs,
   origins: [],
   expiresMs: 0,
 };
@@ -51,7 +53,7 @@ export function pinOptionsFrom(options: PinOptions | undefined): PinWrite['optio
     replicationMin: options.replicationMin,
     replicationMax: options.replicationMax,
     userAllocations: options.userAllocations,
-    metadata: options.metadata.map(({ key, value }) => [key, value] as const),
+    metadata: options.metadata.length === 0 ? noPairs : options.metadata.map(({ key, value }) => [key, value] as const),
     origins: options.origins,
     expiresMs: msOf(options.expires, 'options.expires'),
   };

@@ -1,4 +1,4 @@
-import { byteString, equalBytes } from '../../model/bytes.ts';
+import { equalBytes } from '../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { isPeerId, parsePeerId } from '../../model/peer-id.ts';
 import type { PinKey } from '../../model/pin.ts';
@@ -340,14 +340,14 @@ export class Committer {
     const { store } = this.#needs;
     const { pinset } = store.needs;
     const entries = this.#entries;
+    const read = (key: Uint8Array) => pinset.row(tx, key);
     entries.length = 0;
     for (let i = 0; i < request.ops.length; i++) {
       const { key } = request.ops[i] as Op;
       if (!store.knowsNamespace(key)) {
         return refused(new PinfoldError('LIMIT_REACHED', 'this peer has no number left for a further namespace'));
       }
-      const keyText = byteString(key);
-      entries.push(rows.find(keyText) ?? rows.add(keyText, key, pinset.row(tx, key)));
+      entries.push(rows.entry(key, read));
     }
     const done = builder.add(request, entries);
     if (done === full) return full;
