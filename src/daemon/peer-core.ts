@@ -92,7 +92,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
   const { peerId } = signer;
   const common = { clock, timers, random, logger, metrics };
   const software = `pinfold/${version}`;
-  const pinned = pinset({ indexedMetadata: config.pinset.indexedMetadata }, { storage, ...common });
+  const pinned = pinset(config.pinset, { storage, ...common });
 
   let members: Monitor | undefined;
   const trust = new Trust(

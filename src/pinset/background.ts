@@ -3,6 +3,8 @@ import type { Timers } from '../runtime/clock.ts';
 import { sleep } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 
+type Step = (signal: AbortSignal) => Promise<number | undefined>;
+
 /** Work beside the main work, in small steps. A failing step is reported and ends it until it is begun again. */
 export class Background {
   readonly #timers: Timers;
@@ -28,8 +30,8 @@ export class Background {
     this.#started = true;
   }
 
-  /** Calls `step` until it says how long to wait before the next with undefined: done. */
-  run(what: string, step: () => Promise<number | undefined>): void {
+  /** Calls `step` until it says how long to wait before the next with undefined: done. A long one listens to the signal. */
+  run(what: string, step: Step): void {
     if (!this.started) return;
     const running = this.#loop(what, step);
     this.#running.add(running);
@@ -42,12 +44,12 @@ export class Background {
     await Promise.all(this.#running);
   }
 
-  async #loop(what: string, step: () => Promise<number | undefined>): Promise<void> {
+  async #loop(what: string, step: Step): Promise<void> {
     const { signal } = this.#stop;
     try {
       // Whoever begins it may be in the middle of a transaction.
       await Promise.resolve();
-      for (let pauseMs = await step(); pauseMs !== undefined && !signal.aborted; pauseMs = await step()) {
+      for (let pauseMs = await step(signal); pauseMs !== undefined && !signal.aborted; pauseMs = await step(signal)) {
         await sleep(this.#timers, pauseMs, signal);
       }
     } catch (error) {

@@ -52,3 +52,12 @@ export const INDEXED_TOGETHER_ROWS_MIN = 32_000;
 
 /** Texts of peer IDs kept beside their bytes. */
 export const PEER_ID_CACHE_MAX = 4_096;
+
+/** Rows or index entries that a scrub reads in one turn of the event loop: a few milliseconds. */
+export const SCRUB_ROWS_PER_STEP = 256;
+/** And buckets: most are empty in a small pinset. */
+export const SCRUB_BUCKETS_PER_STEP = 2_048;
+/** In the background it reads what has become due this often. */
+export const SCRUB_INTERVAL_MS = 600_000;
+/** Buckets in which something was found wrong that are remembered; those beyond are counted. */
+export const SCRUB_FINDINGS_MAX = 1_024;

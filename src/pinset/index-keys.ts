@@ -108,6 +108,13 @@ export function hashInTimeKey(entry: Uint8Array): Uint8Array {
   return entry.subarray(TIME_BYTES, TIME_BYTES + KEY_HASH_BYTES);
 }
 
+export function hashInMetadataKey(entry: Uint8Array): Uint8Array {
+  const textEnd = entry.indexOf(TEXT_END, entry.indexOf(TEXT_END) + 1) + 1;
+  // A text that was cut has its own hash first.
+  const from = entry.length - textEnd >= 2 * KEY_HASH_BYTES ? textEnd + KEY_HASH_BYTES : textEnd;
+  return entry.subarray(from, from + KEY_HASH_BYTES);
+}
+
 function putNamespace(number: number): void {
   if (number < 0x80) {
     scratch[at++] = number;

@@ -1,22 +1,18 @@
 import { toV0, toV1 } from '../model/cid.ts';
 import type { PinKey } from '../model/pin.ts';
-import { bucketCount, bucketOf, pinKeyPrefix } from '../model/pin-key.ts';
+import { pinKeyPrefix } from '../model/pin-key.ts';
 import type { Clock, Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
-import type { Commit, Range, Reader, Storage, Transaction } from '../storage/storage.ts';
+import type { Commit, Reader, Storage, Transaction } from '../storage/storage.ts';
 import { Background } from './background.ts';
-import { decodeFeedRow, feedRow } from './codec/feed-row.ts';
+import { feedRow } from './codec/feed-row.ts';
 import { IndexedFields } from './codec/pin-value.ts';
 import {
   CHECKPOINT_INTERVAL_MS,
   CHECKPOINT_REVISIONS_MAX,
   EMPTYING_PAUSE_MS,
-  FEED_AGE_MS,
-  FEED_BYTES_MAX,
   FEED_TRIM_INTERVAL_MS,
-  INDEXED_METADATA_KEY_BYTES_MAX,
-  INDEXED_METADATA_KEYS_MAX,
 } from './constants.ts';
 import { DigestSums } from './digest-sums.ts';
 import { emptyPiece } from './emptying.ts';
@@ -28,25 +24,20 @@ import { MetadataBuilder } from './metadata-builder.ts';
 import { type PinsetMetrics, pinsetMetrics } from './metrics.ts';
 import { StoredNames } from './names.ts';
 import { listPins } from './pin-list.ts';
-import type { PinPage, PinQuery, PinRow, Pinset, PinsetSnapshot, RowChange, StoredPin } from './pinset.ts';
+import type { Mending, PinPage, PinQuery, PinRow, Pinset, PinsetSnapshot, RowChange, StoredPin } from './pinset.ts';
+import { completeInit, type PinsetInit } from './pinset-init.ts';
 import { recount, replay } from './recovery.ts';
 import { shownDot } from './row-hash.ts';
-import { addTo, writeRows } from './row-writer.ts';
+import { addTo, mendRows, writeRows } from './row-writer.ts';
 import { readFields, rowFromDisk } from './rows.ts';
-import { checkFormat, checkpointIn, putCheckpoint, putFormat, Sets, setsIn } from './sets-state.ts';
+import { StoreScrub } from './scrub/store-scrub.ts';
+import { sumBytes } from './scrub/sum.ts';
+import { checkFormat, checkpointIn, putCheckpoint, putFormat, Sets } from './sets-state.ts';
 import { ShadowSet } from './shadow-set.ts';
+import { type InFlight, pinsetSnapshot, takeBack } from './snapshots.ts';
 import { storedPin } from './stored-pin.ts';
 import { feedTable, type TableSet, tableSets } from './tables.ts';
 import { Unsettled } from './unsettled.ts';
-
-export interface PinsetInit {
-  /** Metadata keys with an index: listings by such a pair need not look at other pins. Default: none. */
-  indexedMetadata?: readonly string[];
-  /** How long changes are kept in the feed, milliseconds. Default: 1 h. */
-  feedAgeMs?: number;
-  /** And how many bytes of them. Default: 1 GiB. */
-  feedBytesMax?: number;
-}
 
 export interface PinsetNeeds {
   /** Opened with `pinsetTables`. */
@@ -62,17 +53,11 @@ export function pinset(init: PinsetInit, needs: PinsetNeeds): Pinset {
   return new LocalPinset(init, needs);
 }
 
-/** A revision that is queued and not known to be committed. */
-interface InFlight {
-  revision: number;
-  /** Undefined: a swap. */
-  feedRow: Uint8Array | undefined;
-}
-
 class LocalPinset implements Pinset {
   readonly names: StoredNames;
   readonly feed: StoredFeed;
   readonly shadow: ShadowSet;
+  readonly scrub: StoreScrub;
   readonly #init: Required<PinsetInit>;
   readonly #needs: PinsetNeeds;
   readonly #metrics: PinsetMetrics;
@@ -90,9 +75,8 @@ class LocalPinset implements Pinset {
   #readSet: TableSet = tableSets.a;
 
   constructor(init: PinsetInit, needs: PinsetNeeds) {
-    const { indexedMetadata = [], feedAgeMs = FEED_AGE_MS, feedBytesMax = FEED_BYTES_MAX } = init;
-    checkIndexed(indexedMetadata);
-    this.#init = { indexedMetadata, feedAgeMs, feedBytesMax };
+    this.#init = completeInit(init);
+    const { indexedMetadata } = this.#init;
     this.#needs = needs;
     const { storage, timers, logger } = needs;
     this.names = new StoredNames(storage);
@@ -125,7 +109,18 @@ class LocalPinset implements Pinset {
       indexBytes: () => this.#indexBytes(),
       feedBytes: () => storage.tableSize(feedTable).bytes,
       revision: () => this.feed.revision,
+      damagedBuckets: () => this.scrub.damagedBuckets,
     });
+    this.scrub = new StoreScrub(
+      { percentPerHour: this.#init.scrubPercentPerHour, rowsPerSecondMax: this.#init.scrubRowsPerSecondMax },
+      {
+        ...needs,
+        names: this.names,
+        metrics: this.#metrics,
+        snapshot: () => this.snapshot(),
+        isLive: (set) => set === this.#sets.live,
+      },
+    );
   }
 
   get digest(): DigestSums {
@@ -143,6 +138,32 @@ class LocalPinset implements Pinset {
     const undo = addTo(sums, written);
     this.#advance(tx, feedRow.end(false, this.#needs.clock.nowMs()), false, undo);
     this.#metrics.changes.add(changes.length);
+  }
+
+  mend(tx: Transaction, { changes, unreadable, corrections }: Mending): void {
+    this.#unsettled.check(tx);
+    const sums = this.#sums;
+    const checkpoint = this.#checkpoint;
+    const written = mendRows(tx, this.#sets.live, this.names, this.#indexer, { changes, unreadable });
+    const undo = addTo(sums, written);
+    for (const { bucket, add } of corrections) sums.add(bucket, sumBytes(add));
+    this.#advance(
+      tx,
+      feedRow.end(false, this.#needs.clock.nowMs()),
+      false,
+      () => {
+        undo();
+        for (const { bucket, add } of corrections) sums.subtract(bucket, sumBytes(add));
+        sums.touchAll();
+        this.#checkpoint = checkpoint;
+      },
+      corrections,
+    );
+    // Corrections are in no feed row, so a start must not count from before them.
+    sums.save(tx, this.#sets.live);
+    putCheckpoint(tx, this.#revision);
+    this.#checkpoint = this.#revision;
+    this.#metrics.changes.add(changes.length + unreadable.length);
   }
 
   get(key: PinKey): StoredPin | undefined {
@@ -199,17 +220,8 @@ class LocalPinset implements Pinset {
     const inFlight = [...this.#inFlight];
     const reader = await this.#needs.storage.snapshot();
     const revision = lastRevision(reader);
-    for (const { revision: later, feedRow: row } of inFlight) {
-      if (later > revision && row !== undefined) takeBack(digest, row);
-    }
-    const { pins } = tableSets[setsIn(reader).live];
-    return {
-      revision,
-      digest,
-      reader,
-      rows: (from, to, behind) => rowsOf(this.names, reader, pins, bucketRange(from, to, behind)),
-      close: () => reader.close(),
-    };
+    for (const later of inFlight) if (later.revision > revision) takeBack(digest, later);
+    return pinsetSnapshot(reader, { names: this.names, digest, revision });
   }
 
   async open(): Promise<void> {
@@ -248,6 +260,7 @@ class LocalPinset implements Pinset {
       this.#metrics.feedTrimmed.add(trimmed);
       return trimmed > 0 ? 0 : FEED_TRIM_INTERVAL_MS;
     });
+    this.#background.run('the scrubbing of rows', (signal) => this.scrub.due(signal));
     this.#background.run('the indexing of metadata', () => this.#metadataBuilder.step());
     this.#emptyDeadSet();
   }
@@ -272,12 +285,18 @@ class LocalPinset implements Pinset {
   }
 
   /** Puts the feed row of the next revision. */
-  #advance(tx: Transaction, row: Uint8Array, isSwap: boolean, undo: () => void): void {
+  #advance(
+    tx: Transaction,
+    row: Uint8Array,
+    isSwap: boolean,
+    undo: () => void,
+    corrections: InFlight['corrections'] = [],
+  ): void {
     const revision = this.#revision + 1;
     const key = revisionKey(revision);
     tx.put(feedTable, key, row);
     this.#revision = revision;
-    this.#inFlight.push({ revision, feedRow: isSwap ? undefined : row });
+    this.#inFlight.push({ revision, feedRow: isSwap ? undefined : row, corrections });
     this.#unsettled.add({
       isQueued: (later) => later.get(feedTable, key) !== undefined,
       undo: () => {
@@ -344,38 +363,4 @@ class LocalPinset implements Pinset {
       return undefined;
     });
   }
-}
-
-function checkIndexed(keys: readonly string[]): void {
-  const tooLong = keys.find((key) => key === '' || Buffer.byteLength(key) > INDEXED_METADATA_KEY_BYTES_MAX);
-  if (tooLong !== undefined || keys.length > INDEXED_METADATA_KEYS_MAX) {
-    throw new RangeError(
-      `at most ${INDEXED_METADATA_KEYS_MAX} metadata keys of 1 to ${INDEXED_METADATA_KEY_BYTES_MAX} bytes can be indexed`,
-    );
-  }
-}
-
-function takeBack(digest: DigestSums, row: Uint8Array): void {
-  const { keys, digestChanges } = decodeFeedRow(row);
-  keys.forEach((key, i) => {
-    digest.subtract(bucketOf(key), digestChanges[i] as Uint8Array);
-  });
-}
-
-function bucketRange(from: number, to: number, behind: PinKey | undefined): Range {
-  const range: Range = { from: behind === undefined ? bucketStart(from) : Buffer.concat([behind, Buffer.of(0)]) };
-  return to >= bucketCount ? range : { ...range, to: bucketStart(to) };
-}
-
-function bucketStart(bucket: number): Uint8Array {
-  return Buffer.of(bucket >> 8, bucket & 255);
-}
-
-function* rowsOf(
-  names: StoredNames,
-  reader: Reader,
-  table: string,
-  range: Range,
-): Iterable<{ key: PinKey; row: PinRow }> {
-  for (const { key, value } of reader.range(table, range)) yield { key, row: rowFromDisk(names, key, value) };
 }

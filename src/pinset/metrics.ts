@@ -6,6 +6,7 @@ export interface PinsetReadings {
   indexBytes(): number;
   rowBytes(): number;
   revision(): number;
+  damagedBuckets(): number;
 }
 
 export function pinsetMetrics(register: MetricsRegister, readings: PinsetReadings) {
@@ -22,6 +23,13 @@ export function pinsetMetrics(register: MetricsRegister, readings: PinsetReading
   register.gauge({ name: 'pinfold_pinset_revision', help: 'Transactions committed to the pinset on this peer.' }, (g) =>
     g.set(readings.revision()),
   );
+  register.gauge(
+    {
+      name: 'pinfold_pinset_damaged_buckets',
+      help: 'Buckets of 65,536 in which a scrub found damage that was not mended.',
+    },
+    (g) => g.set(readings.damagedBuckets()),
+  );
   return {
     changes: register.counter({ name: 'pinfold_pinset_changes_total', help: 'Rows of pins written or removed.' }),
     undone: register.counter({
@@ -31,6 +39,11 @@ export function pinsetMetrics(register: MetricsRegister, readings: PinsetReading
     feedTrimmed: register.counter({
       name: 'pinfold_pinset_feed_trimmed_total',
       help: 'Feed rows removed by age or size.',
+    }),
+    scrubbed: register.counter<'what'>({
+      name: 'pinfold_pinset_scrubbed_total',
+      help: 'Rows and index entries that were re-read to find damage.',
+      labels: ['what'],
     }),
     emptied: register.counter({ name: 'pinfold_pinset_emptied_total', help: 'Rows removed from a dead table set.' }),
   };

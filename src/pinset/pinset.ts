@@ -1,5 +1,7 @@
 import type { Pin, PinKey } from '../model/pin.ts';
 import type { Reader, Transaction } from '../storage/storage.ts';
+import type { Scrub } from './scrub/scrub.ts';
+import type { TableSet } from './tables.ts';
 
 /**
  * The pins of a cluster as one peer has them, with indexes, change feed and digest: the same under every consensus.
@@ -22,6 +24,12 @@ export interface Pinset {
    */
   write(tx: Transaction, changes: readonly RowChange[]): void;
 
+  /**
+   * Puts right what a disk has changed (docs/protocol.md section 8), beside `write` and as often: rows that could not be read, and
+   * buckets whose digest is not that of their rows. On the disk with its digest at once.
+   */
+  mend(tx: Transaction, mending: Mending): void;
+
   /** The pin that is shown for a key. */
   get(key: PinKey): StoredPin | undefined;
 
@@ -40,6 +48,7 @@ export interface Pinset {
   readonly feed: Feed;
   readonly digest: Digest;
   readonly shadow: Shadow;
+  readonly scrub: Scrub;
 
   /** Rows, digests and revision of one flushed state, for other peers. Held for a minute at most. */
   snapshot(): Promise<PinsetSnapshot>;
@@ -72,6 +81,14 @@ export interface RowChange {
   key: PinKey;
   before: PinRow;
   after: PinRow;
+}
+
+export interface Mending {
+  changes: readonly RowChange[];
+  /** Rows that cannot be read, and what is to stand in their place; empty: nothing. */
+  unreadable: readonly { key: PinKey; after: PinRow }[];
+  /** For a bucket: what is to be added to its digest, mod 2^128, so that it is that of the rows that could be read before. */
+  corrections: readonly { bucket: number; add: bigint }[];
 }
 
 /**
@@ -160,6 +177,9 @@ export interface PinsetSnapshot {
   readonly digest: Digest;
   /** Rows of buckets [from, to) in key order. Lazy; must be finished or closed before the next await. */
   rows(fromBucket: number, toBucket: number, after?: PinKey): Iterable<{ key: PinKey; row: PinRow }>;
+  /** Which tables are live in it, and the metadata keys whose index is complete. */
+  readonly set: TableSet;
+  readonly metadata: readonly string[];
   /** Reads another table in the same state (clocks beside rows). */
   readonly reader: Reader;
   close(): void;

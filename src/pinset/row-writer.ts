@@ -1,13 +1,13 @@
 import { compareBytes } from '../model/bytes.ts';
 import type { PinKey } from '../model/pin.ts';
-import { bucketOf } from '../model/pin-key.ts';
+import { bucketOf, checkPinKey } from '../model/pin-key.ts';
 import type { TableName, Transaction } from '../storage/storage.ts';
 import { DIGEST_BYTES, feedRow } from './codec/feed-row.ts';
 import { encodePinRow } from './codec/pin-row.ts';
 import type { DigestSums } from './digest-sums.ts';
 import { writeDifference } from './digest-sums.ts';
 import type { Indexer } from './indexer.ts';
-import type { Names, PinRow, RowChange } from './pinset.ts';
+import type { Mending, Names, PinRow, RowChange } from './pinset.ts';
 import { rowHashString, shownDot } from './row-hash.ts';
 import type { TableSet } from './tables.ts';
 
@@ -47,6 +47,39 @@ export function writeRows(
   // Sorted, new pins are appended to full pages: two thirds of the space.
   for (const entry of created.sort(compareBytes)) tx.put(set.byCreated, entry, nothing);
   return { buckets, places };
+}
+
+/**
+ * The same where some rows cannot be read: what their hash and their index entries were is not known, so the digest gains what is
+ * written, and entries of theirs may stay behind.
+ */
+export function mendRows(
+  tx: Transaction,
+  set: TableSet,
+  names: Names,
+  indexer: Indexer | undefined,
+  { changes, unreadable }: Pick<Mending, 'changes' | 'unreadable'>,
+): WrittenRows {
+  const fresh = unreadable
+    .filter(({ after }) => after.length > 0)
+    .map(({ key, after }) => ({ key, before: [], after }));
+  const written = writeRows(tx, set, names, indexer, [...changes, ...fresh]);
+  for (const { key, after } of unreadable) {
+    if (after.length > 0) continue;
+    tx.remove(set.pins, key);
+    if (isPinKey(key)) feedRow.addKey(key);
+  }
+  return written;
+}
+
+/** Nobody can have been told of a key that is none. */
+function isPinKey(key: PinKey): boolean {
+  try {
+    checkPinKey(key);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const nothing = new Uint8Array(0);

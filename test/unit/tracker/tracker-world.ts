@@ -3,7 +3,7 @@ import { defaultsOf } from '../../../src/config/option.ts';
 import type { PinFields } from '../../../src/model/pin.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
 import type { WishStatus } from '../../../src/model/status.ts';
-import type { PinsetInit } from '../../../src/pinset/local-pinset.ts';
+import type { PinsetInit } from '../../../src/pinset/pinset-init.ts';
 import { pinsetTables } from '../../../src/pinset/tables.ts';
 import { type Logger, silentLogger } from '../../../src/runtime/logger.ts';
 import { noMetrics } from '../../../src/runtime/metrics.ts';
