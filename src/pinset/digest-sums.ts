@@ -13,6 +13,7 @@ const wordsPerBucket = 4;
 const bucketsPerRow = 64;
 const rowCount = bucketCount / bucketsPerRow;
 const wordsPerRow = bucketsPerRow * wordsPerBucket;
+const hashBytes = 32;
 
 /**
  * Sums of row hashes mod 2^128, four words of 32 bits a bucket, the highest first. Numbers below 2^53 add such words
@@ -21,6 +22,9 @@ const wordsPerRow = bucketsPerRow * wordsPerBucket;
 export class DigestSums implements Digest {
   readonly #words: Uint32Array;
   readonly #dirty = new Uint8Array(rowCount);
+  /** SHA-256 of each row, as far as it is not stale. */
+  readonly #hashes = Buffer.alloc(rowCount * hashBytes);
+  readonly #stale = new Uint8Array(rowCount).fill(1);
 
   constructor(words = new Uint32Array(bucketCount * wordsPerBucket)) {
     this.#words = words;
@@ -40,7 +44,7 @@ export class DigestSums implements Digest {
       words[last - i] = sum;
       carry = sum > 0xffffffff ? 1 : 0;
     }
-    this.#dirty[Math.floor(bucket / bucketsPerRow)] = 1;
+    this.#touch(Math.floor(bucket / bucketsPerRow));
   }
 
   subtract(bucket: number, bytes: Uint8Array, at = 0): void {
@@ -52,20 +56,27 @@ export class DigestSums implements Digest {
       words[last - i] = difference;
       borrow = difference < 0 ? 1 : 0;
     }
-    this.#dirty[Math.floor(bucket / bucketsPerRow)] = 1;
+    this.#touch(Math.floor(bucket / bucketsPerRow));
   }
 
   bucket(bucket: number): Uint8Array {
     return this.#bytes(bucket, bucket + 1);
   }
 
+  /** Of the rows' hashes, so that a Hello after a write reads some rows and not all the 1 MiB. */
   root(): Uint8Array {
-    return hash('sha256', this.#bytes(0, bucketCount), 'buffer');
+    for (let row = 0; row < rowCount; row++) {
+      if (this.#stale[row] === 0) continue;
+      this.#stale[row] = 0;
+      this.#hashes.set(this.#rowHash(row), row * hashBytes);
+    }
+    return hash('sha256', this.#hashes, 'buffer');
   }
 
   clear(): void {
     this.#words.fill(0);
     this.#dirty.fill(0);
+    this.#stale.fill(1);
   }
 
   /** Rows to be written on the next `save` even if nothing changed in them. */
@@ -97,12 +108,28 @@ export class DigestSums implements Digest {
     }
   }
 
+  #touch(row: number): void {
+    this.#dirty[row] = 1;
+    this.#stale[row] = 1;
+  }
+
+  #rowHash(row: number): Uint8Array {
+    const from = row * wordsPerRow;
+    for (let i = from; i < from + wordsPerRow; i++) {
+      if (this.#words[i] !== 0)
+        return hash('sha256', this.#bytes(row * bucketsPerRow, (row + 1) * bucketsPerRow), 'buffer');
+    }
+    return emptyRowHash;
+  }
+
   #bytes(from: number, to: number): Buffer {
     const bytes = Buffer.from(this.#words.slice(from * wordsPerBucket, to * wordsPerBucket).buffer);
     if (isLittleEndian) bytes.swap32();
     return bytes;
   }
 }
+
+const emptyRowHash = hash('sha256', new Uint8Array(bucketsPerRow * DIGEST_BYTES), 'buffer');
 
 function wordAt(bytes: Uint8Array, at: number): number {
   return (
