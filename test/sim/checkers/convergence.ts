@@ -1,0 +1,209 @@
+import { noFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
+import { compareBytes } from '../../../src/model/bytes.ts';
+import { toV1 } from '../../../src/model/cid.ts';
+import { isAllocatedTo } from '../../../src/model/pin.ts';
+import type { StoredPin } from '../../../src/pinset/pinset.ts';
+import type { Watcher } from '../clients/watcher.ts';
+import { content, holds, isNowhere } from '../world/contents.ts';
+import type { SimProcess } from '../world/sim-process.ts';
+import { Violation } from '../world/violation.ts';
+import type { World } from '../world/world.ts';
+import { hexOf } from './hex.ts';
+
+const contentsMax = 40;
+/** How often it is looked whether all has converged. */
+const lookMs = 500;
+
+/** The second phase: faults end, what is left is whole, and must come to agree within a stated time (I8). */
+export class Convergence {
+  readonly #world: World;
+  #why = '';
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  async heal(): Promise<void> {
+    const world = this.#world;
+    world.isHealed = true;
+    world.trace.add(world.time.nowMs, 'all is healed');
+    Object.assign(world.hub.needs.manner, { gossipLoss: 0, streamLoss: 0, gossipLateMs: 0 });
+    for (const [number, machine] of world.machines.entries()) {
+      const { diskManner } = machine;
+      Object.assign(diskManner, world.plan.machines[number]?.disk, { isLow: false, failNext: undefined });
+      machine.clockOffsetMs = 0;
+      machine.lost.clear();
+      for (const faults of [machine.ipfsFaults, machine.process?.connector.faults])
+        if (faults) Object.assign(faults, noFaults());
+      if (!world.plan.leftDown.includes(number) && number < world.plan.machines.length) continue;
+      machine.isGone = true;
+      world.crash(machine, 'machine');
+    }
+    world.hub.heal();
+    for (const machine of world.machines) world.start(machine);
+    world.hub.redial();
+  }
+
+  /** Lets time pass until all have converged; fails with what was still lacking when the time is over. */
+  async reached(): Promise<void> {
+    const world = this.#world;
+    const untilMs = world.time.nowMs + world.plan.convergeWithinMs;
+    let isReached = false;
+    while (!isReached) {
+      if (world.time.nowMs >= untilMs)
+        throw new Violation('I8', `not converged within ${world.plan.convergeWithinMs} ms: ${this.#why}`);
+      await world.advance(world.time.nowMs + lookMs);
+      isReached = await this.#isReached();
+    }
+    world.trace.add(world.time.nowMs, 'converged');
+    this.#checkPromises();
+  }
+
+  /** Everything stops, and nothing is left running. */
+  async end(): Promise<void> {
+    const world = this.#world;
+    for (const watcher of world.watchers) watcher.stop();
+    await this.#idle('clients', () => world.clients.size === 0);
+    const stops = Promise.all(world.up().map(({ machine }) => world.stop(machine)));
+    let isDone = false;
+    world.client(
+      stops.then(() => {
+        isDone = true;
+      }),
+    );
+    await this.#idle('stops', () => isDone);
+    if (world.hub.links.length > 0) throw new Violation('STOP', `${world.hub.links.length} connections are left`);
+  }
+
+  async #idle(what: string, isOver: () => boolean): Promise<void> {
+    const world = this.#world;
+    const untilMs = world.time.nowMs + 60_000;
+    while (!isOver()) {
+      if (world.time.nowMs >= untilMs) throw new Violation('STOP', `not ended within 60 s: ${what}`);
+      await world.advance(world.time.nowMs + 100);
+    }
+  }
+
+  #checkPromises(): void {
+    const world = this.#world;
+    const up = world.up();
+    // What only a machine knows that stays down has reached nobody.
+    world.promises.checkKept(up, ({ at, rid, sequence }) => {
+      return !at.isGone || up.some(({ machine }) => world.checkerOf(machine).covers(rid, sequence));
+    });
+  }
+
+  async #isReached(): Promise<boolean> {
+    this.#why = (await this.#lacking()) ?? '';
+    return this.#why === '';
+  }
+
+  async #lacking(): Promise<string | undefined> {
+    const world = this.#world;
+    const up = world.up();
+    const expected = world.machines.filter(({ isGone }) => !isGone);
+    if (up.length < expected.length) return `${expected.length - up.length} peers do not run`;
+    const [first] = up;
+    if (first === undefined) return undefined;
+    for (const process of up) {
+      const { phase } = process.core.consensus.status();
+      if (phase !== 'ready') return `${process.name} is ${phase}`;
+      if (clockOf(world, process) !== clockOf(world, first))
+        return `the clocks of ${process.name} and ${first.name} differ`;
+    }
+    for (const process of up) if (!process.disk.isSettled) return `${process.name} is writing`;
+    for (const process of up) {
+      if (compareBytes(process.core.pinset.digest.root(), first.core.pinset.digest.root()) !== 0) {
+        throw new Violation('I2', `${process.name} and ${first.name} have one clock and two digests`);
+      }
+    }
+    return (await this.#lackingAtNodes(up)) ?? this.#lackingInStories();
+  }
+
+  /** The tracker's wish is the pinset, for this peer, and the node holds it. */
+  async #lackingAtNodes(up: readonly SimProcess[]): Promise<string | undefined> {
+    for (const process of up) {
+      const told = process.core.tracker.statuses(Array.from({ length: contentsMax }, (_, i) => toV1(content(i).cid)));
+      for (let i = 0; i < contentsMax; i++) {
+        const { cid } = content(i);
+        const claims = process.core.pinset.claims(cid);
+        const isWanted = claims.some(({ pin }) => isAllocatedTo(pin, process.machine.peerId));
+        const record = process.machine.ipfsDisk.records.get(toV1(cid));
+        const status = told[i]?.status;
+        if (isWanted && isNowhere(i)) {
+          if (status === 'pinned')
+            throw new Violation('PINNED', `${process.name} says of content ${i}, which is nowhere, that it is pinned`);
+          continue;
+        }
+        if (isWanted && (status !== 'pinned' || record === undefined))
+          return `${process.name} has content ${i} ${status}, record ${record}`;
+        if (!isWanted && record !== undefined) return `${process.name} still holds content ${i} (${status})`;
+        if (
+          isWanted &&
+          record === 'recursive' &&
+          !process.machine.hasLied &&
+          !(await holds(process.machine.ipfsDisk, i))
+        ) {
+          throw new Violation('PINNED', `the node of ${process.name} has a record of content ${i} and not its blocks`);
+        }
+      }
+    }
+    return undefined;
+  }
+
+  #lackingInStories(): string | undefined {
+    for (const watcher of this.#world.watchers) {
+      if (watcher.process === undefined) return `watch ${watcher.id} follows nobody`;
+      if (!watcher.isCaughtUp) return `watch ${watcher.id} has not caught up`;
+      const difference = storyDifference(watcher, watcher.process, this.#world.up());
+      if (difference !== undefined) return difference;
+    }
+    return undefined;
+  }
+}
+
+function clockOf(world: World, { machine }: SimProcess): string {
+  return JSON.stringify([...world.checkerOf(machine).truth.clock].sort());
+}
+
+/** What differs between the story of a watch and the listing of the peer that it follows. */
+function storyDifference(
+  { id, story, event }: Watcher,
+  process: SimProcess,
+  up: readonly SimProcess[],
+): string | undefined {
+  const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
+  const keys = new Set(pins.map(({ key }) => hexOf(key)));
+  for (const key of story.pins.keys())
+    if (!keys.has(key)) return `WATCH: watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
+  for (const { key, etag, pin } of pins) {
+    const told = story.pins.get(hexOf(key));
+    if (told?.etag !== hexOf(etag))
+      return `WATCH: watch ${id} at ${process.name} has missed ${hexOf(key).slice(0, 8)} ${pin.name}`;
+    if (event.pinsOnly) continue;
+    for (const other of up) {
+      if (!isAllocatedTo(pin, other.machine.peerId)) continue;
+      const is = other.core.tracker.statuses([toV1(pin.cid)])[0]?.status;
+      const said = story.statuses.get(hexOf(key))?.get(other.machine.peerId) ?? 'pin_queued';
+      if (is === 'pinned' && said !== is)
+        return `WATCH: watch ${id} at ${process.name} says ${pin.name} is ${said} on ${other.name}, it is ${is}`;
+    }
+  }
+  return undefined;
+}
+
+function listed({ core }: SimProcess): StoredPin[] {
+  const pins: StoredPin[] = [];
+  let cursor: Uint8Array | undefined;
+  do {
+    const page = core.pinset.list({
+      filter: {},
+      order: 'key',
+      limit: 1_000,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    pins.push(...page.pins);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return pins;
+}

@@ -1,0 +1,112 @@
+import type { Written } from '../../../src/cluster/pins.ts';
+import { decodePosition } from '../../../src/consensus/crdt/core/position.ts';
+import type { WriteEvent } from '../plan/plan.ts';
+import type { Machine } from '../world/machine.ts';
+import type { SimProcess } from '../world/sim-process.ts';
+import { Violation } from '../world/violation.ts';
+import type { World } from '../world/world.ts';
+import { hexOf } from './hex.ts';
+import { short } from './history.ts';
+
+interface Acknowledged {
+  readonly rid: string;
+  readonly sequence: number;
+  readonly what: string;
+  /** The machine that answered. */
+  readonly at: Machine;
+  /** The only disks that had it are lost, or were put back: nobody promised that it outlives them. */
+  isExcused: boolean;
+}
+
+/** What clients were told, and whether it stays true. */
+export class Promises {
+  readonly #world: World;
+  readonly #acknowledged: Acknowledged[] = [];
+  /** Machine and stream -> up to which number its operations were said to be decided. */
+  readonly #decided = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get count(): number {
+    return this.#acknowledged.length;
+  }
+
+  acknowledged(process: SimProcess, { position, level, unseenBy }: Written, event: WriteEvent): void {
+    this.acknowledgedPosition(process, position, event.op);
+    if (level.kind === 'replicated') this.#checkReplicated(position, level.count);
+    if (unseenBy.length > 0) this.#world.trace.add(this.#world.time.nowMs, `not seen by ${unseenBy.length} peers`);
+  }
+
+  /** I4. */
+  acknowledgedPosition(process: SimProcess, position: Uint8Array, what: string): void {
+    const checker = this.#world.checkerOf(process.machine);
+    for (const { rid, sequence } of decodePosition(position)) {
+      const name = hexOf(rid);
+      if (sequence === 0) continue;
+      if (!checker.covers(name, sequence)) {
+        throw new Violation(
+          'I4',
+          `${process.name} answered ${what} ${short(name)} ${sequence}, which is not on its disk`,
+        );
+      }
+      this.#acknowledged.push({ rid: name, sequence, what, at: process.machine, isExcused: false });
+    }
+  }
+
+  /** A stream's client is told the same or more at the same peer, unless its disk was lost. */
+  streamDecided(process: SimProcess, stream: Uint8Array, decided: number): void {
+    const id = `${process.machine.name} ${hexOf(stream)}`;
+    const before = this.#decided.get(id) ?? 0;
+    if (decided < before)
+      throw new Violation('6.3', `${process.name} said ${before} of a stream were decided, and then ${decided}`);
+    this.#decided.set(id, decided);
+  }
+
+  /** A disk is lost, or put back. What no other disk covers is excused. */
+  diskLost(machine: Machine): void {
+    for (const id of [...this.#decided.keys()]) if (id.startsWith(`${machine.name} `)) this.#decided.delete(id);
+    const others = this.#world.machines.filter((other) => other !== machine);
+    for (const promise of this.#acknowledged) {
+      const isElsewhere = others.some((other) => this.#world.checkerOf(other).covers(promise.rid, promise.sequence));
+      if (!isElsewhere) promise.isExcused = true;
+    }
+  }
+
+  /** Once converged: everybody has all that was acknowledged, but for what lies on a disk that is down. */
+  checkKept(
+    processes: readonly SimProcess[],
+    reached: (promise: { at: Machine; rid: string; sequence: number }) => boolean,
+  ): void {
+    for (const promise of this.#acknowledged) {
+      if (promise.isExcused || !reached(promise)) continue;
+      for (const process of processes) {
+        if (this.#world.checkerOf(process.machine).covers(promise.rid, promise.sequence)) continue;
+        const { what, rid, sequence, at } = promise;
+        throw new Violation(
+          'I4',
+          `${process.name} lacks ${what} ${short(rid)} ${sequence}, which ${at.name} had acknowledged`,
+        );
+      }
+    }
+  }
+
+  /** I5. */
+  #checkReplicated(position: Uint8Array, count: number): void {
+    for (const { rid, sequence } of decodePosition(position)) {
+      const name = hexOf(rid);
+      const holders = new Set(
+        this.#world.machines
+          .filter((machine) => this.#world.checkerOf(machine).covers(name, sequence))
+          .map(({ peerId }) => peerId),
+      );
+      if (holders.size < count) {
+        throw new Violation(
+          'I5',
+          `REPLICATED ${count} was answered for ${short(name)} ${sequence}; ${holders.size} disks have it`,
+        );
+      }
+    }
+  }
+}

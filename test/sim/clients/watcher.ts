@@ -1,0 +1,130 @@
+import type { WatchEvent as Told, WatchMessage } from '../../../src/cluster/watch.ts';
+import { isPinfoldError } from '../../../src/model/errors.ts';
+import { pinKey } from '../../../src/model/pin-key.ts';
+import { hexOf } from '../checkers/hex.ts';
+import type { WatchEvent } from '../plan/plan.ts';
+import type { SimProcess } from '../world/sim-process.ts';
+import type { World } from '../world/world.ts';
+import { pause } from './call.ts';
+
+/** What a watch has told so far: pins by key, and of each the word of each peer. */
+export interface Story {
+  readonly pins: Map<string, { name: string; etag: string }>;
+  readonly statuses: Map<string, Map<string, string>>;
+}
+
+/** A client that watches, breaks off, and goes on at another peer by its token. At the end its story must be the listing. */
+export class Watcher {
+  readonly event: WatchEvent;
+  readonly id: number;
+  readonly story: Story = { pins: new Map(), statuses: new Map() };
+  /** The process that it follows now, and whether all that there was has been told. */
+  process: SimProcess | undefined;
+  isCaughtUp = false;
+  /** Why the stream that is open ended; undefined: it goes on. */
+  #token: Uint8Array | undefined;
+  #controller = new AbortController();
+  #isOver = false;
+  readonly #world: World;
+
+  constructor(world: World, id: number, event: WatchEvent) {
+    this.#world = world;
+    this.id = id;
+    this.event = event;
+  }
+
+  async run(): Promise<void> {
+    for (const [leg, { machine, forMs }] of this.event.legs.entries()) {
+      const isLast = leg === this.event.legs.length - 1;
+      await this.#leg(machine, isLast ? Number.POSITIVE_INFINITY : forMs);
+      if (this.#isOver) return;
+    }
+  }
+
+  /** The client goes away. */
+  stop(): void {
+    this.#isOver = true;
+    this.#controller.abort(new Error('the client went away'));
+  }
+
+  /** Follows one peer, again and again when it breaks off, for so long. */
+  async #leg(machine: number, forMs: number): Promise<void> {
+    const untilMs = this.#world.time.nowMs + forMs;
+    const end =
+      forMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : this.#world.time.after(this.#world.owner, forMs, () => this.#controller.abort(new Error('the next leg')));
+    while (!this.#isOver && this.#world.time.nowMs < untilMs) {
+      const process = this.#world.running(machine);
+      if (process !== undefined) await this.#follow(process);
+      if (this.#controller.signal.aborted && !this.#isOver) break;
+      await pause(this.#world, 300);
+    }
+    end?.cancel();
+    if (!this.#isOver) this.#controller = new AbortController();
+  }
+
+  async #follow(process: SimProcess): Promise<void> {
+    const { event } = this;
+    const filter = event.namespace === undefined ? {} : { namespaces: [event.namespace] };
+    const query = { filter, resumeToken: this.#token, pinsOnly: event.pinsOnly, changesOnly: false };
+    const { signal } = this.#controller;
+    const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal } as const;
+    // A listing from the start: what was told before is not built upon.
+    if (this.#token === undefined) this.#forget();
+    this.process = process;
+    this.isCaughtUp = false;
+    const stream = process.core.watchPins(query, call)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await Promise.race([stream.next(), process.died]);
+        if (next.done === true) break;
+        this.#hear(next.value);
+      }
+    } catch (problem) {
+      this.#ended(problem);
+    } finally {
+      this.process = undefined;
+      void stream.return?.().catch(() => {});
+    }
+  }
+
+  #ended(problem: unknown): void {
+    const code = isPinfoldError(problem) ? problem.code : 'ended';
+    this.#world.trace.add(this.#world.time.nowMs, `watch ${this.id}: ${code}`);
+    // The stories that the contract lets end: list again.
+    if (code === 'HISTORY_GONE' || code === 'INVALID_TOKEN') this.#token = undefined;
+  }
+
+  #forget(): void {
+    this.story.pins.clear();
+    this.story.statuses.clear();
+  }
+
+  #hear({ events, resumeToken, caughtUp }: WatchMessage): void {
+    for (const event of events) this.#tell(event);
+    if (resumeToken !== undefined) this.#token = resumeToken;
+    if (caughtUp) this.isCaughtUp = true;
+  }
+
+  #tell(event: Told): void {
+    const { pins, statuses } = this.story;
+    if (event.kind === 'pinned') {
+      const key = hexOf(event.stored.key);
+      pins.set(key, { name: event.stored.pin.name, etag: hexOf(event.stored.etag) });
+      statuses.set(key, new Map());
+    } else if (event.kind === 'unpinned') {
+      const key = hexOf(pinKey(event.cid, event.namespace));
+      pins.delete(key);
+      statuses.delete(key);
+    } else if (event.kind === 'status') {
+      const key = hexOf(pinKey(event.cid, event.namespace));
+      const of = statuses.get(key) ?? new Map<string, string>();
+      statuses.set(key, of);
+      of.set(event.peer.peerId, event.peer.status);
+    } else {
+      const peerId = event.kind === 'reset' ? event.peerId : event.error.peerId;
+      for (const of of statuses.values()) of.delete(peerId);
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import type { MemoryFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
+import type { SimRandom } from '../world/sim-random.ts';
+import type { PlanContext } from './make-plan.ts';
+import type { EventKind, FaultEvent } from './plan.ts';
+
+type Maker = (context: PlanContext & { machine: number; forMs: number }) => FaultEvent | undefined;
+
+const makers: Partial<Record<EventKind, Maker>> = {
+  crash: ({ random, machine, forMs }) => ({
+    kind: 'crash',
+    machine,
+    of: random.chance(0.7) ? 'machine' : 'process',
+    downMs: forMs,
+  }),
+  stop: ({ machine, forMs }) => ({ kind: 'stop', machine, downMs: forMs }),
+  partition: ({ random, machines, forMs }) => {
+    if (machines < 2) return undefined;
+    const { from, to } = groups(random, machines);
+    return { kind: 'partition', from, to, oneWay: random.chance(0.3), forMs };
+  },
+  'slow-link': ({ random, machines, forMs }) => {
+    const [from, to] = pair(random, machines);
+    return from === to ? undefined : { kind: 'slow-link', from, to, factor: random.pick([10, 100]), forMs };
+  },
+  'cut-streams': ({ random, machines }) => {
+    const [a, b] = pair(random, machines);
+    return a === b ? undefined : { kind: 'cut-streams', a, b };
+  },
+  disconnect: ({ random, machines }) => {
+    const [a, b] = pair(random, machines);
+    return a === b ? undefined : { kind: 'disconnect', a, b };
+  },
+  'gossip-off': ({ forMs }) => ({ kind: 'gossip-off', forMs }),
+  clock: ({ random, machine, forMs }) => ({
+    kind: 'clock',
+    machine,
+    offsetMs: Math.round((random.float() - 0.5) * random.pick([2_000, 100_000, 600_000])),
+    forMs,
+  }),
+  'slow-disk': ({ random, machine, forMs }) => ({ kind: 'slow-disk', machine, factor: random.pick([10, 100]), forMs }),
+  'low-disk': ({ machine, forMs }) => ({ kind: 'low-disk', machine, forMs }),
+  'failing-disk': ({ random, machine, forMs }) => ({
+    kind: 'failing-disk',
+    machine,
+    at: random.pick(['commit', 'flush'] as const),
+    downMs: forMs,
+  }),
+  backup: ({ machine }) => ({ kind: 'backup', machine }),
+  restore: ({ machine, forMs }) => ({ kind: 'restore', machine, downMs: forMs }),
+  wipe: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'wipe', machine, downMs: forMs }),
+  twin: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'twin', machine, forMs }),
+  ipfs: ({ random, machine, forMs }) => ({ kind: 'ipfs', machine, faults: nodeFaults(random), forMs }),
+  'ipfs-loses': ({ random, machine, contents }) => ({
+    kind: 'ipfs-loses',
+    machine,
+    content: random.int(0, contents - 1),
+  }),
+};
+
+export function faultOf(context: PlanContext, kind: EventKind): FaultEvent | undefined {
+  const { random, machines, faultsUntilMs } = context;
+  const machine = random.int(0, machines - 1);
+  const forMs = Math.round(random.logarithmic(10, faultsUntilMs / 2));
+  return makers[kind]?.({ ...context, machine, forMs });
+}
+
+function pair(random: SimRandom, machines: number): [number, number] {
+  const a = random.int(0, machines - 1);
+  return [a, (a + random.int(1, Math.max(1, machines - 1))) % machines];
+}
+
+function groups(random: SimRandom, machines: number): { from: number[]; to: number[] } {
+  const all = Array.from({ length: machines }, (_, i) => i);
+  const first = random.int(0, machines - 1);
+  const from = all.filter((i) => i === first || random.chance(0.3));
+  const to = all.filter((i) => !from.includes(i));
+  if (to.length > 0) return { from, to };
+  return { from: [first], to: all.filter((i) => i !== first) };
+}
+
+function nodeFaults(random: SimRandom): Partial<MemoryFaults> {
+  const which = random.pick(['down', 'lying', 'cut', 'slow', 'silent', 'hangs'] as const);
+  if (which === 'down') return { isDown: true };
+  if (which === 'lying') return { isLying: true };
+  if (which === 'cut') return { isCutOff: true };
+  if (which === 'slow') return { callDelayMs: random.int(10, 2_000), sendDelayMs: random.int(0, 500) };
+  if (which === 'silent') return { sendsLeft: random.int(0, 3) };
+  return { callDelayMs: 20_000 };
+}

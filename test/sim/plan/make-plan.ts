@@ -1,0 +1,74 @@
+import { SimRandom } from '../world/sim-random.ts';
+import { machinePlans, networkManner } from './configuration.ts';
+import { faultOf } from './faults.ts';
+import type { EventKind, Plan, PlannedEvent } from './plan.ts';
+import { type Profile, type ProfileName, profiles, profileWeights } from './profiles.ts';
+import { workOf } from './workload.ts';
+
+/** What generators go by. */
+export interface PlanContext {
+  readonly random: SimRandom;
+  readonly profile: Profile;
+  readonly machines: number;
+  readonly contents: number;
+  readonly faultsUntilMs: number;
+}
+
+const workKinds: readonly EventKind[] = ['write', 'bulk', 'watch', 'list', 'recover'];
+
+/** The same plan for the same seed and profile, everywhere and always. */
+export function makePlan(seed: number, name?: ProfileName): Plan {
+  const choice = new SimRandom(seed, 'profile').weighted(profileWeights);
+  const profileName = name ?? choice;
+  const profile: Profile = profiles[profileName];
+  const random = new SimRandom(seed, 'plan');
+  const faultsUntilMs = Math.round(random.logarithmic(...profile.faultsMs));
+  const context: PlanContext = {
+    random,
+    profile,
+    machines: random.int(...profile.peers),
+    contents: random.int(...profile.contents),
+    faultsUntilMs,
+  };
+  const machines = machinePlans(context, new SimRandom(seed, 'configuration'));
+  const events = [...eventsOf(context, 'work'), ...eventsOf(context, 'faults')]
+    .sort((a, b) => a.atMs - b.atMs)
+    .map((event, id) => ({ ...event, id }) as PlannedEvent);
+  return {
+    seed,
+    profile: profileName,
+    machines,
+    network: networkManner(new SimRandom(seed, 'network')),
+    events,
+    faultsUntilMs,
+    convergeWithinMs: 300_000,
+    leftDown: leftDown(context),
+  };
+}
+
+function eventsOf(context: PlanContext, what: 'work' | 'faults'): Omit<PlannedEvent, 'id'>[] {
+  const { random, profile, faultsUntilMs } = context;
+  const isWork = (kind: string) => (workKinds as readonly string[]).includes(kind);
+  const entries = Object.entries(profile.weights).filter(([kind]) => isWork(kind) === (what === 'work'));
+  const weights = Object.fromEntries(entries) as Record<EventKind, number>;
+  const [min, max] = what === 'work' ? profile.workRate : profile.faultRate;
+  const rate = min === 0 ? 0 : random.logarithmic(min, max);
+  const count = Math.round((rate * faultsUntilMs) / 1000);
+  const events: Omit<PlannedEvent, 'id'>[] = [];
+  for (let i = 0; i < count; i++) {
+    // Work comes in bursts: what happens at nearly the same time is what meets.
+    const last = events.at(-1)?.atMs ?? 0;
+    const atMs = last > 0 && random.chance(0.3) ? last + random.int(0, 20) : random.int(0, faultsUntilMs);
+    const kind = random.weighted(weights);
+    const event = what === 'work' ? workOf(context, kind) : faultOf(context, kind);
+    if (event !== undefined)
+      events.push({ ...event, atMs: Math.min(atMs, faultsUntilMs - 1) } as Omit<PlannedEvent, 'id'>);
+  }
+  return events;
+}
+
+/** Most of the time all are healed; never fewer than half. */
+function leftDown({ random, machines }: PlanContext): number[] {
+  if (machines < 3 || !random.chance(0.15)) return [];
+  return [random.int(1, machines - 1)];
+}

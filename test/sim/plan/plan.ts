@@ -1,0 +1,130 @@
+import type { AckLevel } from '../../../src/consensus/consensus.ts';
+import type { PeerCoreInit } from '../../../src/daemon/peer-core.ts';
+import type { MemoryFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
+import type { DiskManner } from '../world/sim-disk.ts';
+import type { NetworkManner } from '../world/sim-hub.ts';
+import type { ProfileName } from './profiles.ts';
+
+/** All that a seed decides before its world begins. Events may be left out of it, to find those that matter. */
+export interface Plan {
+  readonly seed: number;
+  readonly profile: ProfileName;
+  readonly machines: readonly MachinePlan[];
+  readonly network: NetworkManner;
+  readonly events: readonly PlannedEvent[];
+  /** Faults may happen until then; what is left of the cluster is whole afterwards. */
+  readonly faultsUntilMs: number;
+  /** How long the healed core may take to converge. */
+  readonly convergeWithinMs: number;
+  /** Machines that stay down when the others are healed. */
+  readonly leftDown: readonly number[];
+}
+
+export interface MachinePlan {
+  readonly name: string;
+  readonly config: PeerCoreInit['config'];
+  /** Numbers of machines. */
+  readonly bootstrap: readonly number[];
+  readonly disk: Omit<DiskManner, 'isLow' | 'failNext'>;
+  readonly clockOffsetMs: number;
+  /** Undefined: with the world; else it joins then. */
+  readonly joinsAtMs: number | undefined;
+}
+
+export type PlannedEvent = { readonly id: number; readonly atMs: number } & (WorkEvent | FaultEvent);
+
+export type WorkEvent = WriteEvent | BulkEvent | WatchEvent | ListEvent | RecoverEvent;
+
+export interface WriteEvent {
+  readonly kind: 'write';
+  readonly machine: number;
+  readonly op: 'pin' | 'unpin' | 'replace' | 'renew' | 'pin-if-absent' | 'pin-if-match';
+  readonly content: number;
+  /** Of a replace. */
+  readonly to: number;
+  readonly namespace: string;
+  readonly mode: 'recursive' | 'direct';
+  /** 0: never. */
+  readonly expiresInMs: number;
+  /** 0: the cluster's factors. */
+  readonly replication: number;
+  readonly hasIdempotencyKey: boolean;
+  /** Machines to ask again, one after the other, when no answer came. */
+  readonly retries: readonly number[];
+  readonly ack: AckLevel;
+}
+
+export interface BulkEvent {
+  readonly kind: 'bulk';
+  /** The stream goes on at the next one when a call fails. */
+  readonly machines: readonly number[];
+  readonly count: number;
+  readonly perCall: number;
+  readonly firstContent: number;
+  readonly unpins: boolean;
+}
+
+export interface WatchEvent {
+  readonly kind: 'watch';
+  /** It is broken off after so long and goes on at the next machine, by its resume token. */
+  readonly legs: readonly { machine: number; forMs: number }[];
+  readonly pinsOnly: boolean;
+  readonly namespace: string | undefined;
+}
+
+export interface ListEvent {
+  readonly kind: 'list';
+  readonly machine: number;
+  readonly order: 'key' | 'name' | 'created' | 'created-descending';
+  readonly pageSize: number;
+}
+
+export interface RecoverEvent {
+  readonly kind: 'recover';
+  readonly machine: number;
+}
+
+export type FaultEvent =
+  | { readonly kind: 'crash'; readonly machine: number; readonly of: 'machine' | 'process'; readonly downMs: number }
+  | { readonly kind: 'stop'; readonly machine: number; readonly downMs: number }
+  /** What `from` sends to `to` does not arrive; both ways unless `oneWay`. */
+  | {
+      readonly kind: 'partition';
+      readonly from: readonly number[];
+      readonly to: readonly number[];
+      readonly oneWay: boolean;
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'slow-link';
+      readonly from: number;
+      readonly to: number;
+      readonly factor: number;
+      readonly forMs: number;
+    }
+  | { readonly kind: 'cut-streams'; readonly a: number; readonly b: number }
+  | { readonly kind: 'disconnect'; readonly a: number; readonly b: number }
+  | { readonly kind: 'gossip-off'; readonly forMs: number }
+  | { readonly kind: 'clock'; readonly machine: number; readonly offsetMs: number; readonly forMs: number }
+  | { readonly kind: 'slow-disk'; readonly machine: number; readonly factor: number; readonly forMs: number }
+  | { readonly kind: 'low-disk'; readonly machine: number; readonly forMs: number }
+  | {
+      readonly kind: 'failing-disk';
+      readonly machine: number;
+      readonly at: 'commit' | 'flush';
+      readonly downMs: number;
+    }
+  | { readonly kind: 'backup'; readonly machine: number }
+  | { readonly kind: 'restore'; readonly machine: number; readonly downMs: number }
+  | { readonly kind: 'wipe'; readonly machine: number; readonly downMs: number }
+  | { readonly kind: 'twin'; readonly machine: number; readonly forMs: number }
+  | {
+      readonly kind: 'ipfs';
+      readonly machine: number;
+      readonly faults: Partial<MemoryFaults>;
+      readonly forMs: number;
+    }
+  /** A record goes from the node without anybody's doing. */
+  | { readonly kind: 'ipfs-loses'; readonly machine: number; readonly content: number };
+
+export type EventKind = PlannedEvent['kind'];

@@ -1,0 +1,152 @@
+import type { EventKind } from './plan.ts';
+
+/** What kind of worlds the seeds of a profile make. */
+export interface Profile {
+  readonly says: string;
+  readonly peers: readonly [min: number, max: number];
+  readonly faultsMs: readonly [min: number, max: number];
+  /** Work events a second. */
+  readonly workRate: readonly [min: number, max: number];
+  /** Fault events a second. */
+  readonly faultRate: readonly [min: number, max: number];
+  /** Different contents that pins are of. Few: many operations meet on one key. */
+  readonly contents: readonly [min: number, max: number];
+  readonly weights: Readonly<Partial<Record<EventKind, number>>>;
+  /** Pins of one allocation each and the like; 0: everything goes everywhere. */
+  readonly allocated: number;
+  readonly expires: number;
+  readonly retried: number;
+  readonly lateJoins: number;
+}
+
+const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
+
+const common: Profile = {
+  says: 'a bit of everything, three peers mostly',
+  peers: [1, 4],
+  faultsMs: [10_000, 40_000],
+  workRate: [0.5, 3],
+  faultRate: [0.05, 0.4],
+  contents: [2, 12],
+  weights: {
+    ...work,
+    crash: 3,
+    stop: 1,
+    partition: 3,
+    'slow-link': 1,
+    'cut-streams': 1,
+    disconnect: 1,
+    'gossip-off': 1,
+    clock: 0.5,
+    'slow-disk': 1,
+    'low-disk': 0.5,
+    'failing-disk': 0.5,
+    backup: 0.7,
+    restore: 0.5,
+    wipe: 0.5,
+    ipfs: 2,
+    'ipfs-loses': 0.3,
+  },
+  allocated: 0.4,
+  expires: 0.1,
+  retried: 0.5,
+  lateJoins: 0.25,
+};
+
+export const profiles = {
+  common,
+  crash: {
+    ...common,
+    says: 'power goes all the time, and disks are slow and fail',
+    peers: [1, 3],
+    faultRate: [0.3, 1.5],
+    workRate: [1, 5],
+    contents: [1, 5],
+    weights: { ...work, crash: 10, stop: 1, 'slow-disk': 3, 'failing-disk': 2, partition: 1 },
+  },
+  network: {
+    ...common,
+    says: 'partitions of all kinds, lost and late messages',
+    peers: [3, 5],
+    faultRate: [0.3, 1.5],
+    workRate: [1, 5],
+    contents: [1, 5],
+    weights: {
+      ...work,
+      partition: 8,
+      'slow-link': 3,
+      'cut-streams': 3,
+      disconnect: 3,
+      'gossip-off': 2,
+      crash: 1,
+      'slow-disk': 1,
+    },
+  },
+  watch: {
+    ...common,
+    says: 'watches that break off and go on elsewhere',
+    peers: [2, 3],
+    weights: { write: 20, watch: 6, bulk: 1, crash: 2, stop: 1, partition: 2, disconnect: 2, 'slow-disk': 2 },
+    lateJoins: 0.1,
+  },
+  tracker: {
+    ...common,
+    says: 'IPFS nodes that fail, hang, lie and forget',
+    peers: [1, 3],
+    faultRate: [0.2, 1],
+    contents: [2, 8],
+    weights: { write: 20, recover: 2, ipfs: 8, 'ipfs-loses': 2, crash: 3, stop: 1, 'slow-disk': 1 },
+    allocated: 0.5,
+    expires: 0.2,
+  },
+  join: {
+    ...common,
+    says: 'peers come late, lose their disks and come again',
+    peers: [2, 4],
+    faultRate: [0.1, 0.5],
+    weights: { ...work, wipe: 5, crash: 2, partition: 2, 'slow-disk': 1, stop: 1 },
+    lateJoins: 0.6,
+  },
+  restore: {
+    ...common,
+    says: 'older copies of stores are put back, and stolen copies run beside the original',
+    peers: [2, 4],
+    faultRate: [0.2, 0.6],
+    weights: { ...work, backup: 6, restore: 5, twin: 2, crash: 2, partition: 2, wipe: 1 },
+  },
+  bulk: {
+    ...common,
+    says: 'bulk streams that break off and are taken up again',
+    peers: [1, 3],
+    weights: { write: 5, bulk: 10, crash: 3, stop: 1, partition: 2, 'cut-streams': 1, 'low-disk': 1, 'slow-disk': 2 },
+    contents: [10, 30],
+  },
+  large: {
+    ...common,
+    says: 'up to nine peers',
+    peers: [5, 9],
+    faultsMs: [20_000, 60_000],
+  },
+  quiet: {
+    ...common,
+    says: 'no faults at all: what is wrong here is wrong every day',
+    faultRate: [0, 0],
+    lateJoins: 0.1,
+  },
+} satisfies Record<string, Profile>;
+
+export type ProfileName = keyof typeof profiles;
+
+/** How often a seed is of which profile. */
+export const profileWeights: Record<ProfileName, number> = {
+  common: 10,
+  crash: 3,
+  network: 3,
+  watch: 2,
+  tracker: 2,
+  join: 2,
+  restore: 2,
+  bulk: 2,
+  large: 0.5,
+  quiet: 1,
+};

@@ -1,0 +1,74 @@
+import { hash } from 'node:crypto';
+import type { PeerCoreInit } from '../../../src/daemon/peer-core.ts';
+import type { MemoryFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
+import { noFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
+import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
+import type { Signer } from '../../../src/runtime/ed25519.ts';
+import type { MemoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import type { DiskManner } from './sim-disk.ts';
+import type { SimProcess } from './sim-process.ts';
+
+export interface MachineInit {
+  name: string;
+  signer: Signer;
+  config: PeerCoreInit['config'];
+  /** Peer IDs. */
+  bootstrap: readonly string[];
+  diskManner: Omit<DiskManner, 'isLow' | 'failNext'>;
+  clockOffsetMs: number;
+}
+
+/** What is left of a peer when its process is not running: its store, its node's disk, its clock, its identity. */
+export class Machine {
+  readonly name: string;
+  readonly signer: Signer;
+  readonly config: PeerCoreInit['config'];
+  readonly bootstrap: readonly string[];
+  readonly diskManner: DiskManner;
+  readonly ipfsFaults: MemoryFaults = noFaults();
+  ipfsDisk = new MemoryDisk();
+  clockOffsetMs: number;
+  store: MemoryStorage;
+  process: SimProcess | undefined;
+  /** Older copies of the store. */
+  readonly backups: MemoryStorage[] = [];
+  #stamps = 0;
+  identityStamp: Uint8Array;
+  processes = 0;
+  /** Copies of it that run now, and have run. */
+  twins = 0;
+  twinsEver = 0;
+  /** Contents whose records its node lost without anybody's doing. */
+  /** Its node has said of a pin that it is complete without looking. */
+  hasLied = false;
+  readonly lost = new Set<number>();
+  /** After its store has failed it is started again so much later. */
+  downMs = 1_000;
+  /** It will not be started again. */
+  isGone = false;
+
+  constructor(init: MachineInit, store: MemoryStorage) {
+    this.name = init.name;
+    this.signer = init.signer;
+    this.config = init.config;
+    this.bootstrap = init.bootstrap;
+    this.diskManner = { ...init.diskManner, isLow: false, failNext: undefined };
+    this.clockOffsetMs = init.clockOffsetMs;
+    this.store = store;
+    this.identityStamp = this.#nextStamp();
+  }
+
+  get peerId(): string {
+    return this.signer.peerId;
+  }
+
+  /** The store was put back or copied: N1 finds that it is another file. */
+  putStore(store: MemoryStorage): void {
+    this.store = store;
+    this.identityStamp = this.#nextStamp();
+  }
+
+  #nextStamp(): Uint8Array {
+    return hash('sha256', `${this.name} ${this.#stamps++}`, 'buffer').subarray(0, 16);
+  }
+}

@@ -1,0 +1,51 @@
+import { peerTables } from '../../../src/daemon/peer-core.ts';
+import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
+import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import type { FaultEvent } from '../plan/plan.ts';
+import { Machine } from './machine.ts';
+import type { World } from './world.ts';
+
+type Of<K extends FaultEvent['kind']> = Extract<FaultEvent, { kind: K }>;
+
+/** An older copy of the store is put in its place, as an operator does with a backup. */
+export function restore(world: World, { machine, downMs }: Of<'restore'>): void {
+  const restored = world.machine(machine);
+  const backup = restored.backups.at(-1);
+  if (backup === undefined || restored.twins > 0) return;
+  world.crash(restored, 'machine');
+  world.promises.diskLost(restored);
+  restored.putStore(backup.control.copy());
+  world.checkerOf(restored).replaced();
+  world.startLater(restored, downMs);
+}
+
+/** The disk is lost with all that was on it; the peer comes back with its key and an empty one. */
+export function wipe(world: World, { machine, downMs }: Of<'wipe'>): void {
+  const wiped = world.machine(machine);
+  if (wiped.twins > 0) return;
+  world.crash(wiped, 'machine');
+  world.promises.diskLost(wiped);
+  wiped.putStore(memoryStorage({ tables: peerTables, flush: 'manual' }));
+  wiped.ipfsDisk = new MemoryDisk();
+  wiped.backups.length = 0;
+  world.checkerOf(wiped).replaced();
+  world.startLater(wiped, downMs);
+}
+
+/** Somebody copies the folder of a running peer and starts a second one from it, with the same key. */
+export function twin(world: World, { machine, forMs }: Of<'twin'>): void {
+  const original = world.machine(machine);
+  if (original.process === undefined || original.twins > 0) return;
+  const { config, signer, bootstrap, diskManner, clockOffsetMs } = original;
+  const name = `${original.name}-twin${++original.twinsEver}`;
+  const store = original.process.disk.inner.control.copy();
+  const twin = new Machine({ name, signer, config, bootstrap, diskManner, clockOffsetMs }, store);
+  original.twins++;
+  world.machines.push(twin);
+  world.start(twin);
+  world.time.after(world.owner, forMs, () => {
+    original.twins--;
+    twin.isGone = true;
+    world.crash(twin, 'machine');
+  });
+}
