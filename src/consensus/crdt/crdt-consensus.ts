@@ -1,11 +1,6 @@
 import { PinfoldError } from '../../model/errors.ts';
-import type { Network } from '../../network/network.ts';
-import type { Pinset } from '../../pinset/pinset.ts';
-import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { MetricsRegister } from '../../runtime/metrics.ts';
-import { type Random, shuffled } from '../../runtime/random.ts';
-import type { Storage } from '../../storage/storage.ts';
+import { shuffled } from '../../runtime/random.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
@@ -14,12 +9,12 @@ import { CLOCK_ENTRIES_MAX, INCARNATION_INTERVAL_MS } from './constants.ts';
 import type { Clock as Covered } from './core/clocks.ts';
 import { decodePosition } from './core/position.ts';
 import type { SyncNews } from './core/rebuild-need.ts';
+import type { CrdtInit, CrdtNeeds } from './crdt-needs.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
-import { type HelloRecords, Meeting } from './meeting.ts';
+import { Meeting } from './meeting.ts';
 import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
-import type { CrdtOptions } from './options.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
 import { Entrance } from './rebuild/entrance.ts';
@@ -38,36 +33,6 @@ import { type Trust, trustOfAll } from './trust/trust.ts';
 import { TrustKeeper } from './trust/trust-keeper.ts';
 import { trustedCalls } from './trust/trusted-calls.ts';
 import { Upkeep } from './upkeep.ts';
-
-export interface CrdtInit extends CrdtOptions {
-  /** Takes no writes, and nobody takes state from it. */
-  follower: boolean;
-  /** Addresses of peers to begin with. Empty: with an empty store this is the first peer of its cluster. */
-  bootstrap: readonly string[];
-}
-
-export interface CrdtNeeds {
-  /** Opened with `crdtTables`. */
-  storage: Storage;
-  pinset: Pinset;
-  network: Pick<Network, 'peerId' | 'connected' | 'onConnection' | 'gossip' | 'rpc'>;
-  /** Of the peer's identity key, Ed25519. */
-  signer: { sign(bytes: Uint8Array): Uint8Array };
-  /** What tells this store from a copy of it (N1): inode of the data file and a nonce kept beside it. */
-  identityStamp(): Promise<Uint8Array>;
-  hello: HelloRecords;
-  /** Too little free disk: own writes are refused (C4) and nothing is taken from others until there is room. Default: never. */
-  isDiskLow?(): boolean;
-  /** Bytes free on the disk of the store, as last looked at. Default: as much as one likes. */
-  freeDiskBytes?(): number;
-  /** Section 7. Default: all peers of the private network are trusted, by all. */
-  trust?: Trust;
-  clock: Clock;
-  timers: Timers;
-  random: Random;
-  logger: Logger;
-  metrics: MetricsRegister;
-}
 
 export interface CrdtConsensus extends Consensus {
   /** The methods of the peer RPC that it serves. To be given to the network before it starts. */
