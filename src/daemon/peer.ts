@@ -113,7 +113,6 @@ async function assemble(
       connector,
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
-      freeDiskBytes: guard.freeDiskBytes,
       ...common,
     },
   );

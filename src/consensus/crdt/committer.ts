@@ -80,7 +80,6 @@ export class Committer {
   constructor(needs: CommitterNeeds) {
     this.#needs = needs;
     this.#streams = new DecidedStreams(needs.store);
-    needs.store.turns.onLive(() => this.#schedule());
   }
 
   get requestsQueued(): number {
@@ -148,7 +147,7 @@ export class Committer {
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX && this.#needs.store.turns.isLive) {
+    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
       if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
       if (this.#isGathering()) return;
       this.#commitOne();

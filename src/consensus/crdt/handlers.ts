@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type ReportUntrustedRequest, ReportUntrustedResponseSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
 import { readClock } from './codec/clock-entries.ts';
+import type { RangeServer } from './join/range-server.ts';
 import type { Meeting } from './meeting.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
-import type { RangeServer } from './rebuild/range-server.ts';
 import type { SyncServer } from './sync/sync-server.ts';
 
 export interface HandlersNeeds {

@@ -58,14 +58,9 @@ export function crdtMetrics(register: MetricsRegister) {
       name: 'pinfold_crdt_untrusted_reports_total',
       help: 'Reports of other peers that they turn away what this one writes',
     }),
-    shadowRows: register.counter({
-      name: 'pinfold_crdt_shadow_rows_total',
-      help: 'Rows put into a new table set by joining or rebuilding',
-    }),
-    rebuilds: register.counter<'result'>({
-      name: 'pinfold_crdt_rebuilds_total',
-      help: 'Joins and rebuilds, by how they ended',
-      labels: ['result'],
+    joinRows: register.counter({
+      name: 'pinfold_crdt_join_rows_total',
+      help: 'Rows that came by joining',
     }),
   };
 }

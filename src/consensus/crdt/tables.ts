@@ -17,8 +17,6 @@ export const trustListsTable: TableName = 'crdt_trust_lists';
 
 /** Peer ID (binary) -> when it was last heard, and the flushed clock that it acknowledged. A hint. */
 export const acksTable: TableName = 'crdt_acks';
-/** Running number (4 bytes) -> pin keys, each after its length: what the swap may change (6.4). */
-export const shadowKeysTable: TableName = 'crdt_shadow_keys';
 
 /** To be declared when the store is opened. */
 export const crdtTables: readonly TableSpec[] = [
@@ -30,5 +28,4 @@ export const crdtTables: readonly TableSpec[] = [
   { name: shadowTable },
   { name: acksTable, writeOnly: true },
   { name: trustListsTable },
-  { name: shadowKeysTable, writeOnly: true },
 ];

@@ -31,9 +31,8 @@ export function clockOf(reader: Reader): FullClockEntry[] {
   return entries;
 }
 
-export function rangeHead(clock: readonly FullClockEntry[], liveBytes: number): RangeHead {
+export function rangeHead(clock: readonly FullClockEntry[]): RangeHead {
   return create(RangeHeadSchema, {
-    liveBytes: BigInt(liveBytes),
     clock: clock.map(({ name, sequence, hash }) =>
       create(RangeClockEntrySchema, {
         author: name.author,

@@ -34,7 +34,7 @@ export function applyOperations(
  * R6 for one operation: changes `entry.after`. `position` counts the operations of the batch from 0. The same for the live
  * tables and for a shadow (B3).
  */
-export function applyOperation(
+function applyOperation(
   operation: Operation,
   position: number,
   entry: RowEntry,

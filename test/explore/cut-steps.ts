@@ -1,0 +1,27 @@
+import { action } from './action.ts';
+import { noCall } from './calls.ts';
+import { all, cutStore } from './cutting.ts';
+import { CUTS, callAt, currentAt } from './layout.ts';
+import { count, countUp, type Steps } from './steps.ts';
+
+/** L1 to L3: cut anywhere, any time. */
+export function cutSteps(steps: Steps, peer: number): void {
+  const { from, bounds, layout } = steps;
+  if (count(from, CUTS) >= bounds.cuts) return;
+  for (let what = 0; what <= all; what++) {
+    if (what !== all && (!bounds.cutsAnywhere || what >= layout.replicas)) continue;
+    cutStep(steps, peer, what, false);
+    if (steps.current(peer).value.shadow !== undefined) cutStep(steps, peer, what, true);
+  }
+}
+
+function cutStep(steps: Steps, peer: number, what: number, isOverdue: boolean): void {
+  const store = steps.current(peer);
+  const after = cutStore(store, steps.flushed(peer), what, isOverdue);
+  if (after === store) return;
+  const to = steps.begin();
+  to[currentAt(peer)] = after.id;
+  if (after.value.shadow === undefined) to[callAt(peer)] = noCall;
+  countUp(to, CUTS);
+  steps.end(action('cut', peer, what, Number(isOverdue)), peer);
+}

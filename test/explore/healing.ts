@@ -1,0 +1,181 @@
+import { isNeedless } from '../../src/consensus/crdt/core/rebuild.ts';
+import { hearsOnlyFullNeeded, type SyncNews } from '../../src/consensus/crdt/core/rebuild-need.ts';
+import type { Bounds } from './bounds.ts';
+import { clockOfSlots, covers, join } from './clocks.ts';
+import { answeredAt, DEAD, flushedAt, type Layout, replicaAt } from './layout.ts';
+import { begun, clocksOf, discarded, filled, isUseless, mergedRow, swappedStore, unnamed } from './rebuilding.ts';
+import type { State } from './steps.ts';
+import { type Shadow, type Store, storeAt } from './store.ts';
+import { fullNeeded, nothingLeft, offered } from './syncing.ts';
+import { take, takeIntoShadow } from './taking.ts';
+
+interface Healed {
+  readonly problem: string | undefined;
+  /** The clock that all have. */
+  readonly sequences: readonly number[];
+}
+
+/**
+ * Heals a state: all that live restart from their disks, nobody writes, and anti-entropy alone runs, at all peers at once and
+ * step by step; shadows go on, and are discarded only where nothing else moves. All must come out equal, with every durable
+ * operation (I8).
+ */
+export class Healing {
+  readonly #layout: Layout;
+  readonly #bounds: Bounds;
+  readonly #known = new Map<string, Healed>();
+
+  constructor(layout: Layout, bounds: Bounds) {
+    this.#layout = layout;
+    this.#bounds = bounds;
+  }
+
+  problem(state: State): string | undefined {
+    const { problem, sequences } = this.#healed(state);
+    if (problem !== undefined) return `${problem}, after healing`;
+    for (let replica = 0; replica < this.#layout.replicas; replica++) {
+      const durable = (state[answeredAt(replica)] as number) & 0xff;
+      if (durable > (sequences[replica] as number)) return 'I4: a durable operation is lost, after healing';
+    }
+    return undefined;
+  }
+
+  /** Where it ends rests on the disks alone. */
+  #healed(state: State): Healed {
+    const disks: number[] = [];
+    for (let peer = 0; peer < this.#layout.peers; peer++) {
+      if ((state[replicaAt(peer)] as number) < DEAD) disks.push(state[flushedAt(peer)] as number);
+    }
+    const text = disks.join();
+    let healed = this.#known.get(text);
+    if (healed === undefined) {
+      healed = new Cluster(disks.map(storeAt), this.#bounds.keys).heal();
+      this.#known.set(text, healed);
+    }
+    return healed;
+  }
+}
+
+/** The peers that live, while they heal. */
+class Cluster {
+  readonly #stores: Store[];
+  readonly #ranges: number;
+  #problem: string | undefined;
+
+  constructor(stores: Store[], ranges: number) {
+    this.#stores = stores;
+    this.#ranges = ranges;
+  }
+
+  heal(): Healed {
+    let rebuilds = 0;
+    for (;;) {
+      while (this.#progress()) {}
+      const isAny = this.#discardAll();
+      const begun = this.#beginAll();
+      rebuilds += begun;
+      if (!isAny && begun === 0) break;
+      if (rebuilds > 2 * this.#stores.length) return { problem: 'I8: rebuilds never end', sequences: [] };
+    }
+    const [{ sequences }] = this.#stores as [Store];
+    const problem = this.#problem ?? this.#stores.map((store) => store.problem).find((found) => found !== undefined);
+    const isEqual = this.#stores.every((store) => store.sequences.join() === sequences.join());
+    return { problem: problem ?? (isEqual ? undefined : 'I8: the clocks are not equal'), sequences };
+  }
+
+  /** One step of anti-entropy at every peer; false: there was none. */
+  #progress(): boolean {
+    let isAny = false;
+    for (const peer of this.#stores.keys()) isAny = this.#progressAt(peer) || isAny;
+    return isAny;
+  }
+
+  #progressAt(peer: number): boolean {
+    const before = this.#stores[peer] as Store;
+    const live = this.#offered(before.value.clock);
+    this.#replace(peer, live === nothingLeft ? before : take(before, live));
+    if (this.#shadow(peer) !== undefined) this.#rebuild(peer);
+    return this.#stores[peer] !== before;
+  }
+
+  #rebuild(peer: number): void {
+    const swap = swappedStore(this.#stores[peer] as Store, this.#ranges);
+    if (swap !== undefined) {
+      this.#stores[peer] = swap.store;
+      this.#problem ??= swap.problem;
+      return;
+    }
+    const shadow = this.#shadow(peer) as Shadow;
+    const clocks = clocksOf(shadow);
+    if (clocks !== undefined && isNeedless(clocks, clockOfSlots((this.#stores[peer] as Store).value.clock))) {
+      this.#stores[peer] = discarded(this.#stores[peer] as Store); // B6
+      return;
+    }
+    const id = clocks === undefined ? nothingLeft : this.#offered(shadow.taken);
+    if (id !== nothingLeft) this.#replace(peer, takeIntoShadow(this.#stores[peer] as Store, id));
+    if (shadow.next < this.#ranges) this.#fill(peer);
+  }
+
+  /** B1 and B2, from the first whose answer can be taken. */
+  #fill(peer: number): void {
+    const before = this.#stores[peer] as Store;
+    const { next } = this.#shadow(peer) as Shadow;
+    const { clock: cm, rows } = before.value;
+    for (const [source, { value }] of this.#stores.entries()) {
+      if (source === peer || (next === 0 && isUseless(cm, value.clock))) continue;
+      const row = mergedRow(rows[next] as number, cm, value.rows[next] as number, value.clock);
+      const after = filled(before, {
+        stage: 'answered',
+        source,
+        e: join(cm, value.clock),
+        row,
+        differs: row !== rows[next],
+      });
+      this.#stores[peer] = after;
+      if (after !== before) return;
+    }
+  }
+
+  #shadow(peer: number): Shadow | undefined {
+    return (this.#stores[peer] as Store).value.shadow;
+  }
+
+  #replace(peer: number, result: Store | string): void {
+    if (typeof result === 'object') this.#stores[peer] = result;
+  }
+
+  /** From any log, the own one too. */
+  #offered(clock: Shadow['taken']): number {
+    for (const source of this.#stores) {
+      const id = offered(source, clock);
+      if (id !== fullNeeded && id !== nothingLeft) return id;
+    }
+    return nothingLeft;
+  }
+
+  #discardAll(): boolean {
+    let isAny = false;
+    for (const [peer, store] of this.#stores.entries()) {
+      if (store.value.shadow === undefined) continue;
+      this.#stores[peer] = discarded(store);
+      isAny = true;
+    }
+    return isAny;
+  }
+
+  #beginAll(): number {
+    const needy = this.#stores.filter((store) => hearsOnlyFullNeeded(this.#news(store)));
+    for (const store of needy) this.#stores[this.#stores.indexOf(store)] = begun(store, unnamed);
+    return needy.length;
+  }
+
+  #news(store: Store): SyncNews[] {
+    return this.#stores
+      .filter((other) => other !== store && !covers(store.value.clock, other.value.clock))
+      .map((other) => {
+        const id = offered(other, store.value.clock);
+        if (id === fullNeeded) return 'full-needed';
+        return id === nothingLeft ? 'nothing-new' : 'serving';
+      });
+  }
+}

@@ -1,0 +1,41 @@
+import { type FaultName, faults, type Patch } from './faults.ts';
+import { plant } from './planted.ts';
+import { type Searched, search } from './search.ts';
+import { type SliceName, slices } from './slices.ts';
+import { story } from './story.ts';
+import { World } from './world.ts';
+
+/** A search that a thread of its own does. */
+export interface Job {
+  readonly kind: 'slice' | 'fault';
+  readonly name: string;
+  readonly statesMax: number;
+  /** Instead of the slice's own. */
+  readonly healEvery?: number;
+}
+
+export interface JobResult extends Searched {
+  readonly name: string;
+  readonly seconds: number;
+  /** What was found, step by step. */
+  readonly story: readonly string[];
+}
+
+export function patchesOf({ kind, name }: Job): readonly Patch[] {
+  return kind === 'fault' ? faults[name as FaultName].patches : [];
+}
+
+export function runJob(job: Job): JobResult {
+  const { bounds, healEvery } = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
+  const world = new World(bounds);
+  const beganMs = performance.now();
+  const searched = search({ world, statesMax: job.statesMax, healEvery: job.healEvery ?? healEvery });
+  const seconds = (performance.now() - beganMs) / 1000;
+  const told = searched.found === undefined ? [] : story(world, searched.found.path);
+  return { ...searched, name: job.name, seconds, story: told };
+}
+
+function planted(name: FaultName) {
+  plant(name);
+  return { bounds: faults[name].bounds, healEvery: 1 };
+}

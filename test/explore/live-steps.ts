@@ -1,0 +1,151 @@
+import { action } from './action.ts';
+import { knownBatch } from './batches.ts';
+import { chain, covers, join } from './clocks.ts';
+import { CRASHES, callAt, currentAt, flushedAt, madeAt, memoryAtPeer, replicaAt, sentAt, WRITES } from './layout.ts';
+import { memoryAt, memoryOf } from './memory.ts';
+import { isPlanted } from './planted.ts';
+import { emptyRowNumber } from './rows.ts';
+import { settled } from './settling.ts';
+import { count, countUp, crash, flush, lastOf, type Steps } from './steps.ts';
+import { type Store, storeOf } from './store.ts';
+import { fullNeeded, nothingLeft, offered } from './syncing.ts';
+import { isDead, leftOut, take } from './taking.ts';
+import { type Write, write, writes } from './writing.ts';
+
+/** Writing, flushing, crashing, and taking in what others wrote, at one peer. */
+export function liveSteps(steps: Steps, peer: number): void {
+  const { bounds, from } = steps;
+  if (count(from, WRITES) < bounds.writes) writeSteps(steps, peer);
+  if (!bounds.isFlushedAtOnce) flushSteps(steps, peer);
+  deliverSteps(steps, peer);
+  for (const source of steps.others(peer)) {
+    syncStep(steps, peer, source);
+    if (isPlanted('clock-before-data')) headerStep(steps, peer, source);
+  }
+}
+
+function writeSteps(steps: Steps, peer: number): void {
+  const { bounds, from } = steps;
+  const { rows } = steps.current(peer).value;
+  for (let key = 0; key < bounds.keys; key++) {
+    writeStep(steps, peer, 'pin', key);
+    if (bounds.expires) writeStep(steps, peer, 'pin that expires', key);
+    const row = rows[key] as number;
+    if (row === emptyRowNumber) continue;
+    if (bounds.unpins) writeStep(steps, peer, 'unpin', key);
+    if (bounds.expires) writeStep(steps, peer, 'expire', key);
+    if (bounds.amends) writeStep(steps, peer, 'amend', key);
+  }
+  if (bounds.updates && rows[0] !== emptyRowNumber && count(from, WRITES) + 1 < bounds.writes) {
+    writeStep(steps, peer, 'update', 0);
+  }
+}
+
+function writeStep(steps: Steps, peer: number, what: Write, key: number): void {
+  const { from } = steps;
+  const replica = from[replicaAt(peer)] as number;
+  const code = writes.indexOf(what);
+  const written = write(steps.current(peer), from[memoryAtPeer(peer)] as number, replica, code, key);
+  if (written === undefined) return;
+  const { store, memory, batch } = written;
+  const to = steps.begin();
+  to[currentAt(peer)] = store.id;
+  to[memoryAtPeer(peer)] = memory;
+  countUp(to, WRITES, batch.last - batch.first + 1);
+  const isTwice = lastOf(from[madeAt(replica)] as number) >= batch.first;
+  to[madeAt(replica)] = batch.id;
+  if (isPlanted('gossip-before-flush')) to[sentAt(replica)] = batch.id;
+  steps.end(action('write', peer, code, key), peer, isTwice ? 'I6: a sequence number was used twice' : undefined);
+}
+
+function flushSteps(steps: Steps, peer: number): void {
+  const { from, bounds } = steps;
+  const isFlushed = from[currentAt(peer)] === from[flushedAt(peer)];
+  if (!isFlushed) {
+    flush(steps.begin(), peer);
+    steps.end(action('flush', peer), peer);
+  }
+  const hasMemory = from[memoryAtPeer(peer)] !== 0 || from[callAt(peer)] !== 0;
+  if ((!isFlushed || hasMemory) && count(from, CRASHES) < bounds.crashes) {
+    const to = steps.begin();
+    crash(to, peer);
+    countUp(to, CRASHES);
+    steps.end(action('crash', peer), peer);
+  }
+}
+
+/** Any batch that ever left a peer, any time: lost, doubled and out of order at will. */
+function deliverSteps(steps: Steps, peer: number): void {
+  const store = steps.current(peer);
+  for (let replica = 0; replica < steps.layout.replicas; replica++) {
+    for (const id of chain((steps.from[sentAt(replica)] as number) * 8)) {
+      const { last, first } = knownBatch(id);
+      taken(steps, peer, store, id, action('deliver', peer, replica, first));
+      if (last <= (store.sequences[replica] as number)) break;
+    }
+  }
+}
+
+/** What the log of another says is next for the clock that this peer would send. */
+function syncStep(steps: Steps, peer: number, source: number): void {
+  const clock = steps.flushed(peer).value.clock;
+  const from = steps.flushed(source);
+  const id = offered(from, clock);
+  if (id === fullNeeded) return;
+  if (id !== nothingLeft) {
+    taken(steps, peer, steps.current(peer), id, action('sync', peer, source), true);
+    return;
+  }
+  const lacks = from.sequences.some((sequence, r) => sequence > (steps.flushed(peer).sequences[r] as number));
+  if (lacks) {
+    steps.begin();
+    steps.end(action('sync', peer, source), peer, 'S3: Sync ended and left out what the source has');
+  }
+}
+
+function taken(steps: Steps, peer: number, store: Store, id: number, step: number, isSync = false): void {
+  const result =
+    isPlanted('superseded-left-out') && isDead(steps.flushedStores(), id) ? leftOut(store, id) : take(store, id);
+  if (result === 'duplicate') return;
+  if (typeof result === 'object') {
+    settle(steps, peer, result, step);
+    return;
+  }
+  if (result === 'pend' && !isSync) {
+    if (steps.bounds.pends) putAside(steps, peer, id, step);
+    return;
+  }
+  steps.begin();
+  const problem =
+    isSync && result === 'pend'
+      ? 'S3: Sync sent a batch before what it depends on'
+      : `N4: a batch of an honest author is taken for a fork (${result})`;
+  steps.end(step, peer, problem);
+}
+
+/** The fault clock-before-data. */
+function headerStep(steps: Steps, peer: number, source: number): void {
+  const mine = steps.current(peer);
+  const theirs = steps.flushed(source).value.clock;
+  if (covers(mine.value.clock, theirs)) return;
+  steps.begin()[currentAt(peer)] = storeOf({ ...mine.value, clock: join(mine.value.clock, theirs) }).id;
+  steps.end(action('header', peer, source), peer);
+}
+
+/** The batch is taken, and those put aside that waited for it. */
+function settle(steps: Steps, peer: number, store: Store, step: number): void {
+  const memory = steps.from[memoryAtPeer(peer)] as number;
+  const after = settled(store, memory);
+  const to = steps.begin();
+  to[currentAt(peer)] = after.store.id;
+  to[memoryAtPeer(peer)] = after.memory;
+  steps.end(step, peer, after.problem);
+}
+
+function putAside(steps: Steps, peer: number, id: number, step: number): void {
+  const memory = memoryAt(steps.from[memoryAtPeer(peer)] as number);
+  if (memory.pending.includes(id)) return;
+  const to = steps.begin();
+  to[memoryAtPeer(peer)] = memoryOf({ ...memory, pending: [...memory.pending, id].sort((a, b) => a - b) });
+  steps.end(step, peer);
+}
