@@ -22,6 +22,14 @@ export const errorRegistry = {
   NOT_TRUSTED: { status: 'FAILED_PRECONDITION', says: 'no other member would take the writes of this peer' },
   JOINING: { status: 'UNAVAILABLE', says: 'this peer is still taking in the pinset; write at another peer meanwhile' },
   CLOCK_SKEW: { status: 'FAILED_PRECONDITION', says: 'the clock of this peer is too far from those of the others' },
+  STORE_FORKED: {
+    status: 'FAILED_PRECONDITION',
+    says: 'the store of this peer is on a branch that its cluster has left; it must rejoin',
+  },
+  NOT_COVERED: {
+    status: 'FAILED_PRECONDITION',
+    says: 'no other peer has all that was written at this one; leaving the store would lose it',
+  },
   IDEMPOTENCY_MISMATCH: { status: 'INVALID_ARGUMENT', says: 'the idempotency key was used for a different request' },
   STREAM_GAP: { status: 'INVALID_ARGUMENT', says: 'the operations of a bulk stream are not numbered without gaps' },
   HISTORY_GONE: { status: 'OUT_OF_RANGE', says: 'the changes since that resume token are gone; list again' },

@@ -94,6 +94,39 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 256 * KIB,
     responseBytesMax: 2 * MIB,
   },
+  // A page has at most 256 headers and about 512 KiB; one header may have 128 KiB.
+  listHeaders: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 16,
+    askedMax: 16,
+    requestBytesMax: 16 * KIB,
+    responseBytesMax: MIB,
+  },
+  // Two headers.
+  tellFork: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 16,
+    askedMax: 64,
+    requestBytesMax: 512 * KIB,
+    responseBytesMax: 64 * KIB,
+  },
+  // A call carries about 1 MiB, or one batch.
+  offerBatches: {
+    caller: 'trusted',
+    kind: 'unary',
+    deadlineMs: 30_000,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 4,
+    askedMax: 4,
+    requestBytesMax: 3 * MIB,
+    responseBytesMax: MIB,
+  },
   // 1,000 CIDs; rows with their error texts.
   getStatuses: {
     caller: 'member',

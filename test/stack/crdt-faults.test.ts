@@ -67,7 +67,7 @@ async function stranger(cluster: TestCluster, to: readonly TestPeer[]): Promise<
   return { network };
 }
 
-t.test('a fork freezes its author and raises FORK; the rest goes on (N4)', async (t) => {
+t.test('a fork raises FORK: the branch that was taken goes on, the other is not taken (N4)', async (t) => {
   const { cluster, a, b } = await two();
   const { network } = await stranger(cluster, [a, b]);
   network.gossip.publish('batches', craft('x', { names: ['one'] }).message);
@@ -82,9 +82,21 @@ t.test('a fork freezes its author and raises FORK; the rest goes on (N4)', async
   const next = craft('x', { first: 2, prev: craft('x', { names: ['one'] }).hash, names: ['three'] });
   network.gossip.publish('batches', next.message);
   await cluster.time.advance(1_000);
-  t.equal(a.pinset.count(), 1, 'nothing more is taken of it');
+  t.equal(a.pinset.count(), 2, 'others may build on what goes on from here');
+  const other = craft('x', { first: 2, prev: craft('x', { names: ['two'] }).hash, names: ['four'] });
+  network.gossip.publish('batches', other.message);
+  await cluster.time.advance(1_000);
+  t.ok(a.pinset.get(testKey('three')));
+  t.notOk(a.pinset.get(testKey('four')));
   t.equal((await a.one(pinOp('own'))).ok, true);
-  await cluster.until(() => b.pinset.count() === 2, 'others go on', 5_000);
+  await cluster.until(() => b.pinset.count() === 3, 'and so do the others', 5_000);
+  await a.crash();
+  await a.start();
+  t.match(
+    a.consensus.status().alerts,
+    [{ kind: 'FORK', peerId: testSigner('x').peerId }],
+    'it is known after a restart',
+  );
   await cluster.stop();
 });
 

@@ -6,15 +6,18 @@ import {
   GetStatusesResponseSchema,
   HelloRequestSchema,
   HelloResponseSchema,
+  ListHeadersResponseSchema,
   ListStatusesRequestSchema,
   ListStatusesResponseSchema,
   MergeRangeRequestSchema,
   MergeRangeResponseSchema,
+  OfferBatchesResponseSchema,
   RecoverRequestSchema,
   ReportUntrustedResponseSchema,
   StatusRowSchema,
   SyncRequestSchema,
   SyncResponseSchema,
+  TellForkResponseSchema,
   WatchStatusRequestSchema,
   WatchStatusResponseSchema,
 } from '../../gen/pinfold/peer/v1/service_pb.ts';
@@ -78,6 +81,15 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *mergeRange() {
       yield create(MergeRangeResponseSchema);
+    },
+    async *listHeaders() {
+      yield create(ListHeadersResponseSchema);
+    },
+    async *tellFork() {
+      yield create(TellForkResponseSchema);
+    },
+    async *offerBatches() {
+      yield create(OfferBatchesResponseSchema);
     },
     async *getStatuses(requests) {
       for await (const { cids } of requests) {

@@ -4,6 +4,7 @@ import { decodeOperations } from './codec/operations.ts';
 import { decodeSignedBatch } from './codec/signed-batch.ts';
 import { CHANGED_KEYS_MAX } from './constants.ts';
 import { decodePosition } from './core/position.ts';
+import type { IncEntry } from './core/types.ts';
 import { logKey } from './state/keys.ts';
 import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
@@ -12,6 +13,7 @@ import { logTable } from './tables.ts';
 /** 6.4: every key with an operation in the log that the position does not cover. Throws INVALID_TOKEN. */
 export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] | 'gone' | 'ahead' {
   const entries = decodePosition(position);
+  if (entries.some((entry) => isForked(store, entry))) return 'gone';
   if (!entries.every((entry) => store.replicas.flushedCovers(entry))) return 'ahead';
   const covered = new Map(entries.map(({ rid, sequence }) => [byteString(rid), sequence]));
   const keys = new Map<string, PinKey>();
@@ -21,6 +23,12 @@ export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] |
     if (!collect(store, replica, after, keys)) return 'gone';
   }
   return [...keys.values()];
+}
+
+/** It may speak of operations that their author gave up (N4): the same numbers may mean others now. */
+function isForked({ replicas }: CrdtStore, { rid, sequence }: IncEntry): boolean {
+  const firsts = replicas.taken(byteString(rid))?.settled.keys() ?? [];
+  return [...firsts].some((first) => sequence >= first);
 }
 
 /** False: more keys than it is worth. */

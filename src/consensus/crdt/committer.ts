@@ -1,6 +1,6 @@
 import { equalBytes } from '../../model/bytes.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import { isPeerId, parsePeerId } from '../../model/peer-id.ts';
+import { parsePeerId } from '../../model/peer-id.ts';
 import type { PinKey } from '../../model/pin.ts';
 import type { PinRow } from '../../pinset/pinset.ts';
 import { rowEtag, shownDot } from '../../pinset/row-hash.ts';
@@ -21,6 +21,7 @@ import {
 import { BatchBuilder, full } from './core/batch-builder.ts';
 import { type RowEntry, TransactionRows } from './core/rows.ts';
 import { DecidedStreams } from './decided-streams.ts';
+import { LearnedNames } from './learned-names.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import { type SealedBatch, sealBatch } from './sealed-batch.ts';
 import { putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
@@ -36,6 +37,8 @@ export interface CommitterNeeds {
   isBehind(): boolean;
   /** T4: members that are not known to get what that peer has written. */
   unseenBy(author: string): readonly string[];
+  /** Writes wait: an own fork is healed, or the others' clocks are to be seen first (N3, N4). */
+  isHeld(): boolean;
   /** Called after the flush (C3), with the batch as kept. */
   publish(batch: BatchParts, encoded: Uint8Array): void;
 }
@@ -71,8 +74,7 @@ export class Committer {
   #lastCalls = 0;
   #gathering: Timer | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
-  /** Peer ID -> local number, for those that were ever allocated to. */
-  readonly #peerNumbers = new Map<string, number>();
+  readonly #names: LearnedNames;
   // Of the transaction that is running; filled again for each request.
   readonly #entries: RowEntry[] = [];
   #streams: DecidedStreams;
@@ -80,10 +82,32 @@ export class Committer {
   constructor(needs: CommitterNeeds) {
     this.#needs = needs;
     this.#streams = new DecidedStreams(needs.store);
+    this.#names = new LearnedNames(needs.store);
   }
 
   get requestsQueued(): number {
     return this.#requestsQueued;
+  }
+
+  /** Something is on its way to the disk. */
+  get isBusy(): boolean {
+    return this.#inFlight > 0;
+  }
+
+  /** Writes need not wait any more. */
+  resume(): void {
+    this.#schedule();
+  }
+
+  /** Whoever waits, and has nothing decided on its way, is told why not. */
+  refuse(reason: PinfoldError): void {
+    for (const call of this.#queue) {
+      call.isOver = true;
+      call.reject(reason);
+    }
+    this.#queue = [];
+    this.#requestsQueued = 0;
+    this.#checkIdle();
   }
 
   commit(requests: readonly Request[], signal: AbortSignal): Promise<Outcome[]> {
@@ -147,7 +171,7 @@ export class Committer {
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
+    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX && !this.#needs.isHeld()) {
       if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
       if (this.#isGathering()) return;
       this.#commitOne();
@@ -249,26 +273,8 @@ export class Committer {
     for (const call of this.#queue) {
       for (let i = call.next; i < call.requests.length; i++) {
         if (++requests > OPS_PER_BATCH_MAX) return;
-        for (const op of (call.requests[i] as Request).ops) this.#learn(op);
+        for (const op of (call.requests[i] as Request).ops) this.#names.learn(op);
       }
-    }
-  }
-
-  /** What gets no number is refused in its turn; the others of the batch have nothing to do with it. */
-  #learn(op: Op): void {
-    try {
-      if ('allocations' in op) this.#learnPeers(op.allocations);
-      this.#needs.store.learnNamespace(op.key);
-    } catch (problem) {
-      if (!isPinfoldError(problem, 'LIMIT_REACHED')) throw problem;
-    }
-  }
-
-  #learnPeers(peerIds: readonly string[]): void {
-    for (let i = 0; i < peerIds.length; i++) {
-      const peerId = peerIds[i] as string;
-      if (this.#peerNumbers.has(peerId) || !isPeerId(peerId)) continue;
-      this.#peerNumbers.set(peerId, this.#needs.store.needs.pinset.names.peers.ensure(peerId));
     }
   }
 
@@ -308,17 +314,10 @@ export class Committer {
       nowMs: store.needs.clock.nowMs(),
       isBehind: isBehind(),
       tables: { rid: (replica) => names.replicas.name(replica), peer: (peer) => parsePeerId(names.peers.name(peer)) },
-      peerNumber: (peerId) => this.#peerNumber(peerId),
+      peerNumber: (peerId) => this.#names.peer(peerId),
       shownDot: (row) => shownDot(names, row),
       etag: (key, row) => rowEtag(names, key, row),
     });
-  }
-
-  #peerNumber(peerId: string): number {
-    const number = this.#peerNumbers.get(peerId);
-    if (number !== undefined) return number;
-    parsePeerId(peerId, 'allocations');
-    throw new PinfoldError('LIMIT_REACHED', 'this peer has no number left for a further peer');
   }
 
   #one(tx: Transaction, builder: BatchBuilder, rows: TransactionRows, request: Request): Outcome | typeof full {

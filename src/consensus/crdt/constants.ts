@@ -51,8 +51,25 @@ export const CLOCK_SKEW_AGE_MS = 60_000;
 
 /** N3: at most one new incarnation in this time. */
 export const INCARNATION_INTERVAL_MS = 10 * 60_000;
+/** N4: what one page of headers holds, and how many are looked at before a peer is given up as a witness. */
+export const HEADERS_PAGE_MAX = 256;
+export const HEADERS_PAGE_BYTES = 512 * 1024;
+export const HEADERS_WALKED_MAX = 1_000_000;
+/** How long an author is left alone after it was told of a fork and has not settled it, and how long a peer as a witness of none. */
+export const FORK_TELL_INTERVAL_MS = 5_000;
+export const FORK_WITNESS_INTERVAL_MS = 60_000;
+/** Witnesses that are remembered; with more all are forgotten. */
+export const WITNESSES_MAX = 10_000;
+/** What has healed by itself is still shown for so long, so that somebody sees it. */
+export const ALERT_SHOWN_MS = 60_000;
+
+/** Calls of at most about 1 MiB that one round of offering makes; the next Hello goes on. */
+export const OFFER_CALLS_MAX = 256;
+
 /** N5. */
 export const DUPLICATE_IDENTITY_MS = 60_000;
+/** How soon a peer whose process has changed is asked again, to see which one answers. */
+export const DUPLICATE_PROBE_MS = 1_000;
 
 /** A peer that has acknowledged nothing for so long holds nobody's log (L1). */
 export const ACK_HOLDER_AGE_MS = 24 * 3_600_000;

@@ -10,8 +10,9 @@ import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Reque
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
-import { CLOCK_ENTRIES_MAX, INCARNATION_INTERVAL_MS } from './constants.ts';
+import { CLOCK_ENTRIES_MAX } from './constants.ts';
 import { decodePosition } from './core/position.ts';
+import { Forks } from './forks/forks.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
@@ -108,10 +109,9 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #trust: Trust;
   readonly #keeper: TrustKeeper;
   readonly #upkeep: Upkeep;
+  readonly #forks: Forks;
   #phase: ConsensusStatus['phase'] = 'starting';
   #isStopping = false;
-  #renewedMs = Number.NEGATIVE_INFINITY;
-  #mustRenew = false;
   #unsubscribe: (() => void) | undefined;
 
   constructor(init: CrdtInit, needs: CrdtNeeds) {
@@ -134,7 +134,10 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       limits: init,
       onPend: (from) => this.#puller.later(from),
-      onFork: (replica, reason) => this.#fork(replica, reason),
+      isHeld: () => this.#forks.holdsIntake,
+      onFork: (replica, batch, from) => this.#forks.found(replica, batch, from),
+      onErred: (replica, reason) => this.#erred(replica, reason),
+      onOwnAhead: (from) => this.#forks.ownAhead(this.#store.own, this.#store.own.sequence + 1, from),
       onInvalid: (from, { reason, message }) => {
         this.#metrics.invalid.add(1, { reason, door: 'intake' });
         this.#logger.warn('an invalid batch was dropped', { from, message });
@@ -152,6 +155,7 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       isBehind: () => this.#isBehind(),
       unseenBy: (author) => trust.unseen(author).unseenBy,
+      isHeld: () => this.#forks.holdsWrites,
       publish: (batch, encoded) => this.#talk.publish(batch, encoded),
     });
     this.#talk = new BatchTalk({
@@ -193,6 +197,22 @@ class ReplicatedMap implements CrdtConsensus {
       view: (peer) => this.#views.get(peer),
       onReady: () => this.#ready(),
     });
+    this.#forks = new Forks({
+      ...common,
+      tell: needs.network.rpc,
+      intake: this.#intake,
+      isConnected: (peer) => needs.network.connected().includes(peer),
+      reached: () => this.#peers(),
+      knowsOthers: () => init.bootstrap.length > 0,
+      isWriting: () => this.#committer.isBusy,
+      resume: () => {
+        this.#committer.resume();
+        this.#intake.resume();
+      },
+      discardShadow: () => {},
+      publish: (batch, encoded) => this.#talk.publish(batch, encoded),
+      greet: (peerId) => this.#meeting.greet(peerId),
+    });
     this.#meeting = new Meeting({
       ...common,
       rpc: needs.network.rpc,
@@ -209,29 +229,32 @@ class ReplicatedMap implements CrdtConsensus {
         this.#followers.adjust();
       },
       onBehind: (from) => this.#puller.later(from),
-      onRolledBack: (message) => this.#rolledBack(message),
-      onFork: (ridText, reason) => {
-        const replica = this.#store.replicas.taken(ridText);
-        if (replica !== undefined) this.#toldOfFork(replica, reason);
-      },
+      onOwnAhead: (replica, sequence, from) => this.#forks.ownAhead(replica, sequence, from),
+      onFork: (replica, from, sequence) => this.#forks.toldByClock(replica, from, sequence),
+      onCompared: (peerId, clock, signal) => this.#forks.compared(peerId, clock, signal),
+      onDouble: (from) => this.#forks.toldOfDouble(from),
+      hidesRows: () => this.#forks.hidesRows,
     });
     this.handlers = crdtHandlers({
       meeting: this.#meeting,
       syncs: new SyncServer({ ...common, onClock: (from, clock) => this.#meeting.heardClock(from, clock) }),
       ranges: new RangeServer(this.#store, init.rangesServedMax),
       onUntrusted: (from, report) => this.#keeper.reported(from, report),
+      forks: this.#forks,
       checkOpen: () => this.#checkOpen(),
     });
   }
 
   async start(): Promise<void> {
     await this.#store.open();
+    await this.#forks.resume();
     const { network } = this.#needs;
     this.#unsubscribe = network.onConnection((peerId, up) => this.#connection(peerId, up));
     const parts = { intake: this.#intake, followers: this.#followers, meeting: this.#meeting };
     this.#keeper.start({ ...parts, onChange: () => this.#entrance.wake() });
     this.#phase = 'joining';
     this.#entrance.start();
+    this.#forks.start();
     this.#meeting.start();
     this.#upkeep.start();
   }
@@ -241,6 +264,9 @@ class ReplicatedMap implements CrdtConsensus {
     this.#isStopping = true;
     this.#upkeep.stop();
     this.#unsubscribe?.();
+    await this.#forks.stop();
+    if (this.#forks.holdsWrites) this.#committer.refuse(new PinfoldError('SHUTTING_DOWN', 'this peer is stopping'));
+    if (this.#forks.holdsIntake) this.#intake.drop();
     await this.#committer.idle();
     await this.#keeper.stop();
     await Promise.all([this.#meeting.stop(), this.#puller.stop(), this.#followers.stop(), this.#entrance.stop()]);
@@ -286,8 +312,8 @@ class ReplicatedMap implements CrdtConsensus {
         retryAfterMs: 1_000,
       });
     }
-    if (this.#mustRenew)
-      return new PinfoldError('LIMIT_REACHED', 'the store was rolled back again; a new incarnation must wait');
+    const forked = this.#forks.refusal();
+    if (forked !== undefined) return forked;
     if (this.#store.own.sequence === 0 && this.#store.replicas.entries >= CLOCK_ENTRIES_MAX)
       return new PinfoldError('LIMIT_REACHED', 'the cluster has as many replicas as there can be');
     if (this.#isDiskLow()) {
@@ -356,39 +382,13 @@ class ReplicatedMap implements CrdtConsensus {
     this.#entrance.join();
   }
 
-  /** A clock says so: word of whoever sent it, which must not cut off an author. Its next batch will prove it (R5). */
-  #toldOfFork(replica: Replica, reason: string): void {
+  /** R6: nothing more is taken of that author. */
+  #erred(replica: Replica, reason: string): void {
     this.#alerts.raise('FORK', replica.peerId, reason);
-    if (replica === this.#store.own) this.#renew();
-  }
-
-  /** N4, its first half: its signatures prove two histories, or that it errs; nothing more is taken of that author. */
-  #fork(replica: Replica, reason: string): void {
-    this.#alerts.raise('FORK', replica.peerId, reason);
-    if (this.#store.isOwn(replica)) {
-      if (replica === this.#store.own) this.#renew();
-      return;
-    }
-    if (replica.frozen !== '') return;
+    if (this.#store.isOwn(replica) || replica.frozen !== '') return;
     replica.frozen = reason;
     const { sequence, hash } = replica;
     this.#needs.storage.transaction((tx) => this.#store.replicas.put(tx, { replica, sequence, hash }));
-  }
-
-  /** N3. */
-  #rolledBack(message: string): void {
-    this.#alerts.raise('ROLLED_BACK', this.#needs.network.peerId, message);
-    this.#renew();
-  }
-
-  /** At most one new incarnation in ten minutes; writes wait for it. */
-  #renew(): void {
-    const nowMs = this.#needs.clock.monotonicMs();
-    this.#mustRenew = nowMs - this.#renewedMs < INCARNATION_INTERVAL_MS;
-    if (this.#mustRenew) return;
-    this.#renewedMs = nowMs;
-    this.#store.newIncarnation();
-    this.#logger.warn('going on as a new incarnation');
   }
 
   #checkOpen(): void {

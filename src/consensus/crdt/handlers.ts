@@ -1,6 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { type ReportUntrustedRequest, ReportUntrustedResponseSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
+import { PinfoldError } from '../../model/errors.ts';
 import { readClock } from './codec/clock-entries.ts';
+import type { Forks } from './forks/forks.ts';
 import type { RangeServer } from './join/range-server.ts';
 import type { Meeting } from './meeting.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
@@ -12,13 +14,15 @@ export interface HandlersNeeds {
   ranges: RangeServer;
   /** T5: another peer turns away what this one writes. */
   onUntrusted(from: string, report: ReportUntrustedRequest): void;
+  forks: Pick<Forks, 'handlers' | 'hidesRows'>;
   /** Throws while this peer cannot answer. */
   checkOpen(): void;
 }
 
 /** The methods of the peer RPC: each takes the first request of its stream. */
-export function crdtHandlers({ meeting, syncs, ranges, onUntrusted, checkOpen }: HandlersNeeds): CrdtHandlers {
+export function crdtHandlers({ meeting, syncs, ranges, forks, onUntrusted, checkOpen }: HandlersNeeds): CrdtHandlers {
   return {
+    ...forks.handlers(checkOpen),
     async *hello(requests, { peerId }) {
       for await (const { hello } of requests) {
         checkOpen();
@@ -43,6 +47,7 @@ export function crdtHandlers({ meeting, syncs, ranges, onUntrusted, checkOpen }:
     async *mergeRange(requests, context) {
       for await (const request of requests) {
         checkOpen();
+        if (forks.hidesRows) throw new PinfoldError('PEER_UNREACHABLE', 'this peer is healing a fork');
         yield* ranges.serve(request, context);
         return;
       }

@@ -31,8 +31,14 @@ export interface IntakeNeeds {
   isTrusted(peerId: string): boolean;
   /** A batch came before what it depends on (R4). */
   onPend(from: string): void;
+  /** Nothing is taken now, what comes waits (N4). */
+  isHeld(): boolean;
   /** R3, R5, or a duplicate that is another (R2): the author wrote two histories. */
-  onFork(replica: Replica, reason: string): void;
+  onFork(replica: Replica, batch: Batch, from: string): void;
+  /** R6: a dot that its author cannot have seen. */
+  onErred(replica: Replica, reason: string): void;
+  /** N3: the current own replica was written further than this store knows. Before any of that is taken. */
+  onOwnAhead(from: string): void;
   /** An invalid batch came past the first look; its forwarder is to blame. */
   onInvalid(from: string, problem: InvalidBatch): void;
   /** A batch of an author that this store has no room for: it is not taken, and neither is what depends on it. */
@@ -83,6 +89,22 @@ export class Intake {
     while (this.#queue.length > 2 && this.#queuedBytes() > GROUP_BYTES_MAX) await this.#progress();
   }
 
+  /** Something is on its way to the disk. */
+  get isBusy(): boolean {
+    return this.#inFlight > 0;
+  }
+
+  /** What has waited is taken. */
+  resume(): void {
+    this.#schedule();
+  }
+
+  /** What waits is forgotten: it comes again. */
+  drop(): void {
+    this.#queue = [];
+    for (const wake of this.#waiters.splice(0)) wake();
+  }
+
   /** Resolves when all that was given is applied, put aside or dropped, and flushed. */
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#inFlight > 0) await this.#progress();
@@ -116,7 +138,8 @@ export class Intake {
     while (
       this.#queue.length > 0 &&
       this.#inFlight < FLUSHES_IN_FLIGHT_MAX &&
-      this.#needs.store.failure === undefined
+      this.#needs.store.failure === undefined &&
+      !this.#needs.isHeld()
     ) {
       this.#applyGroup();
     }
@@ -196,9 +219,10 @@ export class Intake {
   }
 
   #judgedOrThrown({ batch, from }: Received, clock: StagedClock): Prepared | undefined {
-    const { store, metrics, onPend, onFork, onInvalid } = this.#needs;
+    const { store, metrics, onPend, onFork, onErred, onInvalid, onOwnAhead } = this.#needs;
     const verdict = judge(clock, batch);
     metrics.batches.add(1, { verdict });
+    if (batch.ridText === store.own.ridText && (verdict === 'apply' || verdict === 'pend')) onOwnAhead(from);
     if (verdict === 'apply') {
       try {
         this.#checkRoom(batch, clock);
@@ -206,7 +230,7 @@ export class Intake {
         clock.stage({ replica: prepared.replica, sequence: batch.head.last, hash: batch.hash });
         return prepared;
       } catch (problem) {
-        if (problem instanceof AuthorErred) onFork(store.replicas.ensure(nameOf(batch)), problem.message);
+        if (problem instanceof AuthorErred) onErred(store.replicas.ensure(nameOf(batch)), problem.message);
         else if (problem instanceof InvalidBatch) onInvalid(from, problem);
         else throw problem;
       }
@@ -214,7 +238,7 @@ export class Intake {
       metrics.pendingDropped.add(this.pending.add(batch, from, store.needs.clock.nowMs()));
       onPend(from);
     } else if (verdict === 'fork') {
-      onFork(store.replicas.ensure(nameOf(batch)), `two histories from ${batch.head.first} to ${batch.head.last}`);
+      onFork(store.replicas.ensure(nameOf(batch)), batch, from);
     }
     return undefined;
   }

@@ -19,7 +19,14 @@ import type { Random } from '../../runtime/random.ts';
 import type { Alerts } from './alerts.ts';
 import { clockEntry, flushedClock, type HeardEntry, readClock } from './codec/clock-entries.ts';
 import { decodeSignedBatch } from './codec/signed-batch.ts';
-import { CLOCK_ENTRIES_ALERT, HELLO_JITTER, HELLO_TIMEOUT_MS, PROTOCOL_LEVEL } from './constants.ts';
+import {
+  CLOCK_ENTRIES_ALERT,
+  DUPLICATE_IDENTITY_MS,
+  DUPLICATE_PROBE_MS,
+  HELLO_JITTER,
+  HELLO_TIMEOUT_MS,
+  PROTOCOL_LEVEL,
+} from './constants.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { only, type PeerCalls } from './peer-calls.ts';
@@ -61,9 +68,16 @@ export interface MeetingNeeds {
   onMet(peerId: string): void;
   /** A peer has what this one lacks. */
   onBehind(peerId: string): void;
-  /** N3: another peer knows more of an own replica than this store, or something else. */
-  onRolledBack(message: string): void;
-  onFork(ridText: string, reason: string): void;
+  /** N3: another peer knows more of an own replica than this store. */
+  onOwnAhead(replica: Replica, sequence: number, from: string): void;
+  /** Another peer says that it has another history of that replica. */
+  onFork(replica: Replica, from: string, sequence: number): void;
+  /** This peer has said Hello to that one, and exchanged clocks if they differed. */
+  onCompared(peerId: string, clock: readonly HeardEntry[] | undefined, signal: AbortSignal): void;
+  /** N5: another peer hears two processes of this identity. */
+  onDouble(from: string): void;
+  /** The rows are not those of the clock now (N4). */
+  hidesRows(): boolean;
 }
 
 /** Anti-entropy (4.5): Hello with a random peer every 10 s and on every new connection; unequal clocks are exchanged. */
@@ -100,7 +114,7 @@ export class Meeting {
 
   answerHello(hello: Hello | undefined, from: string): HelloResponse {
     if (hello !== undefined) this.#heard(hello, from);
-    return create(HelloResponseSchema, { hello: this.#hello() });
+    return create(HelloResponseSchema, { hello: this.#hello(from) });
   }
 
   answerClock(clock: readonly HeardEntry[], from: string): GetClockResponse {
@@ -118,18 +132,19 @@ export class Meeting {
   }
 
   async #greet(peerId: string): Promise<void> {
-    const { rpc, metrics, logger, timers } = this.#needs;
+    const { rpc, metrics, logger, timers, onCompared } = this.#needs;
     const limit = new AbortController();
     const timer = timers.after(HELLO_TIMEOUT_MS, () => limit.abort(new Error('no answer to Hello')));
     const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
     try {
-      const request = create(HelloRequestSchema, { hello: this.#hello() });
+      const request = create(HelloRequestSchema, { hello: this.#hello(peerId) });
       const { hello } = await only(rpc.call(peerId, 'hello', [request], { signal }));
       metrics.hellos.add(1, { result: 'answered' });
       if (hello === undefined) return;
       this.#heard(hello, peerId);
       if (!this.#needs.isTrusted(peerId)) return; // T3: only records and trust lists are anyone's to tell.
-      if (!equalBytes(hello.clockHash, this.#needs.store.replicas.flushedHash())) await this.#exchange(peerId, signal);
+      const isEqual = equalBytes(hello.clockHash, this.#needs.store.replicas.flushedHash());
+      onCompared(peerId, isEqual ? undefined : await this.#exchange(peerId, signal), this.#abort.signal);
     } catch (problem) {
       metrics.hellos.add(1, { result: 'failed' });
       if (!this.#abort.signal.aborted) logger.debug('a Hello failed', { peerId, problem: String(problem) });
@@ -138,15 +153,17 @@ export class Meeting {
     }
   }
 
-  async #exchange(peerId: string, signal: AbortSignal): Promise<void> {
+  async #exchange(peerId: string, signal: AbortSignal): Promise<HeardEntry[]> {
     const { rpc, store, onBehind } = this.#needs;
     const request = create(GetClockRequestSchema, { clock: flushedClock(store.replicas.sorted()) });
     const { clock } = await only(rpc.call(peerId, 'getClock', [request], { signal }));
-    if (this.heardClock(peerId, readClock(clock))) onBehind(peerId);
+    const theirs = readClock(clock);
+    if (this.heardClock(peerId, theirs)) onBehind(peerId);
+    return theirs;
   }
 
-  #hello(): Hello {
-    const { store, records, trust, isFollower, rebuilding } = this.#needs;
+  #hello(to: string): Hello {
+    const { store, records, trust, isFollower, rebuilding, views } = this.#needs;
     return create(HelloSchema, {
       rid: store.own.rid,
       incarnation: Buffer.from(store.own.incarnation).readBigUInt64BE(),
@@ -160,38 +177,50 @@ export class Meeting {
       empty: store.replicas.isFlushedEmpty,
       trustHash: trust.own.hash,
       trustLists: trust.forHello(),
+      duplicate: views.isDouble(to, store.needs.clock.monotonicMs()),
       ...records.forHello(),
     });
   }
 
   /** The digest is of what is queued: it may be told only while that is the flushed state (F1). */
   #digestRoot(): Uint8Array {
-    const { store } = this.#needs;
-    if (!store.replicas.isFlushed) return new Uint8Array(0);
+    const { store, hidesRows } = this.#needs;
+    if (!store.replicas.isFlushed || hidesRows()) return new Uint8Array(0);
     const { revision } = store.revisions;
     if (this.#root?.revision !== revision) this.#root = { revision, root: store.needs.pinset.digest.root() };
     return this.#root.root;
   }
 
   #heard(hello: Hello, from: string): void {
-    const { views, records, trust, alerts, store, onMet, isTrusted } = this.#needs;
+    const { views, records, trust, store, onMet, onDouble, isTrusted } = this.#needs;
     records.receive(hello.records, hello.metrics, from);
     trust.receive(hello.trustLists);
     if (!isTrusted(from)) return;
-    const isTwo = views.heard({
+    const process = views.heard({
       peerId: from,
       ridText: byteString(hello.rid),
+      boot: byteString(hello.bootNonce),
       isEmpty: hello.empty,
       isFollower: hello.follower,
       level: hello.level,
       offsetMs: Number(hello.wallTimeMs) - store.needs.clock.nowMs(),
       heardMs: store.needs.clock.monotonicMs(),
     });
-    if (isTwo) alerts.raise('DUPLICATE_IDENTITY', from, 'two processes use the identity of this peer'); // N5
+    this.#heardProcess(process, from);
+    if (hello.duplicate) onDouble(from);
     store.acks.met(from, hello.bootNonce, readClock(hello.rebuilding));
     if (equalBytes(hello.clockHash, store.replicas.flushedHash())) this.#heardEqual(from);
     this.#compare(hello, from);
     onMet(from);
+  }
+
+  /** N5. Another process than before may be a restart, or a second one: then the first answers when it is asked. */
+  #heardProcess(process: 'same' | 'other' | 'two', from: string): void {
+    const { alerts, timers } = this.#needs;
+    if (process === 'other') timers.after(DUPLICATE_PROBE_MS, () => this.greet(from));
+    if (process !== 'two') return;
+    const message = 'two processes use the identity of this peer: stop one of the two';
+    alerts.raise('DUPLICATE_IDENTITY', from, message, DUPLICATE_IDENTITY_MS);
   }
 
   /** Its clock is this one's: it has all that is flushed here. */
@@ -215,7 +244,7 @@ export class Meeting {
     else alerts.raise('DIVERGED', from, 'equal clocks and unequal pinsets: repair one of the two');
   }
 
-  /** A clock is news, a proof of forks, and says whether this store was rolled back. True: it has what is lacking here. */
+  /** A clock is news, and says whether there was a fork, or this store was rolled back. True: it has what is lacking here. */
   heardClock(from: string, clock: readonly HeardEntry[]): boolean {
     const { store, news, isTrusted, alerts } = this.#needs;
     if (!isTrusted(from)) return false;
@@ -227,11 +256,7 @@ export class Meeting {
       const isMore = entry.sequence > (known?.sequence ?? 0);
       isAhead ||= isMore;
       if (isMore) news.heard(ridText, entry.rid, entry.sequence);
-      if (isMore && ridText === store.own.ridText) {
-        this.#needs.onRolledBack(`${from} has operations of this peer that its store lacks`);
-      } else if (!isMore && known !== undefined && this.#isOther(entry, known)) {
-        this.#needs.onFork(ridText, `${from} has another history up to operation ${entry.sequence}`);
-      } else agreed.push(entry);
+      if (this.#agrees(from, entry, known)) agreed.push(entry);
     }
     // Of a history that is another nothing is acknowledged.
     store.acks.heard(from, agreed);
@@ -240,16 +265,30 @@ export class Meeting {
     return isAhead;
   }
 
+  #agrees(from: string, entry: HeardEntry, known: Replica | undefined): boolean {
+    const { store, onOwnAhead, onFork } = this.#needs;
+    const { sequence } = entry;
+    if (known === undefined) return true;
+    if (sequence > known.sequence) {
+      if (!store.isOwn(known)) return true;
+      onOwnAhead(known, sequence, from);
+      return false;
+    }
+    if (!this.#isOther(entry, known)) return true;
+    onFork(known, from, sequence);
+    return false;
+  }
+
   #isOther({ sequence, hashPrefix }: HeardEntry, known: Replica): boolean {
     if (hashPrefix.length === 0 || sequence > known.flushedSequence) return false;
     const own = sequence === known.flushedSequence ? known.flushedHash : this.#ownHashAt(sequence, known);
     return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
   }
 
-  /** Of the current own replica, whose log is whole: a store that was put back may have written more since than others had of it. */
+  /** Of own replicas: a store that was put back may have written more since than others had of it. */
   #ownHashAt(sequence: number, known: Replica): Uint8Array | undefined {
     const { store } = this.#needs;
-    if (known !== store.own || sequence <= known.floor) return undefined;
+    if (!store.isOwn(known) || sequence <= known.floor) return undefined;
     const kept = store.needs.storage.read.get(logTable, logKey(known.number, sequence));
     // No batch of this store ends there.
     return kept === undefined ? new Uint8Array(8) : hash('sha256', decodeSignedBatch(kept).header, 'buffer');

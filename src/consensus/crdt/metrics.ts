@@ -58,6 +58,10 @@ export function crdtMetrics(register: MetricsRegister) {
       name: 'pinfold_crdt_untrusted_reports_total',
       help: 'Reports of other peers that they turn away what this one writes',
     }),
+    rewritten: register.counter({
+      name: 'pinfold_crdt_rewritten_operations_total',
+      help: 'Own operations written again under a new incarnation, as the store had been put back',
+    }),
     joinRows: register.counter({
       name: 'pinfold_crdt_join_rows_total',
       help: 'Rows that came by joining',

@@ -39,6 +39,12 @@ export const crdtOptions = defineOptions('crdt', 'The CRDT consensus: how eagerl
   syncsServedMax: integer({ default: 8, min: 1, max: 1024, unit: 'calls', says: 'Sync calls served at once' }),
   syncsAskedMax: integer({ default: 2, min: 1, max: 64, unit: 'calls', says: 'Sync calls made at once' }),
   rangesServedMax: integer({ default: 2, min: 1, max: 64, unit: 'calls', says: 'MergeRange calls served at once' }),
+  restartCompareTimeoutMs: milliseconds({
+    default: 3_000,
+    min: 0,
+    max: 60_000,
+    says: 'a peer that starts with pins compares clocks with the others before it takes writes, and waits so long for those that it does not reach; 0: it does not',
+  }),
   shadowStallTimeoutMs: milliseconds({
     default: 600_000,
     min: 1000,

@@ -5,7 +5,10 @@ import type { PeerRpcHandlers } from '../../network/peer-methods.ts';
 export type PeerCalls = Pick<PeerRpc, 'call'>;
 
 /** The methods that it serves. */
-export type CrdtHandlers = Pick<PeerRpcHandlers, 'hello' | 'getClock' | 'sync' | 'mergeRange' | 'reportUntrusted'>;
+export type CrdtHandlers = Pick<
+  PeerRpcHandlers,
+  'hello' | 'getClock' | 'sync' | 'mergeRange' | 'listHeaders' | 'tellFork' | 'offerBatches' | 'reportUntrusted'
+>;
 
 /** The answer of a unary call. */
 export async function only<T>(responses: AsyncIterable<T>): Promise<T> {

@@ -4,6 +4,8 @@ import { CLOCK_SKEW_AGE_MS, CLOCK_SKEW_PEERS_MIN, DUPLICATE_IDENTITY_MS } from '
 export interface PeerView {
   readonly peerId: string;
   readonly ridText: string;
+  /** Of its process. */
+  readonly boot: string;
   readonly isEmpty: boolean;
   readonly isFollower: boolean;
   readonly level: number;
@@ -16,23 +18,31 @@ export interface PeerView {
 /** What this peer heard of the others. */
 export class PeerViews {
   readonly #views = new Map<string, PeerView>();
-  /** When each replica of a peer was last heard as its current one (N5). */
-  readonly #replicas = new Map<string, Map<string, number>>();
+  /** When each process of a peer was last heard (N5): the last few. */
+  readonly #processes = new Map<string, Map<string, number>>();
+  readonly #doubleUntilMs = new Map<string, number>();
 
-  /** True: two processes use one identity (N5). */
-  heard(view: PeerView): boolean {
-    const before = this.#views.get(view.peerId);
-    const replicas = this.#replicas.get(view.peerId) ?? new Map<string, number>();
-    const lastMs = replicas.get(view.ridText);
-    this.#views.set(view.peerId, view);
-    this.#replicas.set(view.peerId, replicas.set(view.ridText, view.heardMs));
-    // An older one that comes back: a new incarnation alone goes one way.
-    return (
-      before !== undefined &&
-      before.ridText !== view.ridText &&
-      lastMs !== undefined &&
-      view.heardMs - lastMs < DUPLICATE_IDENTITY_MS
-    );
+  /**
+   * Whether it was another process before (`other`), and whether two at once use that identity (`two`, N5): one that was replaced
+   * comes back, where a restart alone goes one way.
+   */
+  heard(view: PeerView): 'same' | 'other' | 'two' {
+    const { peerId, boot, heardMs } = view;
+    const before = this.#views.get(peerId);
+    const processes = this.#processes.get(peerId) ?? new Map<string, number>();
+    const lastMs = processes.get(boot);
+    this.#views.set(peerId, view);
+    for (const [other, atMs] of processes) if (heardMs - atMs >= DUPLICATE_IDENTITY_MS) processes.delete(other);
+    this.#processes.set(peerId, processes.set(boot, heardMs));
+    if (before === undefined || before.boot === boot) return 'same';
+    if (lastMs === undefined || heardMs - lastMs >= DUPLICATE_IDENTITY_MS) return 'other';
+    this.#doubleUntilMs.set(peerId, heardMs + DUPLICATE_IDENTITY_MS);
+    return 'two';
+  }
+
+  /** Two processes with that identity were heard within the last minute. */
+  isDouble(peerId: string, nowMs: number): boolean {
+    return nowMs < (this.#doubleUntilMs.get(peerId) ?? Number.NEGATIVE_INFINITY);
   }
 
   get(peerId: string): PeerView | undefined {

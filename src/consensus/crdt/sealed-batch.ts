@@ -2,7 +2,6 @@ import { hash } from 'node:crypto';
 import type { Transaction } from '../../storage/storage.ts';
 import { encodeHeader } from './codec/header.ts';
 import { type BatchParts, encodeSignedBatch } from './codec/signed-batch.ts';
-import type { BatchBuilder } from './core/batch-builder.ts';
 import { incSince, ownHeader } from './core/own-header.ts';
 import type { TransactionRows } from './core/rows.ts';
 import { logKey } from './state/keys.ts';
@@ -19,12 +18,20 @@ export interface SealedBatch {
   readonly step: ClockStep;
 }
 
+/** What has its operations and numbers, and lacks only header and signature. */
+export interface BuiltBatch {
+  readonly last: number;
+  readonly lastStamp: number;
+  /** The operations' bytes; once. */
+  take(): Uint8Array;
+}
+
 /** C2: inc, signature, log, own C and H, pins. */
 export function sealBatch(
   tx: Transaction,
   store: CrdtStore,
   signer: { sign(bytes: Uint8Array): Uint8Array },
-  builder: BatchBuilder,
+  builder: BuiltBatch,
   rows: TransactionRows,
 ): SealedBatch {
   const { own, self } = store;

@@ -18,6 +18,9 @@ export const trustListsTable: TableName = 'crdt_trust_lists';
 /** Peer ID (binary) -> when it was last heard, and the flushed clock that it acknowledged. A hint. */
 export const acksTable: TableName = 'crdt_acks';
 
+/** Local number of the replica (4 bytes), first sequence of the branches (8 bytes) -> JSON: what is known of a fork (N4). */
+export const forksTable: TableName = 'crdt_forks';
+
 /** To be declared when the store is opened. */
 export const crdtTables: readonly TableSpec[] = [
   { name: selfTable },
@@ -28,4 +31,5 @@ export const crdtTables: readonly TableSpec[] = [
   { name: shadowTable },
   { name: acksTable, writeOnly: true },
   { name: trustListsTable },
+  { name: forksTable, writeOnly: true },
 ];

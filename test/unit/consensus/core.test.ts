@@ -210,13 +210,17 @@ t.test('stamps grow with the clock, with what was issued, and with the key (5.1)
 t.test('what is heard of others: clock skew (C4), two processes with one identity (N5)', async (t) => {
   const views = new PeerViews();
   const view = { isEmpty: false, isFollower: false, level: 1, heardMs: 0 };
-  t.equal(views.heard({ ...view, peerId: 'a', ridText: '1', offsetMs: 70_000 }), false);
+  t.equal(views.heard({ ...view, peerId: 'a', ridText: '1', boot: '1', offsetMs: 70_000 }), 'same');
   t.equal(views.skewMs(0), undefined, 'one peer says nothing');
-  t.equal(views.heard({ ...view, peerId: 'b', ridText: '2', offsetMs: 90_000 }), false);
+  t.equal(views.heard({ ...view, peerId: 'b', ridText: '2', boot: '2', offsetMs: 90_000 }), 'same');
   t.equal(views.skewMs(0), 80_000);
-  t.equal(views.heard({ ...view, peerId: 'c', ridText: '3', offsetMs: 0, isFollower: true }), false);
+  t.equal(views.heard({ ...view, peerId: 'c', ridText: '3', boot: '3', offsetMs: 0, isFollower: true }), 'same');
   t.equal(views.skewMs(0), 80_000, 'followers do not count');
   t.equal(views.skewMs(61_000), undefined, 'nor what is old');
-  t.equal(views.heard({ ...view, peerId: 'a', ridText: '1b', offsetMs: 0 }), false, 'a new incarnation');
-  t.equal(views.heard({ ...view, peerId: 'a', ridText: '1', offsetMs: 0 }), true, 'the old one again: two processes');
+  t.equal(views.heard({ ...view, peerId: 'a', ridText: '1b', boot: '1b', offsetMs: 0 }), 'other', 'a restart, maybe');
+  t.equal(
+    views.heard({ ...view, peerId: 'a', ridText: '1', boot: '1', offsetMs: 0 }),
+    'two',
+    'the old one again: two processes',
+  );
 });

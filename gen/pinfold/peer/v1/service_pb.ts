@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/peer/v1/service.proto.
  */
 export const file_pinfold_peer_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvIocDCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzEi8KC3RydXN0X2xpc3RzGA4gAygLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdCI9Cg9HZXRDbG9ja1JlcXVlc3QSKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSI+ChBHZXRDbG9ja1Jlc3BvbnNlEioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiSQoLU3luY1JlcXVlc3QSKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRIOCgZmb2xsb3cYAiABKAgirAEKDFN5bmNSZXNwb25zZRItCgViYXRjaBgBIAEoCzIcLnBpbmZvbGQucGVlci52MS5TaWduZWRCYXRjaEgAEjIKC2Z1bGxfbmVlZGVkGAIgASgLMhsucGluZm9sZC5wZWVyLnYxLkZ1bGxOZWVkZWRIABIuCgljYXVnaHRfdXAYAyABKAsyGS5waW5mb2xkLnBlZXIudjEuQ2F1Z2h0VXBIAEIJCgdtZXNzYWdlIjgKCkZ1bGxOZWVkZWQSKgoFZmxvb3IYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSIKCghDYXVnaHRVcCI+ChFNZXJnZVJhbmdlUmVxdWVzdBIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNEg8KB2RpZ2VzdHMYAyABKAwioQEKEk1lcmdlUmFuZ2VSZXNwb25zZRIqCgRoZWFkGAEgASgLMhoucGluZm9sZC5wZWVyLnYxLlJhbmdlSGVhZEgAEioKBHJvd3MYAiABKAsyGi5waW5mb2xkLnBlZXIudjEuUmFuZ2VSb3dzSAASKAoDZW5kGAMgASgLMhkucGluZm9sZC5wZWVyLnYxLlJhbmdlRW5kSABCCQoHbWVzc2FnZSI8CglSYW5nZUhlYWQSLwoFY2xvY2sYASADKAsyIC5waW5mb2xkLnBlZXIudjEuUmFuZ2VDbG9ja0VudHJ5IlYKD1JhbmdlQ2xvY2tFbnRyeRIOCgZhdXRob3IYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEAoIc2VxdWVuY2UYAyABKAQSDAoEaGFzaBgEIAEoDCJNCglSYW5nZVJvd3MSDAoEcmlkcxgBIAMoDBINCgVwZWVycxgCIAMoDBIMCgRyb3dzGAMgASgMEhUKDWVxdWFsX2J1Y2tldHMYBCADKA0iNwoMUmFuZ2VSb3dMaXN0EicKBHJvd3MYASADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VSb3ciRAoIUmFuZ2VSb3cSDwoHcGluX2tleRgBIAEoDBInCgRkb3RzGAIgAygLMhkucGluZm9sZC5wZWVyLnYxLlJhbmdlRG90IowBCghSYW5nZURvdBILCgNyaWQYASABKA0SEAoIc2VxdWVuY2UYAiABKAQSDQoFc3RhbXAYAyABKAQSDQoFdmFsdWUYBCABKAwSFwoPcGxhY2VtZW50X3N0YW1wGAUgASgEEhUKDXBsYWNlbWVudF9yaWQYBiABKA0SEwoLYWxsb2NhdGlvbnMYByADKA0iFgoIUmFuZ2VFbmQSCgoCdG8YASABKA0iIgoSR2V0U3RhdHVzZXNSZXF1ZXN0EgwKBGNpZHMYASADKAwiPwoTR2V0U3RhdHVzZXNSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyK4AQoJU3RhdHVzUm93EgsKA2NpZBgBIAEoDBIpCgZzdGF0dXMYAiABKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIYXR0ZW1wdHMYAyABKA0SEAoIc2luY2VfbXMYBCABKAQSDQoFZXJyb3IYBSABKAkSKwoLZXJyb3JfY2xhc3MYBiABKA4yFi5waW5mb2xkLnYxLkVycm9yQ2xhc3MSEwoLcmV0cnlfYXRfbXMYByABKAQiVQoTTGlzdFN0YXR1c2VzUmVxdWVzdBIrCghzdGF0dXNlcxgBIAMoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIRCglhZnRlcl9jaWQYAiABKAwiQAoUTGlzdFN0YXR1c2VzUmVzcG9uc2USKAoEcm93cxgBIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3ciUwoSV2F0Y2hTdGF0dXNSZXF1ZXN0EhkKEXN0b3JlX2luY2FybmF0aW9uGAEgASgMEhAKCHJldmlzaW9uGAIgASgEEhAKCGZyb21fbm93GAMgASgIIo4BChNXYXRjaFN0YXR1c1Jlc3BvbnNlEg0KBXJlc2V0GAEgASgIEigKBHJvd3MYAiADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93EhkKEXN0b3JlX2luY2FybmF0aW9uGAMgASgMEhAKCHJldmlzaW9uGAQgASgEEhEKCWNhdWdodF91cBgFIAEoCCIeCg5SZWNvdmVyUmVxdWVzdBIMCgRjaWRzGAEgAygMIjsKD1JlY292ZXJSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyJZChZSZXBvcnRVbnRydXN0ZWRSZXF1ZXN0Eg8KB2JhdGNoZXMYASABKAQSLgoKdHJ1c3RfbGlzdBgCIAEoCzIaLnBpbmZvbGQucGVlci52MS5UcnVzdExpc3QiGQoXUmVwb3J0VW50cnVzdGVkUmVzcG9uc2UykQYKC1BlZXJTZXJ2aWNlEkYKBUhlbGxvEh0ucGluZm9sZC5wZWVyLnYxLkhlbGxvUmVxdWVzdBoeLnBpbmZvbGQucGVlci52MS5IZWxsb1Jlc3BvbnNlEk8KCEdldENsb2NrEiAucGluZm9sZC5wZWVyLnYxLkdldENsb2NrUmVxdWVzdBohLnBpbmZvbGQucGVlci52MS5HZXRDbG9ja1Jlc3BvbnNlEkUKBFN5bmMSHC5waW5mb2xkLnBlZXIudjEuU3luY1JlcXVlc3QaHS5waW5mb2xkLnBlZXIudjEuU3luY1Jlc3BvbnNlMAESVwoKTWVyZ2VSYW5nZRIiLnBpbmZvbGQucGVlci52MS5NZXJnZVJhbmdlUmVxdWVzdBojLnBpbmZvbGQucGVlci52MS5NZXJnZVJhbmdlUmVzcG9uc2UwARJYCgtHZXRTdGF0dXNlcxIjLnBpbmZvbGQucGVlci52MS5HZXRTdGF0dXNlc1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXNwb25zZRJdCgxMaXN0U3RhdHVzZXMSJC5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVxdWVzdBolLnBpbmZvbGQucGVlci52MS5MaXN0U3RhdHVzZXNSZXNwb25zZTABEloKC1dhdGNoU3RhdHVzEiMucGluZm9sZC5wZWVyLnYxLldhdGNoU3RhdHVzUmVxdWVzdBokLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1Jlc3BvbnNlMAESTgoHUmVjb3ZlchIfLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVxdWVzdBogLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVzcG9uc2UwARJkCg9SZXBvcnRVbnRydXN0ZWQSJy5waW5mb2xkLnBlZXIudjEuUmVwb3J0VW50cnVzdGVkUmVxdWVzdBooLnBpbmZvbGQucGVlci52MS5SZXBvcnRVbnRydXN0ZWRSZXNwb25zZWIGcHJvdG8z", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_peer_v1_trust, file_pinfold_v1_pin]);
+  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvIpoDCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzEi8KC3RydXN0X2xpc3RzGA4gAygLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdBIRCglkdXBsaWNhdGUYFCABKAgiPQoPR2V0Q2xvY2tSZXF1ZXN0EioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiPgoQR2V0Q2xvY2tSZXNwb25zZRIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5IkkKC1N5bmNSZXF1ZXN0EioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkSDgoGZm9sbG93GAIgASgIIqwBCgxTeW5jUmVzcG9uc2USLQoFYmF0Y2gYASABKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2hIABIyCgtmdWxsX25lZWRlZBgCIAEoCzIbLnBpbmZvbGQucGVlci52MS5GdWxsTmVlZGVkSAASLgoJY2F1Z2h0X3VwGAMgASgLMhkucGluZm9sZC5wZWVyLnYxLkNhdWdodFVwSABCCQoHbWVzc2FnZSI4CgpGdWxsTmVlZGVkEioKBWZsb29yGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiCgoIQ2F1Z2h0VXAiMQoSTGlzdEhlYWRlcnNSZXF1ZXN0EgsKA3JpZBgBIAEoDBIOCgZiZWZvcmUYAiABKAQiUgoTTGlzdEhlYWRlcnNSZXNwb25zZRItCgdoZWFkZXJzGAEgAygLMhwucGluZm9sZC5wZWVyLnYxLlNpZ25lZEJhdGNoEgwKBG1vcmUYAiABKAgiPgoPVGVsbEZvcmtSZXF1ZXN0EisKBXByb29mGAEgAygLMhwucGluZm9sZC5wZWVyLnYxLlNpZ25lZEJhdGNoIkEKEFRlbGxGb3JrUmVzcG9uc2USLQoHc2V0dGxlZBgBIAMoCzIcLnBpbmZvbGQucGVlci52MS5TZXR0bGVkRm9yayIsCgtTZXR0bGVkRm9yaxINCgVmaXJzdBgBIAEoBBIOCgZ3aW5uZXIYAiABKAwiRAoTT2ZmZXJCYXRjaGVzUmVxdWVzdBItCgdiYXRjaGVzGAEgAygLMhwucGluZm9sZC5wZWVyLnYxLlNpZ25lZEJhdGNoIkIKFE9mZmVyQmF0Y2hlc1Jlc3BvbnNlEioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiPgoRTWVyZ2VSYW5nZVJlcXVlc3QSDAoEZnJvbRgBIAEoDRIKCgJ0bxgCIAEoDRIPCgdkaWdlc3RzGAMgASgMIqEBChJNZXJnZVJhbmdlUmVzcG9uc2USKgoEaGVhZBgBIAEoCzIaLnBpbmZvbGQucGVlci52MS5SYW5nZUhlYWRIABIqCgRyb3dzGAIgASgLMhoucGluZm9sZC5wZWVyLnYxLlJhbmdlUm93c0gAEigKA2VuZBgDIAEoCzIZLnBpbmZvbGQucGVlci52MS5SYW5nZUVuZEgAQgkKB21lc3NhZ2UiPAoJUmFuZ2VIZWFkEi8KBWNsb2NrGAEgAygLMiAucGluZm9sZC5wZWVyLnYxLlJhbmdlQ2xvY2tFbnRyeSJWCg9SYW5nZUNsb2NrRW50cnkSDgoGYXV0aG9yGAEgASgMEhMKC2luY2FybmF0aW9uGAIgASgGEhAKCHNlcXVlbmNlGAMgASgEEgwKBGhhc2gYBCABKAwiTQoJUmFuZ2VSb3dzEgwKBHJpZHMYASADKAwSDQoFcGVlcnMYAiADKAwSDAoEcm93cxgDIAEoDBIVCg1lcXVhbF9idWNrZXRzGAQgAygNIjcKDFJhbmdlUm93TGlzdBInCgRyb3dzGAEgAygLMhkucGluZm9sZC5wZWVyLnYxLlJhbmdlUm93IkQKCFJhbmdlUm93Eg8KB3Bpbl9rZXkYASABKAwSJwoEZG90cxgCIAMoCzIZLnBpbmZvbGQucGVlci52MS5SYW5nZURvdCKMAQoIUmFuZ2VEb3QSCwoDcmlkGAEgASgNEhAKCHNlcXVlbmNlGAIgASgEEg0KBXN0YW1wGAMgASgEEg0KBXZhbHVlGAQgASgMEhcKD3BsYWNlbWVudF9zdGFtcBgFIAEoBBIVCg1wbGFjZW1lbnRfcmlkGAYgASgNEhMKC2FsbG9jYXRpb25zGAcgAygNIhYKCFJhbmdlRW5kEgoKAnRvGAEgASgNIiIKEkdldFN0YXR1c2VzUmVxdWVzdBIMCgRjaWRzGAEgAygMIj8KE0dldFN0YXR1c2VzUmVzcG9uc2USKAoEcm93cxgBIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3ciuAEKCVN0YXR1c1JvdxILCgNjaWQYASABKAwSKQoGc3RhdHVzGAIgASgOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhAKCGF0dGVtcHRzGAMgASgNEhAKCHNpbmNlX21zGAQgASgEEg0KBWVycm9yGAUgASgJEisKC2Vycm9yX2NsYXNzGAYgASgOMhYucGluZm9sZC52MS5FcnJvckNsYXNzEhMKC3JldHJ5X2F0X21zGAcgASgEIlUKE0xpc3RTdGF0dXNlc1JlcXVlc3QSKwoIc3RhdHVzZXMYASADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEQoJYWZ0ZXJfY2lkGAIgASgMIkAKFExpc3RTdGF0dXNlc1Jlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IlMKEldhdGNoU3RhdHVzUmVxdWVzdBIZChFzdG9yZV9pbmNhcm5hdGlvbhgBIAEoDBIQCghyZXZpc2lvbhgCIAEoBBIQCghmcm9tX25vdxgDIAEoCCKOAQoTV2F0Y2hTdGF0dXNSZXNwb25zZRINCgVyZXNldBgBIAEoCBIoCgRyb3dzGAIgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdxIZChFzdG9yZV9pbmNhcm5hdGlvbhgDIAEoDBIQCghyZXZpc2lvbhgEIAEoBBIRCgljYXVnaHRfdXAYBSABKAgiHgoOUmVjb3ZlclJlcXVlc3QSDAoEY2lkcxgBIAMoDCI7Cg9SZWNvdmVyUmVzcG9uc2USKAoEcm93cxgBIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3ciWQoWUmVwb3J0VW50cnVzdGVkUmVxdWVzdBIPCgdiYXRjaGVzGAEgASgEEi4KCnRydXN0X2xpc3QYAiABKAsyGi5waW5mb2xkLnBlZXIudjEuVHJ1c3RMaXN0IhkKF1JlcG9ydFVudHJ1c3RlZFJlc3BvbnNlMpkICgtQZWVyU2VydmljZRJGCgVIZWxsbxIdLnBpbmZvbGQucGVlci52MS5IZWxsb1JlcXVlc3QaHi5waW5mb2xkLnBlZXIudjEuSGVsbG9SZXNwb25zZRJPCghHZXRDbG9jaxIgLnBpbmZvbGQucGVlci52MS5HZXRDbG9ja1JlcXVlc3QaIS5waW5mb2xkLnBlZXIudjEuR2V0Q2xvY2tSZXNwb25zZRJFCgRTeW5jEhwucGluZm9sZC5wZWVyLnYxLlN5bmNSZXF1ZXN0Gh0ucGluZm9sZC5wZWVyLnYxLlN5bmNSZXNwb25zZTABElcKCk1lcmdlUmFuZ2USIi5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlcXVlc3QaIy5waW5mb2xkLnBlZXIudjEuTWVyZ2VSYW5nZVJlc3BvbnNlMAESWAoLTGlzdEhlYWRlcnMSIy5waW5mb2xkLnBlZXIudjEuTGlzdEhlYWRlcnNSZXF1ZXN0GiQucGluZm9sZC5wZWVyLnYxLkxpc3RIZWFkZXJzUmVzcG9uc2USTwoIVGVsbEZvcmsSIC5waW5mb2xkLnBlZXIudjEuVGVsbEZvcmtSZXF1ZXN0GiEucGluZm9sZC5wZWVyLnYxLlRlbGxGb3JrUmVzcG9uc2USWwoMT2ZmZXJCYXRjaGVzEiQucGluZm9sZC5wZWVyLnYxLk9mZmVyQmF0Y2hlc1JlcXVlc3QaJS5waW5mb2xkLnBlZXIudjEuT2ZmZXJCYXRjaGVzUmVzcG9uc2USWAoLR2V0U3RhdHVzZXMSIy5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXF1ZXN0GiQucGluZm9sZC5wZWVyLnYxLkdldFN0YXR1c2VzUmVzcG9uc2USXQoMTGlzdFN0YXR1c2VzEiQucGluZm9sZC5wZWVyLnYxLkxpc3RTdGF0dXNlc1JlcXVlc3QaJS5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVzcG9uc2UwARJaCgtXYXRjaFN0YXR1cxIjLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuV2F0Y2hTdGF0dXNSZXNwb25zZTABEk4KB1JlY292ZXISHy5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlcXVlc3QaIC5waW5mb2xkLnBlZXIudjEuUmVjb3ZlclJlc3BvbnNlMAESZAoPUmVwb3J0VW50cnVzdGVkEicucGluZm9sZC5wZWVyLnYxLlJlcG9ydFVudHJ1c3RlZFJlcXVlc3QaKC5waW5mb2xkLnBlZXIudjEuUmVwb3J0VW50cnVzdGVkUmVzcG9uc2ViBnByb3RvMw", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_peer_v1_trust, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.peer.v1.HelloRequest
@@ -141,6 +141,13 @@ export type Hello = Message<"pinfold.peer.v1.Hello"> & {
    * @generated from field: repeated pinfold.peer.v1.TrustList trust_lists = 14;
    */
   trustLists: TrustList[];
+
+  /**
+   * The sender hears two processes with the receiver's identity (N5).
+   *
+   * @generated from field: bool duplicate = 20;
+   */
+  duplicate: boolean;
 };
 
 /**
@@ -280,6 +287,156 @@ export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
   messageDesc(file_pinfold_peer_v1_service, 8);
 
 /**
+ * @generated from message pinfold.peer.v1.ListHeadersRequest
+ */
+export type ListHeadersRequest = Message<"pinfold.peer.v1.ListHeadersRequest"> & {
+  /**
+   * @generated from field: bytes rid = 1;
+   */
+  rid: Uint8Array;
+
+  /**
+   * Only batches that end before this sequence; 0: from the newest on.
+   *
+   * @generated from field: uint64 before = 2;
+   */
+  before: bigint;
+};
+
+/**
+ * Describes the message pinfold.peer.v1.ListHeadersRequest.
+ * Use `create(ListHeadersRequestSchema)` to create a new message.
+ */
+export const ListHeadersRequestSchema: GenMessage<ListHeadersRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 9);
+
+/**
+ * @generated from message pinfold.peer.v1.ListHeadersResponse
+ */
+export type ListHeadersResponse = Message<"pinfold.peer.v1.ListHeadersResponse"> & {
+  /**
+   * Without operations.
+   *
+   * @generated from field: repeated pinfold.peer.v1.SignedBatch headers = 1;
+   */
+  headers: SignedBatch[];
+
+  /**
+   * There are older ones.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message pinfold.peer.v1.ListHeadersResponse.
+ * Use `create(ListHeadersResponseSchema)` to create a new message.
+ */
+export const ListHeadersResponseSchema: GenMessage<ListHeadersResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 10);
+
+/**
+ * @generated from message pinfold.peer.v1.TellForkRequest
+ */
+export type TellForkRequest = Message<"pinfold.peer.v1.TellForkRequest"> & {
+  /**
+   * Two headers of one replica, without operations, that cannot both be of one history.
+   *
+   * @generated from field: repeated pinfold.peer.v1.SignedBatch proof = 1;
+   */
+  proof: SignedBatch[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.TellForkRequest.
+ * Use `create(TellForkRequestSchema)` to create a new message.
+ */
+export const TellForkRequestSchema: GenMessage<TellForkRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 11);
+
+/**
+ * @generated from message pinfold.peer.v1.TellForkResponse
+ */
+export type TellForkResponse = Message<"pinfold.peer.v1.TellForkResponse"> & {
+  /**
+   * What the author has decided about that replica so far.
+   *
+   * @generated from field: repeated pinfold.peer.v1.SettledFork settled = 1;
+   */
+  settled: SettledFork[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.TellForkResponse.
+ * Use `create(TellForkResponseSchema)` to create a new message.
+ */
+export const TellForkResponseSchema: GenMessage<TellForkResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 12);
+
+/**
+ * From `first` on the batch with this hash goes on; what others begin there was given up and written again.
+ *
+ * @generated from message pinfold.peer.v1.SettledFork
+ */
+export type SettledFork = Message<"pinfold.peer.v1.SettledFork"> & {
+  /**
+   * @generated from field: uint64 first = 1;
+   */
+  first: bigint;
+
+  /**
+   * @generated from field: bytes winner = 2;
+   */
+  winner: Uint8Array;
+};
+
+/**
+ * Describes the message pinfold.peer.v1.SettledFork.
+ * Use `create(SettledForkSchema)` to create a new message.
+ */
+export const SettledForkSchema: GenMessage<SettledFork> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 13);
+
+/**
+ * @generated from message pinfold.peer.v1.OfferBatchesRequest
+ */
+export type OfferBatchesRequest = Message<"pinfold.peer.v1.OfferBatchesRequest"> & {
+  /**
+   * In causal order.
+   *
+   * @generated from field: repeated pinfold.peer.v1.SignedBatch batches = 1;
+   */
+  batches: SignedBatch[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.OfferBatchesRequest.
+ * Use `create(OfferBatchesRequestSchema)` to create a new message.
+ */
+export const OfferBatchesRequestSchema: GenMessage<OfferBatchesRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 14);
+
+/**
+ * @generated from message pinfold.peer.v1.OfferBatchesResponse
+ */
+export type OfferBatchesResponse = Message<"pinfold.peer.v1.OfferBatchesResponse"> & {
+  /**
+   * The callee's flushed clock, when it has taken what it could.
+   *
+   * @generated from field: repeated pinfold.peer.v1.ClockEntry clock = 1;
+   */
+  clock: ClockEntry[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.OfferBatchesResponse.
+ * Use `create(OfferBatchesResponseSchema)` to create a new message.
+ */
+export const OfferBatchesResponseSchema: GenMessage<OfferBatchesResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 15);
+
+/**
  * @generated from message pinfold.peer.v1.MergeRangeRequest
  */
 export type MergeRangeRequest = Message<"pinfold.peer.v1.MergeRangeRequest"> & {
@@ -308,7 +465,7 @@ export type MergeRangeRequest = Message<"pinfold.peer.v1.MergeRangeRequest"> & {
  * Use `create(MergeRangeRequestSchema)` to create a new message.
  */
 export const MergeRangeRequestSchema: GenMessage<MergeRangeRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 9);
+  messageDesc(file_pinfold_peer_v1_service, 16);
 
 /**
  * @generated from message pinfold.peer.v1.MergeRangeResponse
@@ -345,7 +502,7 @@ export type MergeRangeResponse = Message<"pinfold.peer.v1.MergeRangeResponse"> &
  * Use `create(MergeRangeResponseSchema)` to create a new message.
  */
 export const MergeRangeResponseSchema: GenMessage<MergeRangeResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 10);
+  messageDesc(file_pinfold_peer_v1_service, 17);
 
 /**
  * First message: the snapshot's clock, with full hashes, and the tables that rows refer to.
@@ -364,7 +521,7 @@ export type RangeHead = Message<"pinfold.peer.v1.RangeHead"> & {
  * Use `create(RangeHeadSchema)` to create a new message.
  */
 export const RangeHeadSchema: GenMessage<RangeHead> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 11);
+  messageDesc(file_pinfold_peer_v1_service, 18);
 
 /**
  * @generated from message pinfold.peer.v1.RangeClockEntry
@@ -396,7 +553,7 @@ export type RangeClockEntry = Message<"pinfold.peer.v1.RangeClockEntry"> & {
  * Use `create(RangeClockEntrySchema)` to create a new message.
  */
 export const RangeClockEntrySchema: GenMessage<RangeClockEntry> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 12);
+  messageDesc(file_pinfold_peer_v1_service, 19);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRows
@@ -435,7 +592,7 @@ export type RangeRows = Message<"pinfold.peer.v1.RangeRows"> & {
  * Use `create(RangeRowsSchema)` to create a new message.
  */
 export const RangeRowsSchema: GenMessage<RangeRows> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 13);
+  messageDesc(file_pinfold_peer_v1_service, 20);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRowList
@@ -452,7 +609,7 @@ export type RangeRowList = Message<"pinfold.peer.v1.RangeRowList"> & {
  * Use `create(RangeRowListSchema)` to create a new message.
  */
 export const RangeRowListSchema: GenMessage<RangeRowList> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 14);
+  messageDesc(file_pinfold_peer_v1_service, 21);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRow
@@ -474,7 +631,7 @@ export type RangeRow = Message<"pinfold.peer.v1.RangeRow"> & {
  * Use `create(RangeRowSchema)` to create a new message.
  */
 export const RangeRowSchema: GenMessage<RangeRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 15);
+  messageDesc(file_pinfold_peer_v1_service, 22);
 
 /**
  * @generated from message pinfold.peer.v1.RangeDot
@@ -523,7 +680,7 @@ export type RangeDot = Message<"pinfold.peer.v1.RangeDot"> & {
  * Use `create(RangeDotSchema)` to create a new message.
  */
 export const RangeDotSchema: GenMessage<RangeDot> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 16);
+  messageDesc(file_pinfold_peer_v1_service, 23);
 
 /**
  * @generated from message pinfold.peer.v1.RangeEnd
@@ -540,7 +697,7 @@ export type RangeEnd = Message<"pinfold.peer.v1.RangeEnd"> & {
  * Use `create(RangeEndSchema)` to create a new message.
  */
 export const RangeEndSchema: GenMessage<RangeEnd> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 17);
+  messageDesc(file_pinfold_peer_v1_service, 24);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesRequest
@@ -559,7 +716,7 @@ export type GetStatusesRequest = Message<"pinfold.peer.v1.GetStatusesRequest"> &
  * Use `create(GetStatusesRequestSchema)` to create a new message.
  */
 export const GetStatusesRequestSchema: GenMessage<GetStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 18);
+  messageDesc(file_pinfold_peer_v1_service, 25);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesResponse
@@ -576,7 +733,7 @@ export type GetStatusesResponse = Message<"pinfold.peer.v1.GetStatusesResponse">
  * Use `create(GetStatusesResponseSchema)` to create a new message.
  */
 export const GetStatusesResponseSchema: GenMessage<GetStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 19);
+  messageDesc(file_pinfold_peer_v1_service, 26);
 
 /**
  * How far a peer's node is with one wish.
@@ -629,7 +786,7 @@ export type StatusRow = Message<"pinfold.peer.v1.StatusRow"> & {
  * Use `create(StatusRowSchema)` to create a new message.
  */
 export const StatusRowSchema: GenMessage<StatusRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 20);
+  messageDesc(file_pinfold_peer_v1_service, 27);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesRequest
@@ -656,7 +813,7 @@ export type ListStatusesRequest = Message<"pinfold.peer.v1.ListStatusesRequest">
  * Use `create(ListStatusesRequestSchema)` to create a new message.
  */
 export const ListStatusesRequestSchema: GenMessage<ListStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 21);
+  messageDesc(file_pinfold_peer_v1_service, 28);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesResponse
@@ -673,7 +830,7 @@ export type ListStatusesResponse = Message<"pinfold.peer.v1.ListStatusesResponse
  * Use `create(ListStatusesResponseSchema)` to create a new message.
  */
 export const ListStatusesResponseSchema: GenMessage<ListStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 22);
+  messageDesc(file_pinfold_peer_v1_service, 29);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusRequest
@@ -704,7 +861,7 @@ export type WatchStatusRequest = Message<"pinfold.peer.v1.WatchStatusRequest"> &
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 23);
+  messageDesc(file_pinfold_peer_v1_service, 30);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusResponse
@@ -747,7 +904,7 @@ export type WatchStatusResponse = Message<"pinfold.peer.v1.WatchStatusResponse">
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 24);
+  messageDesc(file_pinfold_peer_v1_service, 31);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverRequest
@@ -766,7 +923,7 @@ export type RecoverRequest = Message<"pinfold.peer.v1.RecoverRequest"> & {
  * Use `create(RecoverRequestSchema)` to create a new message.
  */
 export const RecoverRequestSchema: GenMessage<RecoverRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 25);
+  messageDesc(file_pinfold_peer_v1_service, 32);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverResponse
@@ -783,7 +940,7 @@ export type RecoverResponse = Message<"pinfold.peer.v1.RecoverResponse"> & {
  * Use `create(RecoverResponseSchema)` to create a new message.
  */
 export const RecoverResponseSchema: GenMessage<RecoverResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 26);
+  messageDesc(file_pinfold_peer_v1_service, 33);
 
 /**
  * @generated from message pinfold.peer.v1.ReportUntrustedRequest
@@ -809,7 +966,7 @@ export type ReportUntrustedRequest = Message<"pinfold.peer.v1.ReportUntrustedReq
  * Use `create(ReportUntrustedRequestSchema)` to create a new message.
  */
 export const ReportUntrustedRequestSchema: GenMessage<ReportUntrustedRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 27);
+  messageDesc(file_pinfold_peer_v1_service, 34);
 
 /**
  * @generated from message pinfold.peer.v1.ReportUntrustedResponse
@@ -822,7 +979,7 @@ export type ReportUntrustedResponse = Message<"pinfold.peer.v1.ReportUntrustedRe
  * Use `create(ReportUntrustedResponseSchema)` to create a new message.
  */
 export const ReportUntrustedResponseSchema: GenMessage<ReportUntrustedResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 28);
+  messageDesc(file_pinfold_peer_v1_service, 35);
 
 /**
  * Calls between peers, over libp2p streams. Who may call what, with which limits, is the table src/network/peer-methods.ts.
@@ -869,6 +1026,36 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof MergeRangeRequestSchema;
     output: typeof MergeRangeResponseSchema;
+  },
+  /**
+   * Headers of one replica's batches, newest first, as far as the callee's log has them: where two histories part (N4).
+   *
+   * @generated from rpc pinfold.peer.v1.PeerService.ListHeaders
+   */
+  listHeaders: {
+    methodKind: "unary";
+    input: typeof ListHeadersRequestSchema;
+    output: typeof ListHeadersResponseSchema;
+  },
+  /**
+   * Tells an author that it wrote two histories, and proves it (N4).
+   *
+   * @generated from rpc pinfold.peer.v1.PeerService.TellFork
+   */
+  tellFork: {
+    methodKind: "unary";
+    input: typeof TellForkRequestSchema;
+    output: typeof TellForkResponseSchema;
+  },
+  /**
+   * Batches for a callee that cannot ask the caller for them: two processes use its identity (N5), or it is about to leave its store.
+   *
+   * @generated from rpc pinfold.peer.v1.PeerService.OfferBatches
+   */
+  offerBatches: {
+    methodKind: "unary";
+    input: typeof OfferBatchesRequestSchema;
+    output: typeof OfferBatchesResponseSchema;
   },
   /**
    * What this peer says of these wishes, one row each, in the order asked.

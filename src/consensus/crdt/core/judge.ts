@@ -1,11 +1,16 @@
 import { equalBytes } from '../../../model/bytes.ts';
 import type { Batch, IncEntry } from './types.ts';
 
-/** What a store knows of one replica: C[r], H[r], and whether its author is frozen (N4). */
+/** What a store knows of one replica: C[r], H[r], and what its author did wrong (N4). */
 export interface Taken {
   readonly sequence: number;
   readonly hash: Uint8Array;
+  /** Its author errs: nothing more is taken of it. */
   readonly frozen: string;
+  /** Its author wrote two histories, and that is known: what goes on from the branch taken is taken, the rest is not. */
+  readonly isForked?: boolean;
+  /** Where branches parted: first sequence -> hash of the batch that goes on; no other is taken there. */
+  readonly settled?: ReadonlyMap<number, Uint8Array>;
 }
 
 /** A clock with hashes, asked by rid as text. Undefined: nothing of that replica was taken in. */
@@ -18,11 +23,21 @@ export type Verdict = 'apply' | 'duplicate' | 'pend' | 'fork' | 'frozen';
 
 const nothing: Taken = { sequence: 0, hash: new Uint8Array(0), frozen: '' };
 
-/** R2 to R5, on a valid batch. */
+/** R2 to R5, on a valid batch. `frozen`: not taken, and nothing new is known by it (N4). */
 export function judge(clock: TakenClock, batch: Batch): Verdict {
-  const { head } = batch;
   const taken = clock.taken(batch.ridText) ?? nothing;
-  if (taken.frozen !== '') return 'frozen';
+  if (taken.frozen !== '' || isGivenUp(taken, batch)) return 'frozen';
+  const verdict = placed(clock, taken, batch);
+  return verdict === 'fork' && taken.isForked ? 'frozen' : verdict;
+}
+
+function isGivenUp({ settled }: Taken, { head, hash }: Batch): boolean {
+  const winner = settled?.get(head.first);
+  return winner !== undefined && !equalBytes(winner, hash);
+}
+
+function placed(clock: TakenClock, taken: Taken, batch: Batch): Verdict {
+  const { head } = batch;
   if (head.last < taken.sequence) return 'duplicate'; // R2; an older branch shows in the log or at its end
   if (head.last === taken.sequence) return equalBytes(batch.hash, taken.hash) ? 'duplicate' : 'fork'; // R2
   if (head.first <= taken.sequence) return 'fork'; // R3

@@ -122,6 +122,11 @@ export class OperationWriter {
     else this.#runs.push({ stream, first: number, last: number, position });
   }
 
+  /** A run as another batch had it. */
+  copyRun(run: StreamRun): void {
+    this.#runs.push(run);
+  }
+
   take(): Uint8Array {
     table.at = 0;
     for (const replica of this.#rids) table.bytesField(RIDS, this.#tables.rid(replica));

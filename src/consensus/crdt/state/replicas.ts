@@ -23,6 +23,8 @@ export interface Replica extends Taken {
   /** F[r]. */
   floor: number;
   frozen: string;
+  isForked: boolean;
+  settled: ReadonlyMap<number, Uint8Array>;
   /** C[r] and H[r] of the flushed state: what may be spoken of (F1). */
   flushedSequence: number;
   flushedHash: Uint8Array;
@@ -154,6 +156,13 @@ export class Replicas implements TakenClock {
     replica.hash = hash;
   }
 
+  /** N4: an own branch is given up. Nothing may be in flight; less than what was told is told from now on. */
+  goBack({ replica, sequence, hash }: ClockStep): void {
+    replica.sequence = sequence;
+    replica.hash = hash;
+    this.flushed([{ replica, sequence, hash }]);
+  }
+
   flushed(steps: readonly ClockStep[]): void {
     for (const { replica, sequence, hash } of steps) {
       replica.flushedSequence = sequence;
@@ -188,6 +197,8 @@ function newReplica(number: number, { rid, author, incarnation }: ReplicaName): 
     hash: none,
     floor: 0,
     frozen: '',
+    isForked: false,
+    settled: new Map(),
     flushedSequence: 0,
     flushedHash: none,
   };

@@ -9,6 +9,7 @@ import type { Random } from '../../../runtime/random.ts';
 import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
 import { Acks } from './acks.ts';
+import { ForkBook } from './fork-book.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
 import { RevisionClocks } from './revisions.ts';
 import { putSelf, readSelf, type Self } from './self.ts';
@@ -28,6 +29,7 @@ export class CrdtStore {
   readonly needs: StoreNeeds;
   readonly replicas: Replicas;
   readonly acks: Acks;
+  readonly forks = new ForkBook();
   readonly author: Uint8Array;
   self: Self = { incarnations: [], identityStamp: new Uint8Array(0), lastStamp: 0 };
   #own: Replica | undefined;
@@ -48,6 +50,7 @@ export class CrdtStore {
     const { storage, pinset, identityStamp } = this.needs;
     this.replicas.load(storage.read);
     this.acks.load();
+    this.forks.load(storage.read, this.replicas);
     this.#revisions = new RevisionClocks(pinset.feed.revision, this.replicas.sorted());
     const stamp = await identityStamp();
     const self = readSelf(storage.read);
@@ -116,6 +119,14 @@ export class CrdtStore {
     this.replicas.flushed(steps);
     this.revisions.flushed(revision, steps);
     for (const listener of this.#listeners) listener();
+  }
+
+  /** N4: the same for a transaction that takes an own replica back to before a fork. Nothing else may be in flight. */
+  async wentBack(commit: Commit<unknown>, step: ClockStep): Promise<void> {
+    this.replicas.goBack(step);
+    this.incBase.delete(step.replica);
+    await this.queued(commit, [], false);
+    this.revisions.flushed(this.revisions.revision, [step]);
   }
 
   /** What broke the storage. */

@@ -1,0 +1,101 @@
+import { PinfoldError } from '../../../model/errors.ts';
+import type { Reader, Transaction } from '../../../storage/storage.ts';
+import { forksTable } from '../tables.ts';
+import { logKey } from './keys.ts';
+import type { Replica, Replicas } from './replicas.ts';
+
+/**
+ * What this store knows of a fork (N4).
+ *
+ *   found      an author wrote two histories; where they part is for it to say
+ *   lost       the author has given up the branch that this store took
+ *   rewriting  own: the operations of the branch that was given up are being written again
+ *   settled    which of two branches goes on; the others are not taken any more
+ */
+export type ForkState = 'found' | 'lost' | 'rewriting' | 'settled';
+
+export interface Fork {
+  readonly state: ForkState;
+  /** Sequence with which the branches part; 0 while that is not known. */
+  readonly first: number;
+  /** Hash of the batch that goes on from there; empty while that is not known. */
+  readonly winner: Uint8Array;
+  /** For people. */
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** Two signed headers that cannot both be of one history, without operations. */
+  readonly proof: readonly Uint8Array[];
+  /** While rewriting: the next operation, and the last of the branch. */
+  readonly next: number;
+  readonly end: number;
+}
+
+/** The table `crdt_forks`, and what follows of it for the replicas in memory. */
+export class ForkBook {
+  readonly #forks = new Map<Replica, Map<number, Fork>>();
+
+  load(reader: Reader, replicas: Replicas): void {
+    for (const { key, value } of reader.range(forksTable)) {
+      const bytes = Buffer.from(key);
+      const replica = replicas.byNumber(bytes.readUInt32BE(0));
+      if (replica !== undefined) this.#keep(replica, decode(value, Number(bytes.readBigUInt64BE(4))));
+    }
+  }
+
+  of(replica: Replica): Fork[] {
+    return [...(this.#forks.get(replica)?.values() ?? [])];
+  }
+
+  all(): { replica: Replica; fork: Fork }[] {
+    return [...this.#forks.keys()].flatMap((replica) => this.of(replica).map((fork) => ({ replica, fork })));
+  }
+
+  /** Inside a transaction; `kept` follows when it is queued. */
+  put(tx: Transaction, replica: Replica, fork: Fork): void {
+    tx.put(forksTable, logKey(replica.number, fork.first), encode(fork));
+    // Where it parts is known now.
+    if (fork.first > 0) tx.remove(forksTable, logKey(replica.number, 0));
+  }
+
+  kept(replica: Replica, fork: Fork): void {
+    if (fork.first > 0) this.#forks.get(replica)?.delete(0);
+    this.#keep(replica, fork);
+  }
+
+  #keep(replica: Replica, fork: Fork): void {
+    const forks = this.#forks.get(replica) ?? new Map<number, Fork>();
+    this.#forks.set(replica, forks.set(fork.first, fork));
+    replica.isForked = [...forks.values()].some(({ state }) => state === 'found' || state === 'lost');
+    replica.settled = new Map(
+      [...forks.values()].filter(({ winner }) => winner.length > 0).map(({ first, winner }) => [first, winner]),
+    );
+  }
+}
+
+function encode({ state, winner, reason, sinceMs, proof, next, end }: Fork): Uint8Array {
+  const row = {
+    state,
+    winner: Buffer.from(winner).toString('hex'),
+    reason,
+    sinceMs,
+    proof: proof.map((bytes) => Buffer.from(bytes).toString('base64')),
+    next,
+    end,
+  };
+  return Buffer.from(JSON.stringify(row));
+}
+
+/** Throws DATA_CORRUPT. */
+function decode(bytes: Uint8Array, first: number): Fork {
+  try {
+    const row = JSON.parse(Buffer.from(bytes).toString());
+    return {
+      ...row,
+      first,
+      winner: Uint8Array.from(Buffer.from(row.winner, 'hex')),
+      proof: row.proof.map((text: string) => Uint8Array.from(Buffer.from(text, 'base64'))),
+    };
+  } catch (cause) {
+    throw new PinfoldError('DATA_CORRUPT', 'a row of the table crdt_forks cannot be read', { cause });
+  }
+}
