@@ -1,4 +1,5 @@
 import { base58btc } from 'multiformats/bases/base58';
+import { byteString } from './bytes.ts';
 import { invalidField } from './errors.ts';
 
 /**
@@ -20,10 +21,20 @@ export function peerIdOfPublicKey(publicKey: Uint8Array): string {
   return base58btc.baseEncode(bytes);
 }
 
+// Base58 costs 10 us and every message names some peers. A cache of pure values, of the few peers there are.
+const TEXTS_CACHED_MAX = 4_096;
+const texts = new Map<string, string>();
+
 /** Binary to text. Throws INVALID_ARGUMENT naming `field` for what is not an Ed25519 peer ID. */
 export function formatPeerId(bytes: Uint8Array, field = 'peer_id'): string {
+  const key = byteString(bytes);
+  const known = texts.get(key);
+  if (known !== undefined) return known;
   checkPeerIdBytes(bytes, field);
-  return base58btc.baseEncode(bytes);
+  const text = base58btc.baseEncode(bytes);
+  if (texts.size >= TEXTS_CACHED_MAX) texts.clear();
+  texts.set(key, text);
+  return text;
 }
 
 /** Text to binary. Throws INVALID_ARGUMENT naming `field` for what is not an Ed25519 peer ID. */

@@ -66,14 +66,16 @@ export class Audit {
 
   async #listed(isMine: (cid: Uint8Array) => boolean): Promise<Fingerprints> {
     const { connector, index } = this.#needs;
-    const listed = new Fingerprints(AUDIT_FINGERPRINTS_MAX);
+    // Rows may be added while the node lists: what does not fit is asked for singly, as if it were missing.
+    const keptMax = Math.min(AUDIT_FINGERPRINTS_MAX, 2 * index.rows() + AUDIT_SLICE);
+    const listed = new Fingerprints(keptMax);
     let seen = 0;
     let kept = 0;
     for await (const { cid } of connector.list({ signal: this.#signal })) {
       if (isMine(cid)) {
         if (index.newest(cid) === undefined) {
           if (!this.#needs.isBusy(cid)) this.#foreign++;
-        } else if (kept++ < AUDIT_FINGERPRINTS_MAX) listed.add(cid);
+        } else if (kept++ < keptMax) listed.add(cid);
       }
       if (++seen % AUDIT_SLICE === 0) await this.#pause();
     }

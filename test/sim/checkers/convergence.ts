@@ -32,7 +32,6 @@ export class Convergence {
       const { diskManner } = machine;
       Object.assign(diskManner, world.plan.machines[number]?.disk, { isLow: false, failNext: undefined });
       machine.clockOffsetMs = 0;
-      machine.lost.clear();
       for (const faults of [machine.ipfsFaults, machine.process?.connector.faults])
         if (faults) Object.assign(faults, noFaults());
       if (!world.plan.leftDown.includes(number) && number < world.plan.machines.length) continue;
@@ -131,7 +130,7 @@ export class Convergence {
         const record = process.machine.ipfsDisk.records.get(toV1(cid));
         const status = told[i]?.status;
         if (isWanted && isNowhere(i)) {
-          if (status === 'pinned')
+          if (status === 'pinned' && !process.machine.hasLied)
             throw new Violation('PINNED', `${process.name} says of content ${i}, which is nowhere, that it is pinned`);
           continue;
         }

@@ -11,8 +11,11 @@ export function checkTold(process: SimProcess): void {
   const cids = Array.from({ length: contentsMax }, (_, i) => toV1(content(i).cid));
   const told = process.core.tracker.statuses(cids);
   told.forEach(({ status, cid }, i) => {
-    if (status !== 'pinned' || process.machine.lost.has(i)) return;
-    const record = process.machine.ipfsDisk.records.get(cid);
+    const { lost, ipfsDisk } = process.machine;
+    const record = ipfsDisk.records.get(cid);
+    if (record !== undefined) lost.delete(i);
+    // Until the audit comes to it, the peer cannot know.
+    if (status !== 'pinned' || lost.has(i)) return;
     if (record === undefined) {
       throw new Violation(
         'PINNED',

@@ -18,20 +18,16 @@ export class Truth {
   readonly #gone = new Set<string>();
   readonly #amended = new Map<string, Placement>();
 
-  /** Takes in a batch; the keys whose live rows changed. */
-  add(batch: BatchRecord, touched: Set<string>): void {
+  /** Takes in a batch. `before` gets the rows of its keys as they were, if it has them not yet. */
+  add(batch: BatchRecord, before: Map<string, string>): void {
     for (const { kind, key, dot, sees, stamp, value, placement } of batch.operations) {
-      if (kind === 'amend') for (const seen of sees) this.#amend(key, seen, placement, touched);
-      else for (const seen of sees) this.#remove(key, seen, touched);
+      if (!before.has(key)) before.set(key, JSON.stringify(this.row(key)));
+      if (kind === 'amend') for (const seen of sees) this.#amend(key, seen, placement);
+      else for (const seen of sees) this.#remove(key, seen);
       if (kind === 'pin' && !this.#gone.has(dot)) {
         const amended = this.#amended.get(dot);
-        this.#row(key).set(dot, {
-          dot,
-          stamp,
-          value,
-          placement: amended !== undefined && isGreater(amended, placement) ? amended : placement,
-        });
-        touched.add(key);
+        const isAmended = amended !== undefined && isGreater(amended, placement);
+        this.#row(key).set(dot, { dot, stamp, value, placement: isAmended ? amended : placement });
       }
     }
     this.clock.set(batch.rid, Math.max(this.clock.get(batch.rid) ?? 0, batch.last));
@@ -56,18 +52,16 @@ export class Truth {
     return row;
   }
 
-  #remove(key: string, dot: string, touched: Set<string>): void {
+  #remove(key: string, dot: string): void {
     this.#gone.add(dot);
-    if (this.rows.get(key)?.delete(dot)) touched.add(key);
+    this.rows.get(key)?.delete(dot);
   }
 
-  #amend(key: string, dot: string, placement: Placement, touched: Set<string>): void {
+  #amend(key: string, dot: string, placement: Placement): void {
     const known = this.#amended.get(dot);
     if (known === undefined || isGreater(placement, known)) this.#amended.set(dot, placement);
     const live = this.rows.get(key)?.get(dot);
-    if (live === undefined || !isGreater(placement, live.placement)) return;
-    live.placement = placement;
-    touched.add(key);
+    if (live !== undefined && isGreater(placement, live.placement)) live.placement = placement;
   }
 }
 

@@ -11,6 +11,8 @@ export async function called<T>(
   fn: (call: CallContext) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
+  const onClose = () => controller.abort(process.doors.signal.reason);
+  process.doors.signal.addEventListener('abort', onClose, { once: true });
   const late = () => controller.abort(new PinfoldError('DEADLINE', 'the client waits no longer'));
   const timer = world.time.after(world.owner, timeoutMs, late);
   const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal: controller.signal } as const;
@@ -18,6 +20,7 @@ export async function called<T>(
     return await Promise.race([fn(call), process.died]);
   } finally {
     timer.cancel();
+    process.doors.signal.removeEventListener('abort', onClose);
     controller.abort(new PinfoldError('CANCELLED', 'the client went away'));
   }
 }

@@ -1,6 +1,8 @@
 import type { WatchEvent as Told, WatchMessage } from '../../../src/cluster/watch.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
+import { isAllocatedTo } from '../../../src/model/pin.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
+import { mergeSignals } from '../../../src/runtime/abort.ts';
 import { hexOf } from '../checkers/hex.ts';
 import type { WatchEvent } from '../plan/plan.ts';
 import type { SimProcess } from '../world/sim-process.ts';
@@ -25,6 +27,8 @@ export class Watcher {
   #token: Uint8Array | undefined;
   #controller = new AbortController();
   #isOver = false;
+  /** So often in a row the peer had not seen what the token names. */
+  #unreachable = 0;
   readonly #world: World;
 
   constructor(world: World, id: number, event: WatchEvent) {
@@ -55,7 +59,8 @@ export class Watcher {
         ? undefined
         : this.#world.time.after(this.#world.owner, forMs, () => this.#controller.abort(new Error('the next leg')));
     while (!this.#isOver && this.#world.time.nowMs < untilMs) {
-      const process = this.#world.running(machine);
+      const isGone = this.#world.machine(machine).isGone;
+      const process = isGone ? this.#world.up()[0] : this.#world.running(machine);
       if (process !== undefined) await this.#follow(process);
       if (this.#controller.signal.aborted && !this.#isOver) break;
       await pause(this.#world, 300);
@@ -68,7 +73,7 @@ export class Watcher {
     const { event } = this;
     const filter = event.namespace === undefined ? {} : { namespaces: [event.namespace] };
     const query = { filter, resumeToken: this.#token, pinsOnly: event.pinsOnly, changesOnly: false };
-    const { signal } = this.#controller;
+    const { signal } = mergeSignals(this.#controller.signal, process.doors.signal);
     const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal } as const;
     // A listing from the start: what was told before is not built upon.
     if (this.#token === undefined) this.#forget();
@@ -92,8 +97,9 @@ export class Watcher {
   #ended(problem: unknown): void {
     const code = isPinfoldError(problem) ? problem.code : 'ended';
     this.#world.trace.add(this.#world.time.nowMs, `watch ${this.id}: ${code}`);
-    // The stories that the contract lets end: list again.
-    if (code === 'HISTORY_GONE' || code === 'INVALID_TOKEN') this.#token = undefined;
+    // The stories that the contract lets end: list again. What a token names may be lost with the only disk that had it.
+    this.#unreachable = code === 'PEER_UNREACHABLE' ? this.#unreachable + 1 : 0;
+    if (code === 'HISTORY_GONE' || code === 'INVALID_TOKEN' || this.#unreachable > 2) this.#token = undefined;
   }
 
   #forget(): void {
@@ -112,7 +118,10 @@ export class Watcher {
     if (event.kind === 'pinned') {
       const key = hexOf(event.stored.key);
       pins.set(key, { name: event.stored.pin.name, etag: hexOf(event.stored.etag) });
-      statuses.set(key, new Map());
+      // What was told of peers that it does not lie on is over.
+      for (const peerId of [...(statuses.get(key)?.keys() ?? [])]) {
+        if (!isAllocatedTo(event.stored.pin, peerId)) statuses.get(key)?.delete(peerId);
+      }
     } else if (event.kind === 'unpinned') {
       const key = hexOf(pinKey(event.cid, event.namespace));
       pins.delete(key);

@@ -29,6 +29,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     pendingTimeoutMs: random.pick([500, 5_000, 10_000]),
     syncsServedMax: random.pick([1, 2, 8]),
     syncsAskedMax: random.pick([1, 2]),
+    shadowStallTimeoutMs: random.pick([5_000, 30_000]),
     rangesServedMax: random.pick([1, 2]),
   };
   const cluster = {

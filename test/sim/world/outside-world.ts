@@ -44,7 +44,10 @@ export function closeOutsideWorld(): { leaked(): string[]; open(): void } {
 
 /** Only for whom it is meant: test runners and Node.js itself go on using real time. */
 function refuse(name: string): void {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 10;
   const { stack = '' } = new Error('who asks');
+  Error.stackTraceLimit = stackTraceLimit;
   const caller = stack.split('\n')[3] ?? '';
   if (caller.includes('/src/')) throw new Violation('WORLD', `${name} was called by ${caller.trim()}`);
 }

@@ -1,6 +1,7 @@
 import type { PeerCoreInit } from '../../../src/daemon/peer-core.ts';
 import { type PeerCore, peerCore } from '../../../src/daemon/peer-core.ts';
 import { type MemoryConnector, memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
+import { PinfoldError } from '../../../src/model/errors.ts';
 import { memoryAddress, memoryNetwork } from '../../../src/network/memory/memory-network.ts';
 import type { Network } from '../../../src/network/network.ts';
 import type { PeerPolicy } from '../../../src/network/peer-methods.ts';
@@ -29,6 +30,8 @@ export class SimProcess {
   /** Rejects when the process ends; never resolves. For those who wait for an answer of it. */
   readonly died: Promise<never>;
   state: 'starting' | 'running' | 'stopping' | 'dead' = 'starting';
+  /** The doors are open: aborts when they close, as open calls do. */
+  readonly doors = new AbortController();
   #die!: (reason: Error) => void;
 
   constructor(world: World, machine: Machine, number: number, store: MemoryStorage) {
@@ -102,6 +105,11 @@ export class SimProcess {
 
   get isRunning(): boolean {
     return this.state === 'running';
+  }
+
+  /** The daemon closes its doors before all else: open calls end. */
+  closeDoors(): void {
+    this.doors.abort(new PinfoldError('SHUTTING_DOWN', 'this peer is stopping'));
   }
 
   /** Nothing of it is heard of again. Its memory is left as it is. */

@@ -48,6 +48,14 @@ export class SimTime {
     };
   }
 
+  /** What an owner's timers would do: the beginning of their code, for a report. */
+  pendingOf(owner: TimerOwner): string[] {
+    const due = this.#heap.filter((one) => one.owner === owner && one.fn !== undefined);
+    return due.map(
+      ({ fn, atMs }) => `${Math.round(atMs - this.nowMs)} ms: ${String(fn).replaceAll(/\s+/g, ' ').slice(0, 80)}`,
+    );
+  }
+
   /** Fires the next event; undefined when nothing is due up to then. Whoever calls lets promises run before the next. */
   fireNext(untilMs: number): TimerOwner | undefined {
     for (let due = this.#heap[0]; due !== undefined && due.atMs <= untilMs; due = this.#heap[0]) {

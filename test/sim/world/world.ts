@@ -152,6 +152,7 @@ export class World {
 
   /** What the daemon does when its store cannot be written any more: it ends, and is started again. */
   storeFailed(process: SimProcess): void {
+    if (process.isDead) return;
     this.trace.add(this.time.nowMs, `${process.name}: its store has failed`);
     this.#end(process, 'machine');
     this.startLater(process.machine, process.machine.downMs);
@@ -169,7 +170,8 @@ export class World {
           this.trace.add(this.time.nowMs, `${process.name} runs`);
         },
         (problem) => {
-          if (process.state === 'dead') return;
+          if (process.isDead) return;
+          if (process.disk.hasFailed) return this.storeFailed(process);
           throw new Violation('START', `${process.name} does not start`, { cause: problem });
         },
       ),
@@ -193,14 +195,20 @@ export class World {
     process.state = 'stopping';
     this.trace.add(this.time.nowMs, `${process.name} stops`);
     try {
+      process.closeDoors();
       await process.lifecycle.stop();
     } catch (problem) {
-      if (!process.isDead) throw new Violation('STOP', `${process.name} does not stop cleanly`, { cause: problem });
+      if (!process.isDead && !process.disk.hasFailed)
+        throw new Violation('STOP', `${process.name} does not stop cleanly`, { cause: problem });
     }
     if (process.isDead) return;
+    if (process.disk.hasFailed) return this.storeFailed(process);
     this.trace.add(this.time.nowMs, `${process.name} has stopped`);
     const left = process.owner.pending;
-    if (left > 0) throw new Violation('STOP', `${process.name} has stopped and ${left} of its timers still run`);
+    if (left > 0) {
+      const what = this.time.pendingOf(process.owner).join('; ');
+      throw new Violation('STOP', `${process.name} has stopped and ${left} of its timers still run: ${what}`);
+    }
     this.#end(process, 'machine');
   }
 
