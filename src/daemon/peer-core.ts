@@ -55,6 +55,7 @@ export interface PeerCoreNeeds {
   connector: Connector;
   signer: Signer;
   isDiskLow(): boolean;
+  freeDiskBytes(): number;
   clock: Clock;
   timers: Timers;
   random: Random;
@@ -88,7 +89,7 @@ const expiredPerRoundMax = 1_000;
  * process: what differs is handed in.
  */
 export function peerCore({ config, name, version, identityStamp }: PeerCoreInit, needs: PeerCoreNeeds): PeerCore {
-  const { storage, connector, signer, isDiskLow, clock, timers, random, logger, metrics } = needs;
+  const { storage, connector, signer, isDiskLow, freeDiskBytes, clock, timers, random, logger, metrics } = needs;
   const { peerId } = signer;
   const common = { clock, timers, random, logger, metrics };
   const software = `pinfold/${version}`;
@@ -153,6 +154,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
       trust,
       identityStamp: async () => identityStamp,
       isDiskLow,
+      freeDiskBytes,
       ...common,
     },
   );

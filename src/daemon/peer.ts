@@ -113,6 +113,7 @@ async function assemble(
       connector,
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
+      freeDiskBytes: guard.freeDiskBytes,
       ...common,
     },
   );

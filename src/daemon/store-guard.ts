@@ -28,6 +28,8 @@ export async function requireFreeDisk(folder: string): Promise<void> {
 export interface StoreGuard extends Component {
   /** Writes are refused until there is room again. */
   isDiskLow(): boolean;
+  /** As last looked at. */
+  freeDiskBytes(): number;
   /** Rejects when the store cannot be written any more: the peer must be stopped and started anew. Never resolves. */
   readonly failed: Promise<never>;
 }
@@ -47,11 +49,13 @@ export function storeGuard(needs: StoreGuardNeeds): StoreGuard {
   // Whoever runs the peer awaits it; a peer that is stopped before need not.
   failed.catch(() => {});
   let isLow = false;
+  let lastFreeBytes = Number.POSITIVE_INFINITY;
   let running: Promise<void> = Promise.resolve();
 
   async function look(): Promise<void> {
     await needs.storage.flushed().catch(fail);
     const freeBytes = await freeDiskBytes(needs.folder);
+    lastFreeBytes = freeBytes;
     const wasLow = isLow;
     isLow = freeBytes < (wasLow ? freeDiskBytesEnough : freeDiskBytesMin);
     if (isLow) {
@@ -77,6 +81,7 @@ export function storeGuard(needs: StoreGuardNeeds): StoreGuard {
   return {
     name: 'store guard',
     isDiskLow: () => isLow,
+    freeDiskBytes: () => lastFreeBytes,
     failed,
     async start() {
       running = run().catch(() => {});

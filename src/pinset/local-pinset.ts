@@ -211,6 +211,10 @@ class LocalPinset implements Pinset {
     return this.#needs.storage.tableSize(this.#readSet.pins).entries;
   }
 
+  liveBytes(): number {
+    return this.#needs.storage.tableSize(this.#readSet.pins).bytes + this.#indexBytes();
+  }
+
   async snapshot(): Promise<PinsetSnapshot> {
     while (this.#inFlight.some(({ feedRow: row }) => row === undefined)) {
       // The digest before a swap is gone: wait until its other side can be seen.

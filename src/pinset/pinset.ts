@@ -45,6 +45,9 @@ export interface Pinset {
   /** Number of pins. Cheap. */
   count(): number;
 
+  /** Bytes of the live set, rows and indexes (pages in use). Cheap. */
+  liveBytes(): number;
+
   readonly feed: Feed;
   readonly digest: Digest;
   readonly shadow: Shadow;

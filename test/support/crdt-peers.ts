@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { defaultsOf } from '../../src/config/option.ts';
 import type { Consensus, Op, Outcome, Request } from '../../src/consensus/consensus.ts';
-import { type CrdtConsensus, type CrdtInit, crdtConsensus } from '../../src/consensus/crdt/crdt-consensus.ts';
+import { type CrdtConsensus, crdtConsensus } from '../../src/consensus/crdt/crdt-consensus.ts';
+import type { CrdtInit } from '../../src/consensus/crdt/crdt-needs.ts';
 import { crdtOptions } from '../../src/consensus/crdt/options.ts';
 import { crdtTables } from '../../src/consensus/crdt/tables.ts';
 import { Trust } from '../../src/consensus/crdt/trust/trust.ts';

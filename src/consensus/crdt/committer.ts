@@ -85,6 +85,7 @@ export class Committer {
     this.#needs = needs;
     this.#streams = new DecidedStreams(needs.store);
     this.#names = new LearnedNames(needs.store);
+    needs.store.turns.onLive(() => this.#schedule());
   }
 
   get requestsQueued(): number {
@@ -173,7 +174,8 @@ export class Committer {
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX && !this.#needs.isHeld()) {
+    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
+      if (!this.#needs.store.turns.isLive || this.#needs.isHeld()) return;
       if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
       if (this.#isGathering()) return;
       this.#commitOne();

@@ -86,7 +86,22 @@ export const RANGE_MESSAGE_BYTES = 128 * 1024;
 export const SHADOW_ROWS_PER_TRANSACTION = 4_000;
 /** B5: operations of the own log that the swap's transaction takes. */
 export const SWAP_TAIL_OPS_MAX = 1_000;
-export const JOIN_RETRY_MS = 1_000;
+/** How long my own snapshot is held for a call (B1). */
+export const RANGE_SNAPSHOT_MS = 60_000;
+/** Own rows read from it at once. */
+export const OWN_ROWS_READ_TOGETHER = 500;
+export const REBUILD_RETRY_MS = 1_000;
+/** How often it is looked whether a rebuild is still needed, while one is. */
+export const REBUILD_LOOK_MS = 5_000;
+/** Free disk that a rebuild needs: so many times the larger of both live sets. Looked at again after so long. */
+export const REBUILD_ROOM_FACTOR = 1.2;
+export const REBUILD_ROOM_RETRY_MS = 60_000;
+/** Keys listed for the feed row of a swap; with more it names everything (6.4). */
+export const SHADOW_KEYS_MAX = 1_000_000;
+/** Rows of that list removed in one transaction. */
+export const SHADOW_KEY_ROWS_REMOVED_MAX = 100;
+/** Keys read from the feed at once. */
+export const FEED_READ_TOGETHER = 10_000;
 /** A peer with an empty store that reaches nobody for so long begins a pinset of its own. */
 export const JOIN_PATIENCE_MS = 60_000;
 
@@ -98,8 +113,6 @@ export const IDEMPOTENCY_TRIM_ROWS_MAX = 1_000;
 export const CHANGED_KEYS_MAX = 100_000;
 /** Transactions whose clock is remembered for resume tokens. */
 export const REVISIONS_REMEMBERED = 4_096;
-/** Own rows that one range may be merged with in memory: a joining peer has none, or a few that came by gossip. */
-export const MERGED_OWN_ROWS_MAX = 100_000;
 
 /** Peers on one trust list. */
 export const TRUSTED_PEERS_MAX = 1_000;

@@ -1,29 +1,27 @@
 import { PinfoldError } from '../../model/errors.ts';
-import type { Network } from '../../network/network.ts';
-import type { Pinset } from '../../pinset/pinset.ts';
-import type { Clock, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import type { MetricsRegister } from '../../runtime/metrics.ts';
-import { type Random, shuffled } from '../../runtime/random.ts';
-import type { Storage } from '../../storage/storage.ts';
+import { shuffled } from '../../runtime/random.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
 import { CLOCK_ENTRIES_MAX } from './constants.ts';
+import type { Clock as Covered } from './core/clocks.ts';
 import { decodePosition } from './core/position.ts';
+import type { SyncNews } from './core/rebuild-need.ts';
+import type { CrdtInit, CrdtNeeds } from './crdt-needs.ts';
 import { Forks } from './forks/forks.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
-import { Entrance } from './join/entrance.ts';
-import { Joiner } from './join/joiner.ts';
-import { RangeServer } from './join/range-server.ts';
-import { type HelloRecords, Meeting } from './meeting.ts';
+import { Meeting } from './meeting.ts';
 import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
-import type { CrdtOptions } from './options.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
+import { Entrance } from './rebuild/entrance.ts';
+import { RangeServer } from './rebuild/range-server.ts';
+import { RebuildWatch } from './rebuild/rebuild-watch.ts';
+import { Rebuilder } from './rebuild/rebuilder.ts';
 import { skewed } from './skewed.ts';
 import { readRemembered } from './state/idempotency.ts';
 import type { Replica } from './state/replicas.ts';
@@ -36,34 +34,6 @@ import { type Trust, trustOfAll } from './trust/trust.ts';
 import { TrustKeeper } from './trust/trust-keeper.ts';
 import { trustedCalls } from './trust/trusted-calls.ts';
 import { Upkeep } from './upkeep.ts';
-
-export interface CrdtInit extends CrdtOptions {
-  /** Takes no writes, and nobody takes state from it. */
-  follower: boolean;
-  /** Addresses of peers to begin with. Empty: with an empty store this is the first peer of its cluster. */
-  bootstrap: readonly string[];
-}
-
-export interface CrdtNeeds {
-  /** Opened with `crdtTables`. */
-  storage: Storage;
-  pinset: Pinset;
-  network: Pick<Network, 'peerId' | 'connected' | 'onConnection' | 'gossip' | 'rpc'>;
-  /** Of the peer's identity key, Ed25519. */
-  signer: { sign(bytes: Uint8Array): Uint8Array };
-  /** What tells this store from a copy of it (N1): inode of the data file and a nonce kept beside it. */
-  identityStamp(): Promise<Uint8Array>;
-  hello: HelloRecords;
-  /** Too little free disk: own writes are refused (C4) and nothing is taken from others until there is room. Default: never. */
-  isDiskLow?(): boolean;
-  /** Section 7. Default: all peers of the private network are trusted, by all. */
-  trust?: Trust;
-  clock: Clock;
-  timers: Timers;
-  random: Random;
-  logger: Logger;
-  metrics: MetricsRegister;
-}
 
 export interface CrdtConsensus extends Consensus {
   /** The methods of the peer RPC that it serves. To be given to the network before it starts. */
@@ -104,7 +74,8 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #puller: Puller;
   readonly #followers: Followers;
   readonly #meeting: Meeting;
-  readonly #joiner: Joiner;
+  readonly #rebuilder: Rebuilder;
+  readonly #rebuilds: RebuildWatch;
   readonly #entrance: Entrance;
   readonly #trust: Trust;
   readonly #keeper: TrustKeeper;
@@ -133,7 +104,8 @@ class ReplicatedMap implements CrdtConsensus {
     this.#intake = new Intake({
       ...common,
       limits: init,
-      onPend: (from) => this.#puller.later(from),
+      // R4: while a shadow stands, what is lacking comes with it.
+      onPend: (from) => this.#rebuilder.isBegun || this.#puller.later(from),
       isHeld: () => this.#forks.holdsIntake,
       onFork: (replica, batch, from) => this.#forks.found(replica, batch, from),
       onErred: (replica, reason) => this.#erred(replica, reason),
@@ -170,8 +142,9 @@ class ReplicatedMap implements CrdtConsensus {
       },
     });
     const isReady = () => this.#phase === 'ready' && !this.#isDiskLow();
-    const onFullNeeded = (peer: string) => this.#fullNeeded(peer);
-    const onCaughtUp = (peer: string) => this.#alerts.clear('REBUILD_NEEDED', peer);
+    const heard = (peer: string, news: SyncNews, floors?: Covered) => this.#heardOfSync(peer, news, floors);
+    const broke = (peer: string) => this.#rebuilds.broke(peer);
+    const isCut = (peer: string) => this.#rebuilds.isCut(peer);
     const intake = this.#intake;
     const sources = () => this.#sources();
     this.#puller = new Puller({
@@ -180,18 +153,36 @@ class ReplicatedMap implements CrdtConsensus {
       news: this.#news,
       sources,
       isOpen: isReady,
-      onFullNeeded,
-      onCaughtUp,
+      heard,
+      broke,
+      isCut,
     });
-    this.#followers = new Followers({ ...common, intake, sources, isOpen: isReady, onFullNeeded, onCaughtUp });
-    this.#joiner = new Joiner({
+    this.#followers = new Followers({
+      ...common,
+      intake,
+      sources: () => this.#sources().filter((peer) => !isCut(peer)),
+      isOpen: isReady,
+      heard,
+      broke,
+    });
+    this.#rebuilder = new Rebuilder({
       ...common,
       isOpen: () => !this.#isDiskLow(),
+      freeDiskBytes: () => needs.freeDiskBytes?.() ?? Number.POSITIVE_INFINITY,
       sources: () => this.#sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
+      onClock: (from, clock) => this.#meeting.heardClock(from, clock),
+    });
+    this.#rebuilds = new RebuildWatch({
+      ...common,
+      rebuilder: this.#rebuilder,
+      alerts: this.#alerts,
+      sources,
+      isOpen: isReady,
+      onRebuilt: () => this.#rebuilt(),
     });
     this.#entrance = new Entrance({
       ...common,
-      joiner: this.#joiner,
+      rebuilder: this.#rebuilder,
       isFirst: () => init.bootstrap.length === 0,
       reached: () => this.#peers(),
       view: (peer) => this.#views.get(peer),
@@ -209,7 +200,7 @@ class ReplicatedMap implements CrdtConsensus {
         this.#committer.resume();
         this.#intake.resume();
       },
-      discardShadow: () => {},
+      discardShadow: () => this.#rebuilder.giveUp('a fork of this peer is mended'),
       publish: (batch, encoded) => this.#talk.publish(batch, encoded),
       greet: (peerId) => this.#meeting.greet(peerId),
     });
@@ -220,10 +211,7 @@ class ReplicatedMap implements CrdtConsensus {
       records: needs.hello,
       isFollower: init.follower,
       peers: () => this.#peers(),
-      rebuilding: () =>
-        this.#joiner.isBegun
-          ? this.#joiner.clock.entries().map(({ replica, ...entry }) => ({ ...entry, rid: replica.rid }))
-          : [],
+      rebuilding: () => this.#rebuilder.flushedClock,
       onMet: () => {
         this.#entrance.wake();
         this.#followers.adjust();
@@ -269,7 +257,13 @@ class ReplicatedMap implements CrdtConsensus {
     if (this.#forks.holdsIntake) this.#intake.drop();
     await this.#committer.idle();
     await this.#keeper.stop();
-    await Promise.all([this.#meeting.stop(), this.#puller.stop(), this.#followers.stop(), this.#entrance.stop()]);
+    await Promise.all([
+      this.#meeting.stop(),
+      this.#puller.stop(),
+      this.#followers.stop(),
+      this.#entrance.stop(),
+      this.#rebuilds.stop(),
+    ]);
     await this.#intake.idle();
     if (this.#store.failure === undefined) await this.#needs.storage.flushed();
     this.#phase = 'stopped';
@@ -327,8 +321,12 @@ class ReplicatedMap implements CrdtConsensus {
 
   status(): ConsensusStatus {
     this.#keeper.look();
-    const progress = this.#phase === 'joining' ? this.#joiner.progress : undefined;
-    return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
+    return {
+      phase: this.#phase,
+      progress: this.#rebuilder.progress,
+      leader: undefined,
+      alerts: this.#alerts.all(),
+    };
   }
 
   /** What an unknown etag is judged by (6.2). */
@@ -363,23 +361,23 @@ class ReplicatedMap implements CrdtConsensus {
   #ready(): void {
     if (this.#isStopping) return;
     this.#phase = 'ready';
+    this.#rebuilds.start();
     this.#followers.adjust();
     for (const peerId of this.#peers()) this.#puller.later(peerId);
   }
 
-  /** The log of a source does not reach back to what this peer has (S2). */
-  #fullNeeded(peerId: string): void {
-    if (!this.#store.replicas.isEmpty) {
-      this.#alerts.raise(
-        'REBUILD_NEEDED',
-        peerId,
-        'its log was cut below what this peer has, and a peer with pins cannot rebuild yet',
-      );
-      return;
-    }
-    if (this.#phase !== 'ready') return;
-    this.#phase = 'joining';
-    this.#entrance.join();
+  #heardOfSync(peerId: string, news: SyncNews, floors?: Covered): void {
+    const isFirst = news === 'full-needed' && this.#store.replicas.isEmpty && this.#phase === 'ready';
+    if (isFirst) {
+      // Nothing was written here yet: there is nothing to wait for.
+      this.#phase = 'joining';
+      this.#entrance.join();
+    } else this.#rebuilds.heard(peerId, news, floors);
+  }
+
+  #rebuilt(): void {
+    this.#intake.clockMoved();
+    this.#ready();
   }
 
   /** R6: nothing more is taken of that author. */

@@ -3,9 +3,9 @@ import { type ReportUntrustedRequest, ReportUntrustedResponseSchema } from '../.
 import { PinfoldError } from '../../model/errors.ts';
 import { readClock } from './codec/clock-entries.ts';
 import type { Forks } from './forks/forks.ts';
-import type { RangeServer } from './join/range-server.ts';
 import type { Meeting } from './meeting.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
+import type { RangeServer } from './rebuild/range-server.ts';
 import type { SyncServer } from './sync/sync-server.ts';
 
 export interface HandlersNeeds {

@@ -76,6 +76,13 @@ export class Intake {
   constructor(needs: IntakeNeeds) {
     this.#needs = needs;
     this.pending = new Pending(needs.limits);
+    needs.store.turns.onLive(() => this.#schedule());
+  }
+
+  /** C has moved by a swap: what waited may have its turn, or be a duplicate. */
+  clockMoved(): void {
+    this.#queue.unshift(...this.pending.takeReady(this.#needs.store.replicas));
+    this.#schedule();
   }
 
   /** From gossip, which is a hint: over the limit it is dropped. */
@@ -138,6 +145,7 @@ export class Intake {
     while (
       this.#queue.length > 0 &&
       this.#inFlight < FLUSHES_IN_FLIGHT_MAX &&
+      this.#needs.store.turns.isLive &&
       this.#needs.store.failure === undefined &&
       !this.#needs.isHeld()
     ) {

@@ -62,9 +62,14 @@ export function crdtMetrics(register: MetricsRegister) {
       name: 'pinfold_crdt_rewritten_operations_total',
       help: 'Own operations written again under a new incarnation, as the store had been put back',
     }),
-    joinRows: register.counter({
-      name: 'pinfold_crdt_join_rows_total',
-      help: 'Rows that came by joining',
+    shadowRows: register.counter({
+      name: 'pinfold_crdt_shadow_rows_total',
+      help: 'Rows put into a new table set by joining or rebuilding',
+    }),
+    rebuilds: register.counter<'result'>({
+      name: 'pinfold_crdt_rebuilds_total',
+      help: 'Joins and rebuilds, by how they ended',
+      labels: ['result'],
     }),
   };
 }

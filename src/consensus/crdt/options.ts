@@ -50,6 +50,11 @@ export const crdtOptions = defineOptions('crdt', 'The CRDT consensus: how eagerl
     min: 1000,
     says: 'a rebuild without progress for so long is given up',
   }),
+  rebuildPatienceMs: milliseconds({
+    default: 60_000,
+    min: 100,
+    says: 'how long nobody that is reached can send from its log what this peer lacks before it rebuilds',
+  }),
   clockSkewMaxMs: milliseconds({
     default: 60_000,
     min: 1000,

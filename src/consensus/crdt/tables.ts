@@ -17,6 +17,8 @@ export const trustListsTable: TableName = 'crdt_trust_lists';
 
 /** Peer ID (binary) -> when it was last heard, and the flushed clock that it acknowledged. A hint. */
 export const acksTable: TableName = 'crdt_acks';
+/** Running number (4 bytes) -> pin keys, each after its length: what the swap may change (6.4). */
+export const shadowKeysTable: TableName = 'crdt_shadow_keys';
 
 /** Local number of the replica (4 bytes), first sequence of the branches (8 bytes) -> JSON: what is known of a fork (N4). */
 export const forksTable: TableName = 'crdt_forks';
@@ -32,4 +34,5 @@ export const crdtTables: readonly TableSpec[] = [
   { name: acksTable, writeOnly: true },
   { name: trustListsTable },
   { name: forksTable, writeOnly: true },
+  { name: shadowKeysTable, writeOnly: true },
 ];

@@ -85,6 +85,7 @@ export class SimProcess {
       connector: this.connector,
       signer: machine.signer,
       isDiskLow: () => machine.diskManner.isLow,
+      freeDiskBytes: () => Number.POSITIVE_INFINITY,
       ...common,
     });
     this.lifecycle = new Lifecycle([{ name: 'store', stop: () => this.disk.close() }, ...this.core.components]);

@@ -53,7 +53,7 @@ t.test('a peer began as it reached nobody, and wrote nothing: it joins when it m
 });
 
 t.test(
-  'a peer began alone and wrote: what it wrote reaches the others, and that it cannot follow is said',
+  'a peer began alone and wrote: what it wrote reaches the others, it says that it cannot follow, and rebuilds',
   async (t) => {
     const { cluster, old } = await withoutFounder();
     cluster.hub.partition(old.peerId, testSigner('late').peerId);
@@ -65,6 +65,9 @@ t.test(
     await cluster.until(() => alerts(late).includes('REBUILD_NEEDED'), 'the operator is told', 60_000);
     t.equal((await late.one(pinOp('more'))).ok, true);
     await cluster.until(() => old.pinset.count() === 2_002, 'it still writes', 60_000);
+    await cluster.until(() => late.pinset.count() === 2_002, 'it has rebuilt');
+    t.equal(late.root(), old.root());
+    t.same(alerts(late), []);
     await cluster.stop();
   },
 );
@@ -120,8 +123,8 @@ t.test('followed streams end when nothing is to be taken', async (t) => {
     metrics: crdtMetrics(noMetrics),
     sources: () => ['source'],
     isOpen: () => isOpen,
-    onFullNeeded() {},
-    onCaughtUp() {},
+    heard() {},
+    broke() {},
   });
   followers.adjust();
   await time.advance(10);

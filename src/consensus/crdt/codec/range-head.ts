@@ -31,8 +31,9 @@ export function clockOf(reader: Reader): FullClockEntry[] {
   return entries;
 }
 
-export function rangeHead(clock: readonly FullClockEntry[]): RangeHead {
+export function rangeHead(clock: readonly FullClockEntry[], liveBytes: number): RangeHead {
   return create(RangeHeadSchema, {
+    liveBytes: BigInt(liveBytes),
     clock: clock.map(({ name, sequence, hash }) =>
       create(RangeClockEntrySchema, {
         author: name.author,

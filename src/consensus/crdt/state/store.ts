@@ -8,6 +8,7 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
+import { Turns } from '../rebuild/turns.ts';
 import { Acks } from './acks.ts';
 import { ForkBook } from './fork-book.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
@@ -36,6 +37,8 @@ export class CrdtStore {
   #revisions: RevisionClocks | undefined;
   /** C as of the own replica's last batch: what the next `inc` is counted from. Empty after a start: `inc` is then whole. */
   readonly incBase = new Map<Replica, number>();
+  /** Who may write now, while a shadow catches up. */
+  readonly turns = new Turns();
   readonly #listeners = new Set<() => void>();
   #failure: unknown;
 
@@ -107,6 +110,7 @@ export class CrdtStore {
    * Rejects with STORAGE_FAILED.
    */
   async queued(commit: Commit<unknown>, steps: readonly ClockStep[], wrotePins: boolean): Promise<void> {
+    this.turns.liveWrote(steps.reduce((sum, { replica, sequence }) => sum + sequence - replica.sequence, 0));
     for (const step of steps) this.replicas.step(step);
     if (wrotePins) this.revisions.revision++;
     const { revision } = this.revisions;

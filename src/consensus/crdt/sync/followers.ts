@@ -5,7 +5,9 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import { flushedClock } from '../codec/clock-entries.ts';
 import { FOLLOW_RETRY_MS, PULL_DELAY_JITTER } from '../constants.ts';
+import type { Clock } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
+import type { SyncNews } from '../core/rebuild-need.ts';
 import type { Intake } from '../intake.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtOptions } from '../options.ts';
@@ -25,9 +27,9 @@ export interface FollowersNeeds {
   /** Reachable trusted peers that have answered a Hello, in random order. */
   sources(): string[];
   isOpen(): boolean;
-  onFullNeeded(peerId: string): void;
-  /** All that the peer had is here. */
-  onCaughtUp(peerId: string): void;
+  heard(peerId: string, news: SyncNews, floors?: Clock): void;
+  /** A call broke off. */
+  broke(peerId: string): void;
 }
 
 interface Follow {
@@ -91,9 +93,9 @@ export class Followers {
   }
 
   async #run(peerId: string, signal: AbortSignal): Promise<void> {
-    const { store, rpc, intake, logger, metrics, isOpen, onFullNeeded, onCaughtUp } = this.#needs;
+    const { store, rpc, intake, logger, metrics, isOpen, heard, broke } = this.#needs;
     try {
-      const end = await sync(rpc, {
+      await sync(rpc, {
         peerId,
         clock: flushedClock(store.replicas.sorted()),
         follow: true,
@@ -103,10 +105,10 @@ export class Followers {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
           await intake.take(batch, peerId);
         },
-        onCaughtUp: () => onCaughtUp(peerId),
+        heard: (news, floors) => heard(peerId, news, floors),
       });
-      if (end === 'full-needed') onFullNeeded(peerId);
     } catch (problem) {
+      broke(peerId);
       if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
       if (!signal.aborted) logger.debug('following a peer ended', { peerId, problem: String(problem) });
     }

@@ -5,7 +5,9 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import { flushedClock } from '../codec/clock-entries.ts';
 import { PULL_DELAY_JITTER } from '../constants.ts';
+import type { Clock as Covered } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
+import type { SyncNews } from '../core/rebuild-need.ts';
 import type { Intake } from '../intake.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtOptions } from '../options.ts';
@@ -29,9 +31,11 @@ export interface PullerNeeds {
   sources(): string[];
   /** None while a shadow stands (R4). */
   isOpen(): boolean;
-  onFullNeeded(peerId: string): void;
-  /** All that the peer had is here. */
-  onCaughtUp(peerId: string): void;
+  heard(peerId: string, news: SyncNews, floors?: Covered): void;
+  /** A call broke off. */
+  broke(peerId: string): void;
+  /** Its log does not reach back: to be asked last. */
+  isCut(peerId: string): boolean;
 }
 
 /** Asks others for what this peer lacks (S1): soon after a pend or an announcement, and when a Hello shows a difference. */
@@ -67,20 +71,21 @@ export class Puller {
 
   #due(): void {
     this.#timer = undefined;
-    const { intake, news, isOpen, sources, metrics, clock } = this.#needs;
+    const { intake, news, isOpen, isCut, sources, metrics, clock } = this.#needs;
     metrics.pendingDropped.add(intake.pending.expire(clock.nowMs()));
     const reachable = sources();
     const wanted = [...this.#wanted].filter((peerId) => reachable.includes(peerId));
     this.#wanted.clear();
     if (!isOpen() || (intake.pending.count === 0 && !news.isLacking)) return;
-    const source = [...wanted, ...reachable].find((peerId) => !this.#running.has(peerId));
+    const candidates = [...wanted, ...reachable].sort((a, b) => Number(isCut(a)) - Number(isCut(b)));
+    const source = candidates.find((peerId) => !this.#running.has(peerId));
     if (source === undefined || this.#running.size >= this.#needs.options.syncsAskedMax) return;
     const pull = this.#pull(source).finally(() => this.#running.delete(source));
     this.#running.set(source, pull);
   }
 
   async #pull(peerId: string): Promise<void> {
-    const { store, rpc, intake, metrics, logger, isOpen, onFullNeeded, onCaughtUp } = this.#needs;
+    const { store, rpc, intake, metrics, logger, isOpen, heard, broke, isCut, sources } = this.#needs;
     try {
       const result = await sync(rpc, {
         peerId,
@@ -88,6 +93,7 @@ export class Puller {
         follow: false,
         signal: this.#abort.signal,
         known: store.replicas,
+        heard: (news, floors) => heard(peerId, news, floors),
         take: async (batch) => {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
           await intake.take(batch, peerId);
@@ -95,10 +101,10 @@ export class Puller {
       });
       await intake.idle();
       metrics.pulls.add(1, { result });
-      if (result === 'full-needed') onFullNeeded(peerId);
-      if (result === 'caught-up') onCaughtUp(peerId);
+      if (result === 'full-needed' && sources().some((other) => !isCut(other))) this.later(peerId);
     } catch (problem) {
       metrics.pulls.add(1, { result: 'failed' });
+      broke(peerId);
       if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
       if (!this.#abort.signal.aborted) logger.debug('a pull failed', { peerId, problem: String(problem) });
     }

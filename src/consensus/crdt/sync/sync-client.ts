@@ -1,8 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import type { ClockEntry } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
 import { SyncRequestSchema } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
+import { byteString } from '../../../model/bytes.ts';
+import { readClock } from '../codec/clock-entries.ts';
 import { openBatch, verifyBatch } from '../codec/signed-batch.ts';
+import type { Clock } from '../core/clocks.ts';
 import { judge, type TakenClock } from '../core/judge.ts';
+import type { SyncNews } from '../core/rebuild-need.ts';
 import type { Batch } from '../core/types.ts';
 import type { PeerCalls } from '../peer-calls.ts';
 
@@ -18,24 +22,30 @@ export interface SyncCall {
   known: TakenClock;
   /** Each batch with a valid header and signature, in the order in which it came. */
   take(batch: Batch): Promise<void>;
-  onCaughtUp?(): void;
+  /** What the call says of the peer; 'full-needed' with its floors. */
+  heard?(news: SyncNews, floors?: Clock): void;
 }
 
 /** S1 and S4: asks a peer for what it has and the caller lacks. Throws InvalidBatch for a source that sends such. */
 export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
   const request = create(SyncRequestSchema, { clock: call.clock, follow: call.follow });
   let end: SyncEnd = 'ended';
+  let isServing = false;
   for await (const { message } of rpc.call(call.peerId, 'sync', [request], { signal: call.signal })) {
     if (message.case === 'batch') {
       const { header, signature, ops } = message.value;
       const batch = openBatch({ header, signature, ops });
       if (judge(call.known, batch) === 'duplicate') continue;
       verifyBatch(batch);
+      if (!isServing && end === 'ended') call.heard?.('serving');
+      isServing = true;
       if (ops.length > 0) await call.take(batch);
     } else if (message.case === 'caughtUp') {
       end = 'caught-up';
-      call.onCaughtUp?.();
+      call.heard?.('nothing-new');
     } else if (message.case === 'fullNeeded') {
+      const floors = readClock(message.value.floor).map(({ rid, sequence }) => [byteString(rid), sequence] as const);
+      call.heard?.('full-needed', new Map(floors));
       return 'full-needed';
     }
   }

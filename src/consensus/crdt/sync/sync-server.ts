@@ -56,14 +56,12 @@ export class SyncServer {
     const { store } = this.#needs;
     const { replicas } = store;
     const log = new LogReader(clock);
-    if (log.isBelowFloor(replicas.sorted())) {
-      yield fullNeeded(store);
-      return;
-    }
     for (let round = 0; ; round++) {
       const version = replicas.flushedVersion;
       for (;;) {
         signal.throwIfAborted();
+        // Also in the middle of it: the log may be cut, or a swap jump over what it never had.
+        if (log.isBelowFloor(replicas.sorted())) return yield fullNeeded(store);
         const next = log.next(store.needs.storage.read, replicas.sorted());
         if (next === undefined) break;
         yield batchMessage(next.parts);

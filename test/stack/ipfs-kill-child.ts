@@ -1,8 +1,8 @@
-import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
-import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
-import { silentLogger } from '../../../src/runtime/logger.ts';
-import { noMetrics } from '../../../src/runtime/metrics.ts';
-import { dag, type TestDag, wideDag } from '../../suites/dags.ts';
+import { embeddedConnector } from '../../src/ipfs/embedded/embedded-connector.ts';
+import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { noMetrics } from '../../src/runtime/metrics.ts';
+import { dag, type TestDag, wideDag } from '../suites/dags.ts';
 
 /**
  * An embedded node in a process of its own, for the tests to kill. On the folder of argv[2] it pins DAG after DAG from the

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { base32upper } from 'multiformats/bases/base32';
 import t, { type Test } from 'tap';
-import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
-import { hex } from '../../../src/model/bytes.ts';
-import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
-import { silentLogger } from '../../../src/runtime/logger.ts';
-import { noMetrics } from '../../../src/runtime/metrics.ts';
-import { dagOf, isFetched, key } from './node-child.ts';
+import { embeddedConnector } from '../../src/ipfs/embedded/embedded-connector.ts';
+import { hex } from '../../src/model/bytes.ts';
+import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { noMetrics } from '../../src/runtime/metrics.ts';
+import { dagOf, isFetched, key } from './ipfs-kill-child.ts';
 
 const rounds = Number(process.env.KILL_ROUNDS ?? 3);
 /** The node is killed a few milliseconds after it has said so many lines at most. */
@@ -36,7 +36,7 @@ async function folderFor(t: Test): Promise<string> {
 
 /** What the node said before it was killed. */
 async function killed(args: string[]): Promise<string[]> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'node-child.ts'), ...args], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'ipfs-kill-child.ts'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { IpfsWorld } from '../../../src/ipfs/memory/ipfs-world.ts';
-import { type MemoryConnector, memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
-import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
-import { hex } from '../../../src/model/bytes.ts';
-import { toV0 } from '../../../src/model/cid.ts';
-import { dag } from '../../suites/dags.ts';
-import type { VirtualTime } from '../../support/virtual-time.ts';
-import { type NodeProcess, other, self, TrackerWorld } from './tracker-world.ts';
+import { IpfsWorld } from '../../src/ipfs/memory/ipfs-world.ts';
+import { type MemoryConnector, memoryConnector } from '../../src/ipfs/memory/memory-connector.ts';
+import { MemoryDisk } from '../../src/ipfs/memory/memory-disk.ts';
+import { hex } from '../../src/model/bytes.ts';
+import { toV0 } from '../../src/model/cid.ts';
+import { dag } from '../suites/dags.ts';
+import type { VirtualTime } from '../support/virtual-time.ts';
+import { type NodeProcess, other, self, TrackerWorld } from '../unit/tracker/tracker-world.ts';
 
-/** As property.test.ts, with a node that holds blocks: fetched, walked, collected. */
+/** As the property test of the tracker alone, with a node that holds blocks: fetched, walked, collected. */
 
 const dags = Array.from({ length: 4 }, (_, i) => dag(`wish ${i}`));
 const shared = dag('wish 0').root;

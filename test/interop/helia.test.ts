@@ -12,12 +12,12 @@ import { MemoryBlockstore } from 'blockstore-core';
 import { createHeliaLight } from 'helia';
 import { createLibp2p } from 'libp2p';
 import t, { type Test } from 'tap';
-import { embeddedConnector } from '../../../src/ipfs/embedded/embedded-connector.ts';
-import { formatSwarmKey } from '../../../src/ipfs/swarm-key.ts';
-import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
-import { silentLogger } from '../../../src/runtime/logger.ts';
-import { noMetrics } from '../../../src/runtime/metrics.ts';
-import { wideDag } from '../../suites/dags.ts';
+import { embeddedConnector } from '../../src/ipfs/embedded/embedded-connector.ts';
+import { formatSwarmKey } from '../../src/ipfs/swarm-key.ts';
+import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { noMetrics } from '../../src/runtime/metrics.ts';
+import { wideDag } from '../suites/dags.ts';
 
 /** Helia, with its own bitswap and libp2p's own protector: written by others from the same specifications. */
 

@@ -1,13 +1,13 @@
 import type { Clock, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
-import { JOIN_PATIENCE_MS, JOIN_RETRY_MS } from '../constants.ts';
+import { JOIN_PATIENCE_MS, REBUILD_RETRY_MS } from '../constants.ts';
 import type { PeerView } from '../peer-views.ts';
 import type { CrdtStore } from '../state/store.ts';
-import type { Joiner } from './joiner.ts';
+import type { Rebuilder } from './rebuilder.ts';
 
 export interface EntranceNeeds {
   store: CrdtStore;
-  joiner: Joiner;
+  rebuilder: Rebuilder;
   clock: Clock;
   timers: Timers;
   logger: Logger;
@@ -27,8 +27,8 @@ export interface EntranceNeeds {
  *           or if for a minute no peer has said otherwise: it reached nobody, or those it did say nothing
  *
  * So the peers of a fresh cluster are ready at once, and nobody stays joining for ever: a peer that begins beside a cluster
- * loses nothing by it, since what it writes is merged when they meet. With a store that is not empty it is ready at once, or
- * goes on with the shadow that stands.
+ * loses nothing by it, since what it writes is merged when they meet. With a store that is not empty it is ready at once, but where
+ * a crash came into a join, which goes on.
  */
 export class Entrance {
   readonly #needs: EntranceNeeds;
@@ -41,8 +41,8 @@ export class Entrance {
   }
 
   start(): void {
-    const { store, joiner, isFirst, onReady } = this.#needs;
-    if (joiner.isBegun) this.join();
+    const { store, rebuilder, isFirst, onReady } = this.#needs;
+    if (rebuilder.isJoin) this.join();
     else if (!store.replicas.isEmpty || isFirst()) onReady();
     else this.#run(() => this.#decide());
   }
@@ -89,15 +89,15 @@ export class Entrance {
   }
 
   async #join(): Promise<void> {
-    const { joiner, store } = this.#needs;
-    const result = await joiner.run(this.#abort.signal);
-    if (result === 'joined' || !store.replicas.isEmpty) return this.#needs.onReady();
+    const { rebuilder, store } = this.#needs;
+    const result = await rebuilder.run(this.#abort.signal);
+    if (result === 'swapped' || !store.replicas.isEmpty) return this.#needs.onReady();
     return this.#decide();
   }
 
   #wait(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#needs.timers.after(JOIN_RETRY_MS, () => this.#wake?.());
+      const timer = this.#needs.timers.after(REBUILD_RETRY_MS, () => this.#wake?.());
       this.#wake = () => {
         this.#wake = undefined;
         timer.cancel();

@@ -1,0 +1,12 @@
+/** The source cannot be used now: ask another, or again. */
+export class Unusable extends Error {
+  override readonly name = 'Unusable';
+}
+
+/** B6: this shadow will never be swapped in. */
+export class Lost extends Error {
+  override readonly name = 'Lost';
+}
+
+/** The source has nothing that this peer lacks: a swap must move the clock (fault useless-source). */
+export class Useless extends Unusable {}

@@ -1,0 +1,198 @@
+import { create } from '@bufbuild/protobuf';
+import { MergeRangeRequestSchema, type RangeRows } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
+import { byteString, equalBytes } from '../../../model/bytes.ts';
+import { formatPeerId } from '../../../model/peer-id.ts';
+import { bucketCount } from '../../../model/pin-key.ts';
+import { Malformed } from '../../../pinset/codec/reader.ts';
+import type { PinsetSnapshot } from '../../../pinset/pinset.ts';
+import type { Timers } from '../../../runtime/clock.ts';
+import { mark } from '../../../runtime/mark.ts';
+import type { HeardEntry } from '../codec/clock-entries.ts';
+import { clockOf, type FullClockEntry, readRangeHead } from '../codec/range-head.ts';
+import { readRangeRows } from '../codec/range-rows.ts';
+import { CLOCK_ENTRIES_MAX, RANGE_BUCKETS_MAX, RANGE_SNAPSHOT_MS } from '../constants.ts';
+import type { Clock } from '../core/clocks.ts';
+import { answered } from '../core/rebuild.ts';
+import type { CrdtMetrics } from '../metrics.ts';
+import type { PeerCalls } from '../peer-calls.ts';
+import type { CrdtStore } from '../state/store.ts';
+import { type MergedPiece, MergedRows } from './merged-rows.ts';
+import { OwnRows } from './own-rows.ts';
+import { Unusable, Useless } from './problems.ts';
+import type { ShadowState } from './shadow-state.ts';
+
+export interface RangeFillNeeds {
+  store: CrdtStore;
+  rpc: PeerCalls;
+  timers: Timers;
+  metrics: CrdtMetrics;
+  /** A clock of another peer: news, forks, and whether this store was rolled back (B2, N3). */
+  onClock(from: string, clock: readonly HeardEntry[]): void;
+  /** Throws when there is too little disk for a set of that size. */
+  checkRoom(bytes: number): void;
+  onProgress(): void;
+}
+
+/** B1 and B2 for one range: the next of the shadow, merged of mine and of one source's. */
+export class RangeFill {
+  readonly #needs: RangeFillNeeds;
+  readonly #state: ShadowState;
+  readonly #source: string;
+  readonly #from: number;
+  readonly #to: number;
+  readonly #replicas: number[] = [];
+  readonly #peers: number[] = [];
+  #merged: MergedRows | undefined;
+  #accept = () => {};
+  #written = Promise.resolve();
+  /** Of the own snapshot: its log must not be cut above while the answer is not taken. */
+  cm: Clock | undefined;
+
+  constructor(needs: RangeFillNeeds, state: ShadowState, source: string) {
+    this.#needs = needs;
+    this.#state = state;
+    this.#source = source;
+    this.#from = needs.store.needs.pinset.shadow.nextBucket;
+    this.#to = Math.min(this.#from + RANGE_BUCKETS_MAX, bucketCount);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, timers } = this.#needs;
+    const snapshot = await store.needs.pinset.snapshot();
+    const limit = new AbortController();
+    const timer = timers.after(RANGE_SNAPSHOT_MS, () => limit.abort(new Unusable('the source took too long')));
+    try {
+      await this.#call(snapshot, AbortSignal.any([signal, limit.signal]));
+    } finally {
+      timer.cancel();
+      snapshot.close();
+      await this.#written;
+    }
+  }
+
+  async #call(snapshot: PinsetSnapshot, signal: AbortSignal): Promise<void> {
+    const own = clockOf(snapshot.reader);
+    this.cm = sequencesOf(own);
+    const mine = new OwnRows(snapshot, this.#from, this.#to);
+    const digests = mine.next === undefined ? new Uint8Array(0) : this.#digests(snapshot);
+    const request = create(MergeRangeRequestSchema, { from: this.#from, to: this.#to, digests });
+    for await (const { message } of this.#needs.rpc.call(this.#source, 'mergeRange', [request], { signal })) {
+      if (message.case === 'head') {
+        this.#needs.checkRoom(Number(message.value.liveBytes));
+        this.#merged = this.#answered(readRangeHead(message.value), own, mine, snapshot.revision);
+      } else if (message.case === 'rows') {
+        await this.#append(this.#begun.add(this.#rows(message.value), message.value.equalBuckets));
+      } else if (message.case === 'end') {
+        await this.#append(this.#begun.end(message.value.to));
+        return;
+      }
+    }
+    throw new Unusable('the answer ended too soon');
+  }
+
+  get #begun(): MergedRows {
+    if (this.#merged === undefined) throw new Malformed('an answer without a head');
+    return this.#merged;
+  }
+
+  #digests({ digest }: PinsetSnapshot): Uint8Array {
+    const digests: Uint8Array[] = [];
+    for (let bucket = this.#from; bucket < this.#to; bucket++) digests.push(digest.bucket(bucket));
+    return Buffer.concat(digests);
+  }
+
+  /** E := Cm join Ct, if it covers C'. */
+  #answered(ct: FullClockEntry[], own: FullClockEntry[], mine: OwnRows, revision: number): MergedRows {
+    const { store, onClock } = this.#needs;
+    onClock(
+      this.#source,
+      ct.map(({ name, sequence, hash }) => ({ rid: name.rid, sequence, hashPrefix: hash.subarray(0, 8) })),
+    );
+    this.#checkHistories(ct, own);
+    const { clock, changed } = this.#state;
+    const [cm, theirs] = [sequencesOf(own), sequencesOf(ct)];
+    const clocks = answered(clock.clocks, cm, theirs);
+    if (clocks === 'useless') {
+      mark('crdt rebuild: useless source');
+      throw new Useless('the source has nothing new');
+    }
+    if (clocks === 'behind') {
+      mark('crdt rebuild: source behind the shadow');
+      throw new Unusable('the source is behind the shadow');
+    }
+    // With its first rows, and not before: an answer that breaks off without any was none.
+    this.#accept = () => {
+      if (!clock.isBegun) changed.sinceRevision = revision;
+      clock.answered(clocks, ahead(own, ct), store.replicas);
+      this.#accept = () => {};
+    };
+    const covered = (of: Clock) => (replica: number) => of.get(store.replicas.byNumber(replica)?.ridText ?? '') ?? 0;
+    const rids = store.needs.pinset.names.replicas;
+    const range = { from: this.#from, to: this.#to };
+    return new MergedRows({ mine, cm: covered(cm), ct: covered(theirs), rids, ...range });
+  }
+
+  /** B2: rows of another history must not be merged, nor of an own one beyond me (N3: a new incarnation comes first). */
+  #checkHistories(ct: readonly FullClockEntry[], own: readonly FullClockEntry[]): void {
+    const { store } = this.#needs;
+    const mine = new Map(own.map((entry) => [byteString(entry.name.rid), entry]));
+    for (const { name, sequence, hash } of ct) {
+      const ridText = byteString(name.rid);
+      for (const known of [mine.get(ridText), this.#state.clock.taken(ridText)]) {
+        if (known?.sequence === sequence && !equalBytes(known.hash, hash)) {
+          throw new Unusable('the source has another history of an author');
+        }
+      }
+      if (ridText === store.own.ridText && sequence > store.own.sequence) {
+        throw new Unusable('the source knows more of this peer than its store; a new incarnation must come first');
+      }
+    }
+    if (new Set([...mine.keys(), ...ct.map(({ name }) => byteString(name.rid))]).size > CLOCK_ENTRIES_MAX) {
+      throw new Unusable('the clock would have too many entries');
+    }
+  }
+
+  #rows({ rids, peers, rows }: RangeRows) {
+    const { names } = this.#needs.store.needs.pinset;
+    for (const rid of rids) this.#replicas.push(names.replicas.ensure(rid));
+    for (const peer of peers) this.#peers.push(names.peers.ensure(formatPeerId(peer)));
+    return readRangeRows(rows, this.#replicas, this.#peers);
+  }
+
+  /** One transaction is on its way to the disk while the next is read. */
+  async #append(pieces: Iterable<MergedPiece>): Promise<void> {
+    for (const piece of pieces) {
+      await this.#written;
+      this.#written = this.#put(piece);
+      this.#written.catch(() => {}); // Awaited before the next, and at the end; it must not be unhandled until then.
+    }
+  }
+
+  #put({ rows, changed, toBucket }: MergedPiece): Promise<void> {
+    const { store, metrics, onProgress } = this.#needs;
+    for (const { key } of rows) store.learnNamespace(key);
+    this.#accept();
+    const commit = store.needs.storage.transaction((tx) => {
+      store.needs.pinset.shadow.append(tx, rows, toBucket);
+      this.#state.put(tx, [], changed);
+    });
+    this.#state.queued(commit);
+    metrics.shadowRows.add(rows.length);
+    onProgress();
+    return commit.flushed;
+  }
+}
+
+function sequencesOf(entries: readonly FullClockEntry[]): Map<string, number> {
+  return new Map(entries.map(({ name, sequence }) => [byteString(name.rid), sequence]));
+}
+
+/** Of each replica the entry that is further. */
+function ahead(a: readonly FullClockEntry[], b: readonly FullClockEntry[]): Iterable<FullClockEntry> {
+  const entries = new Map<string, FullClockEntry>();
+  for (const entry of [...a, ...b]) {
+    const ridText = byteString(entry.name.rid);
+    if (entry.sequence > (entries.get(ridText)?.sequence ?? 0)) entries.set(ridText, entry);
+  }
+  return entries.values();
+}
