@@ -5,7 +5,7 @@ import { parseSource, problemsOf, readSources } from '../scripts/tidy.ts';
 
 /** A file may be as long as this. Longer ones stand below with what they may not exceed. */
 const linesMax = 400;
-const longer: Readonly<Record<string, number>> = { 'src/monitor/gossip-monitor.ts': 525 };
+const longer: Readonly<Record<string, number>> = { 'src/monitor/gossip-monitor.ts': 540 };
 
 const sources = readSources(['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.{ts,mjs}', 'bin/*.mjs']);
 

@@ -18,6 +18,8 @@ export interface BulkOperation {
 export interface BulkResult {
   cid: string;
   failure: Failure;
+  /** Members that will not see it, or are not known to. */
+  unseenBy: readonly string[];
 }
 
 type Failure = { reason: string; message: string } | undefined;
@@ -141,8 +143,9 @@ class BulkWriter {
     this.#wake();
   }
 
-  *decided({ last, failures }: WriteDecided): Iterable<BulkResult> {
-    yield* this.#settle(Number(last), new Map(failures.map((failure) => [Number(failure.number), failure])));
+  *decided({ last, failures, unseenBy }: WriteDecided): Iterable<BulkResult> {
+    const byNumber = new Map(failures.map((failure) => [Number(failure.number), failure]));
+    yield* this.#settle(Number(last), byNumber, unseenBy);
     this.#wake();
   }
 
@@ -153,12 +156,16 @@ class BulkWriter {
     this.#wake();
   }
 
-  *#settle(last: number, failures: ReadonlyMap<number, Failure>): Iterable<BulkResult> {
+  *#settle(
+    last: number,
+    failures: ReadonlyMap<number, Failure>,
+    unseenBy: readonly string[] = [],
+  ): Iterable<BulkResult> {
     const settled = this.#window.splice(0, Math.max(0, last - this.#answered));
     this.#sent = Math.max(0, this.#sent - settled.length);
     const first = this.#answered + 1;
     this.#answered += settled.length;
-    for (const [i, { cid }] of settled.entries()) yield { cid, failure: failures.get(first + i) };
+    for (const [i, { cid }] of settled.entries()) yield { cid, failure: failures.get(first + i), unseenBy };
   }
 
   #change(): Promise<void> {

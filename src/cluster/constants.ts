@@ -55,3 +55,8 @@ export const RETRY_MS_MAX = 15_000;
 /** How often is looked whether this peer has seen what a resume token from elsewhere has, ms, and for how long at most. */
 export const AHEAD_POLL_MS = 200;
 export const AHEAD_WAIT_MS_MAX = 30_000;
+
+/** Pins allocated to a peer that is removed are counted for so long, ms: a million in a second or two. */
+export const ALLOCATED_SCAN_MS_MAX = 10_000;
+/** Buckets looked at between two turns of others: a 64th of the pins. */
+export const ALLOCATED_BUCKETS_PER_STEP = 1_024;

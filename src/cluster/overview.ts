@@ -3,6 +3,7 @@ import { PinfoldError } from '../model/errors.ts';
 import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import type { StatusCounts, Tracker } from '../tracker/tracker.ts';
+import type { TrustPort } from './trusting.ts';
 
 /** The cluster and its members, as this peer sees them. */
 export interface Overview {
@@ -27,6 +28,10 @@ export interface ClusterOverview {
 export interface PeerOverview extends Member {
   /** This peer, while it takes in the pinset. */
   joining: boolean;
+  /** Undefined: not known here. */
+  trusts: readonly string[] | 'all' | undefined;
+  /** It will not get, or is not known to get, what this peer writes. */
+  unseen: boolean;
 }
 
 export interface OverviewNeeds {
@@ -36,13 +41,16 @@ export interface OverviewNeeds {
   monitor: Pick<Monitor, 'members' | 'member' | 'alerts'>;
   pinset: Pick<Pinset, 'count' | 'digest'>;
   tracker: Pick<Tracker, 'counts'>;
+  trust: Pick<TrustPort, 'listOf' | 'unseen'>;
 }
 
 export function overview(needs: OverviewNeeds): Overview {
-  const { consensus, monitor, pinset, tracker } = needs;
+  const { consensus, monitor, pinset, tracker, trust } = needs;
   const withPhase = (member: Member): PeerOverview => ({
     ...member,
     joining: member.self && consensus.status().phase === 'joining',
+    trusts: trust.listOf(member.peerId)?.peerIds,
+    unseen: trust.unseen().unseenBy.includes(member.peerId),
   });
   return {
     cluster() {

@@ -1,7 +1,7 @@
 import { type FolderPaths, readFolder } from '../config/folder.ts';
 import type { Identity } from '../config/identity.ts';
 import { configInvalid } from '../config/problem.ts';
-import { loadPeerConfig, type PeerConfig } from './options.ts';
+import { loadPeerConfig, type PeerConfig, peerOptions } from './options.ts';
 
 export interface LoadPeer {
   folder: string;
@@ -17,6 +17,8 @@ export interface LoadedPeer {
   /** Undefined only with `--insecure-no-secret`. */
   readonly secret: Uint8Array | undefined;
   readonly warnings: readonly string[];
+  /** The flag or variable that an option comes from, though the file may have it, too; undefined: neither gives it. */
+  givenBy(path: string): string | undefined;
 }
 
 /** Errors: `CONFIG_INVALID` with all problems, `UNIMPLEMENTED`. */
@@ -27,5 +29,10 @@ export async function loadPeer({ folder, variables, flags }: LoadPeer): Promise<
     const problem = 'is missing: put it back, or start with --insecure-no-secret to let in whoever reaches this peer';
     throw configInvalid([{ at: paths.secret, problem }]);
   }
-  return { paths, config: loaded.config, identity, secret, warnings: [...warnings, ...loaded.warnings] };
+  const givenBy = (path: string) => {
+    const { flag = '', variable = '' } = peerOptions.byPath.get(path) ?? {};
+    if (flags[flag] !== undefined) return `--${flag}`;
+    return variables[variable] === undefined ? undefined : variable;
+  };
+  return { paths, config: loaded.config, identity, secret, warnings: [...warnings, ...loaded.warnings], givenBy };
 }

@@ -2,11 +2,14 @@ import { hash } from 'node:crypto';
 import { mostFreeSpace } from '../allocator/most-free-space.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
+import { type Membership, membership } from '../cluster/membership.ts';
 import { type Overview, overview } from '../cluster/overview.ts';
 import { type Pins, pins } from '../cluster/pins.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
+import { type Trusting, trusting } from '../cluster/trusting.ts';
 import { type WatchPins, watchPins } from '../cluster/watch.ts';
+import { TRUSTED_PEERS_MAX } from '../consensus/crdt/constants.ts';
 import { type CrdtConsensus, crdtConsensus } from '../consensus/crdt/crdt-consensus.ts';
 import { crdtTables } from '../consensus/crdt/tables.ts';
 import { Trust } from '../consensus/crdt/trust/trust.ts';
@@ -56,6 +59,8 @@ export interface PeerCoreNeeds {
   signer: Signer;
   isDiskLow(): boolean;
   freeDiskBytes(): number;
+  /** Keeps the trust list over restarts. */
+  saveTrust(peerIds: readonly string[] | 'all'): Promise<void>;
   clock: Clock;
   timers: Timers;
   random: Random;
@@ -75,6 +80,8 @@ export interface PeerCore {
   readonly status: ClusterStatus;
   readonly watchPins: WatchPins;
   readonly overview: Overview;
+  readonly trusting: Trusting;
+  readonly membership: Membership;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
   readonly components: readonly Component[];
 }
@@ -134,6 +141,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
         ...tagInformers(config.monitor.tags, ttlMs),
       ],
       ipfsId: (options) => connector.id(options),
+      isTrusted: (peer) => trust.isTrusted(peer),
       ...common,
     },
   );
@@ -180,7 +188,9 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
       storeIncarnation: () => hash('sha256', identityStamp, 'buffer').subarray(0, 16),
       ...common,
     }),
-    overview: overview({ clusterName: config.cluster.name, version, consensus, ...shared }),
+    overview: overview({ clusterName: config.cluster.name, version, consensus, trust, ...shared }),
+    trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
+    membership: membership({ ...shared, network, clock, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
       { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },

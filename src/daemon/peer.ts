@@ -36,6 +36,7 @@ import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
 import { type PeerConfig, parseListenAddress } from './options.ts';
 import { peerCore, peerTables } from './peer-core.ts';
 import { requireFreeDisk, storeGuard } from './store-guard.ts';
+import { trustFile } from './trust-file.ts';
 
 export interface StartPeer extends LoadPeer {
   /** Of this software. */
@@ -114,6 +115,7 @@ async function assemble(
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
       freeDiskBytes: guard.freeDiskBytes,
+      saveTrust: trustFile(loaded),
       ...common,
     },
   );
@@ -131,7 +133,7 @@ async function assemble(
       }),
     ),
     mount(ClusterService, clusterService(core.overview)),
-    mount(PeerService, peerService(core.overview)),
+    mount(PeerService, peerService(core)),
   ];
 
   const scopes = callScopes({ clock, timers, authenticate: anonymous });

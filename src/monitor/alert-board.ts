@@ -1,14 +1,24 @@
 import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { ALERT_MESSAGE_LENGTH_MAX, ALERTS_MAX } from './constants.ts';
 import type { Alert } from './monitor.ts';
 
+export interface AlertBoardNeeds {
+  clock: Clock;
+  logger: Logger;
+  /** An alert stands, with a new message maybe, or stands no more. */
+  onChange(alert: Alert, raised: boolean): void;
+  /** One cannot be listed: there are too many. */
+  onFull(): void;
+}
+
 /** Alerts that stand, one for each kind and peer, oldest first. */
 export class AlertBoard {
-  readonly #clock: Clock;
+  readonly #needs: AlertBoardNeeds;
   readonly #alerts = new Map<string, Alert>();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(needs: AlertBoardNeeds) {
+    this.#needs = needs;
   }
 
   list(): Alert[] {
@@ -19,24 +29,31 @@ export class AlertBoard {
     return this.#alerts.size;
   }
 
-  /** The alert as it stands now; undefined when it already stood so; 'full' when it cannot be listed. */
-  raise({ kind, peerId, message: text }: Omit<Alert, 'sinceMs'>): Alert | undefined | 'full' {
+  /** Nothing happens when it already stands so. */
+  raise({ kind, peerId, message: text }: Omit<Alert, 'sinceMs'>): void {
+    const { clock, logger, onChange, onFull } = this.#needs;
     const key = keyOf(kind, peerId);
     const known = this.#alerts.get(key);
     const message = text.slice(0, ALERT_MESSAGE_LENGTH_MAX);
-    if (known?.message === message) return undefined;
-    if (known === undefined && this.#alerts.size >= ALERTS_MAX) return 'full';
-    const alert = { kind, peerId, message, sinceMs: known?.sinceMs ?? this.#clock.nowMs() };
+    if (known?.message === message) return;
+    if (known === undefined && this.#alerts.size >= ALERTS_MAX) {
+      onFull();
+      logger.warn('an alert is not listed: there are too many', { kind, peerId });
+      return;
+    }
+    const alert = { kind, peerId, message, sinceMs: known?.sinceMs ?? clock.nowMs() };
     this.#alerts.set(key, alert);
-    return alert;
+    logger.warn('alert raised', { ...alert });
+    onChange(alert, true);
   }
 
-  /** The alert that stood. */
-  clear(kind: string, peerId: string): Alert | undefined {
+  clear(kind: string, peerId: string): void {
     const key = keyOf(kind, peerId);
     const alert = this.#alerts.get(key);
+    if (alert === undefined) return;
     this.#alerts.delete(key);
-    return alert;
+    this.#needs.logger.info('alert cleared', { kind, peerId });
+    this.#needs.onChange(alert, false);
   }
 }
 

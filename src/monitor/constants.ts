@@ -3,14 +3,22 @@
 /** What is signed begins with these, so that no signature passes for one of another kind. */
 export const RECORD_DOMAIN = 'pinfold/record/1';
 export const METRICS_DOMAIN = 'pinfold/metrics/1';
+export const FORGOTTEN_DOMAIN = 'pinfold/forgotten/1';
 
 /** Members known, this peer included. Records of further ones are ignored and counted. */
 export const MEMBERS_MAX = 4_096;
 
 /** Encoded record or metrics, bytes, signature left out. Longer ones are rejected. */
 export const RECORD_BYTES_MAX = 8 * 1024;
+/** Encoded word that a member is forgotten, bytes: its last record with signature and framing, and whose word it is. */
+export const FORGOTTEN_BYTES_MAX = RECORD_BYTES_MAX + 256;
 /** A gossip message: one of them with its signature and framing. */
-export const RECORDS_MESSAGE_BYTES_MAX = RECORD_BYTES_MAX + 256;
+export const RECORDS_MESSAGE_BYTES_MAX = FORGOTTEN_BYTES_MAX + 256;
+
+/** Members remembered as removed. For a further one that which was removed first is remembered no longer. */
+export const FORGOTTEN_MAX = 4_096;
+/** Of these given away with one Hello, bytes. Those that do not fit go with another one. */
+export const HELLO_FORGOTTEN_BYTES_MAX = 256 * 1024;
 
 /** Of a record: addresses of the peer, or of its IPFS node. */
 export const ADDRESSES_MAX = 32;

@@ -3,6 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   type RecordsMessage,
   RecordsMessageSchema,
+  type SignedForgotten,
   type SignedMetrics,
   type SignedPeerRecord,
 } from '../../gen/pinfold/peer/v1/record_pb.ts';
@@ -15,18 +16,15 @@ import type { MetricsRegister } from '../runtime/metrics.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage } from '../storage/storage.ts';
 import { AlertBoard } from './alert-board.ts';
-import { Allowance } from './allowance.ts';
 import {
   CHECK_INTERVAL_MS,
-  CLOCK_JUMP_MS,
   FORGET_AFTER_MS,
-  FORGET_GRACE_MS,
+  FORGOTTEN_MAX,
   HEARD_SAVE_INTERVAL_MS,
   MEMBERS_MAX,
   RECORDS_MESSAGE_BYTES_MAX,
-  VERIFY_BURST,
-  VERIFY_EVERY_MS,
 } from './constants.ts';
+import { ForgottenMembers } from './forgotten-members.ts';
 import { type HelloWords, wordsForHello } from './hello-words.ts';
 import type { Informer } from './informers.ts';
 import { MemberTable } from './member-table.ts';
@@ -44,7 +42,9 @@ import {
   openMetrics,
   openRecord,
 } from './records.ts';
+import { Verifications } from './verifications.ts';
 import { Versions } from './versions.ts';
+import { WallClockWatch } from './wall-clock-watch.ts';
 
 export interface MonitorInit {
   /** At most 256 bytes. */
@@ -62,7 +62,9 @@ export interface MonitorInit {
 export interface MonitorNeeds {
   /** Opened with `monitorTables`. */
   storage: Pick<Storage, 'read' | 'transaction'>;
-  network: Pick<Network, 'peerId' | 'addresses' | 'connected' | 'onConnection' | 'remember' | 'gossip'>;
+  network: Pick<Network, 'peerId' | 'addresses' | 'connected' | 'onConnection' | 'remember' | 'forget' | 'gossip'>;
+  /** Whose word removes a member. Default: everyone's. */
+  isTrusted?(peerId: string): boolean;
   signer: Signer;
   informers: readonly Informer[];
   /** The IPFS node beside this peer; undefined (or a rejection) when it does not answer. */
@@ -94,15 +96,15 @@ class GossipMonitor implements Monitor {
   readonly #alerts: AlertBoard;
   readonly #metrics: MonitorMetrics;
   readonly #own: OwnWord;
+  readonly #forgotten: ForgottenMembers;
   readonly #members = new Map<string, MemberEntry>();
   readonly #listeners = new Set<(change: MonitorChange) => void>();
-  readonly #verifications = new Map<string, Allowance>();
+  readonly #verifications = new Verifications();
   readonly #running: RunningTime;
+  readonly #wallClock: WallClockWatch;
   readonly #underWay = new Set<Promise<void>>();
   readonly #stopListening: () => void;
   #cancelCheck: () => void = () => {};
-  #clockOffsetMs: number;
-  #forgetFromMs: number;
   #stopped = false;
 
   constructor(init: MonitorInit, needs: MonitorNeeds) {
@@ -110,10 +112,15 @@ class GossipMonitor implements Monitor {
     this.#init = init;
     this.#needs = needs;
     this.#table = new MemberTable(needs.storage);
-    this.#alerts = new AlertBoard(clock);
+    this.#alerts = new AlertBoard({
+      ...needs,
+      onChange: (alert, raised) => this.#emit({ kind: 'alert', alert, raised }),
+      onFull: () => this.#metrics.limited.add(1, { limit: 'alerts' }),
+    });
     this.#metrics = monitorMetrics(needs.metrics, {
       health: () => this.#countHealth(),
       alerts: () => this.#alerts.size,
+      forgotten: () => this.#forgotten.size,
     });
     const versions = new Versions(clock, this.#table);
     const readings = new Readings(needs.informers, { ...needs, metrics: this.#metrics });
@@ -126,8 +133,17 @@ class GossipMonitor implements Monitor {
       publish: (message) => this.#publish(message),
     });
     this.#running = new RunningTime(clock.monotonicMs(), 3 * CHECK_INTERVAL_MS);
-    this.#clockOffsetMs = clock.nowMs() - clock.monotonicMs();
-    this.#forgetFromMs = clock.monotonicMs() + FORGET_GRACE_MS;
+    this.#wallClock = new WallClockWatch(clock, needs.logger);
+    this.#forgotten = new ForgottenMembers({
+      ...needs,
+      peerId: needs.signer.peerId,
+      isTrusted: (peerId) => needs.isTrusted?.(peerId) ?? true,
+      record: (peerId) => this.#members.get(peerId)?.record,
+      mayVerify: (from) => this.#mayVerify(from),
+      onForgotten: (peerId, by) => this.#drop(peerId, by),
+      onSelf: (version) => this.#own.exceed(version),
+      inBackground: (work, failure) => this.#inBackground(work, failure),
+    });
     // Now, not at `start`: a Hello may come before, and what is on the disk must be known when it does.
     this.#load();
     network.gossip.subscribe('records', {
@@ -192,35 +208,37 @@ class GossipMonitor implements Monitor {
     return () => this.#listeners.delete(listener);
   }
 
-  raise(given: Omit<Alert, 'sinceMs'>): void {
-    const alert = this.#alerts.raise(given);
-    if (alert === undefined) return;
-    if (alert === 'full') {
-      this.#metrics.limited.add(1, { limit: 'alerts' });
-      this.#needs.logger.warn('an alert is not listed: there are too many', {
-        kind: given.kind,
-        peerId: given.peerId,
-      });
-      return;
-    }
-    this.#needs.logger.warn('alert raised', { ...alert });
-    this.#emit({ kind: 'alert', alert, raised: true });
+  raise(alert: Omit<Alert, 'sinceMs'>): void {
+    this.#alerts.raise(alert);
   }
 
   clear(kind: string, peerId: string): void {
-    const alert = this.#alerts.clear(kind, peerId);
-    if (alert === undefined) return;
-    this.#needs.logger.info('alert cleared', { kind, peerId });
-    this.#emit({ kind: 'alert', alert, raised: false });
+    this.#alerts.clear(kind, peerId);
   }
 
   forHello(): HelloWords {
     const { signer, clock, random } = this.#needs;
-    return wordsForHello(this.#members, signer.peerId, clock.monotonicMs(), random);
+    const forgotten = this.#forgotten.forHello();
+    return wordsForHello(this.#members, signer.peerId, clock.monotonicMs(), random, forgotten);
   }
 
-  receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void {
+  async forget(peerId: string): Promise<boolean> {
+    const { signer } = this.#needs;
+    const known = this.#members.get(peerId);
+    if (known === undefined || peerId === signer.peerId) return false;
+    const value = await this.#forgotten.add(signer, known.record);
+    this.#publish({ case: 'forgotten', value });
+    return true;
+  }
+
+  receive(
+    records: readonly SignedPeerRecord[],
+    metrics: readonly SignedMetrics[],
+    from: string,
+    forgotten: readonly SignedForgotten[] = [],
+  ): void {
     if (this.#stopped) return;
+    for (const signed of forgotten.slice(0, FORGOTTEN_MAX)) this.#takeForgotten(signed, { from, live: false });
     for (const signed of records.slice(0, MEMBERS_MAX)) this.#takeRecord(signed, { from, live: false });
     for (const signed of metrics.slice(0, MEMBERS_MAX)) this.#takeMetrics(signed, { from, live: false });
     this.heard(from);
@@ -275,9 +293,13 @@ class GossipMonitor implements Monitor {
     // A kind that a later version has: not ours to judge.
     if (decoded.case === undefined) return this.#judged('unknown', 'ignore');
     const delivery = { from, live: true };
-    return decoded.case === 'record'
-      ? this.#takeRecord(decoded.value, delivery)
-      : this.#takeMetrics(decoded.value, delivery);
+    if (decoded.case === 'record') return this.#takeRecord(decoded.value, delivery);
+    if (decoded.case === 'forgotten') return this.#takeForgotten(decoded.value, delivery);
+    return this.#takeMetrics(decoded.value, delivery);
+  }
+
+  #takeForgotten(signed: SignedForgotten, delivery: Delivery): Verdict {
+    return this.#judged('forgotten', this.#forgotten.judge(signed, delivery));
   }
 
   #takeRecord(signed: SignedPeerRecord, delivery: Delivery): Verdict {
@@ -290,6 +312,7 @@ class GossipMonitor implements Monitor {
     const { clock, signer } = this.#needs;
     const known = this.#members.get(peerId);
     if (known !== undefined && version <= known.record.version) return 'ignore';
+    if (this.#forgotten.covers(peerId, version)) return 'ignore';
     if (peerId !== signer.peerId && known === undefined && !this.#mayJoin(version, live || from === peerId))
       return 'ignore';
     if (!this.#mayVerify(from)) return 'ignore';
@@ -308,6 +331,7 @@ class GossipMonitor implements Monitor {
   #install(record: OpenedRecord, known: MemberEntry | undefined, live: boolean): void {
     const { peerId, version } = record;
     const nowMs = this.#needs.clock.nowMs();
+    this.#forgotten.revived(peerId);
     // Who learns of a member through others believes it was there when it wrote its record.
     const heardMs = live ? nowMs : Math.max(known?.savedHeardMs ?? 0, Math.min(version, nowMs));
     if (known === undefined) this.#addMember(record, heardMs);
@@ -356,21 +380,13 @@ class GossipMonitor implements Monitor {
     return 'accept';
   }
 
-  /** Keeps a peer that sends signature after signature from taking this one's time. */
   #mayVerify(from: string): boolean {
-    const nowMs = this.#needs.clock.monotonicMs();
-    let allowance = this.#verifications.get(from);
-    if (allowance === undefined) {
-      if (this.#verifications.size >= MEMBERS_MAX) this.#verifications.clear();
-      allowance = new Allowance(VERIFY_BURST, VERIFY_EVERY_MS, nowMs);
-      this.#verifications.set(from, allowance);
-    }
-    if (allowance.take(nowMs)) return true;
+    if (this.#verifications.take(from, this.#needs.clock.monotonicMs())) return true;
     this.#limited('verifications');
     return false;
   }
 
-  #judged(kind: 'record' | 'metrics' | 'unknown', verdict: Verdict): Verdict {
+  #judged(kind: 'record' | 'metrics' | 'forgotten' | 'unknown', verdict: Verdict): Verdict {
     this.#metrics.received.add(1, { kind, verdict });
     return verdict;
   }
@@ -408,7 +424,7 @@ class GossipMonitor implements Monitor {
   #onConnection(peerId: string, up: boolean): void {
     if (this.#stopped) return;
     if (!up) {
-      this.#verifications.delete(peerId);
+      this.#verifications.left(peerId);
       return;
     }
     this.heard(peerId);
@@ -430,7 +446,7 @@ class GossipMonitor implements Monitor {
     const nowMs = clock.nowMs();
     const monotonicMs = clock.monotonicMs();
     this.#running.advance(monotonicMs);
-    this.#watchClock(nowMs, monotonicMs);
+    const isSteady = this.#wallClock.isSteady();
     const own = this.#members.get(signer.peerId);
     if (own !== undefined) own.heardMs = nowMs;
     for (const [peerId, entry] of this.#members) {
@@ -438,7 +454,7 @@ class GossipMonitor implements Monitor {
       this.#setHealth(peerId, entry, healthOf(entry, this.#running.nowMs, this.#ttlMs(entry)));
     }
     this.#saveHeard();
-    if (monotonicMs >= this.#forgetFromMs) this.#forget(nowMs);
+    if (isSteady) this.#forget(nowMs);
   }
 
   #ttlMs(entry: MemberEntry): number {
@@ -460,16 +476,6 @@ class GossipMonitor implements Monitor {
     });
   }
 
-  /** A wall clock that jumped says nothing about how long members were silent. */
-  #watchClock(nowMs: number, monotonicMs: number): void {
-    const offsetMs = nowMs - monotonicMs;
-    if (Math.abs(offsetMs - this.#clockOffsetMs) > CLOCK_JUMP_MS) {
-      this.#needs.logger.warn('the wall clock jumped', { byMs: Math.round(offsetMs - this.#clockOffsetMs) });
-      this.#forgetFromMs = monotonicMs + FORGET_GRACE_MS;
-    }
-    this.#clockOffsetMs = offsetMs;
-  }
-
   #saveHeard(): void {
     const rows = [];
     for (const [peerId, entry] of this.#members) {
@@ -481,21 +487,31 @@ class GossipMonitor implements Monitor {
   }
 
   #forget(nowMs: number): void {
+    this.#forgotten.trim();
     const gone = [...this.#members].filter(
       ([, entry]) => entry.health === 'down' && Math.max(entry.heardMs, entry.savedHeardMs) < nowMs - FORGET_AFTER_MS,
     );
     if (gone.length === 0) return;
     const peerIds = gone.map(([peerId]) => peerId);
-    for (const peerId of peerIds) {
-      this.#members.delete(peerId);
-      this.clear('PEER_DOWN', peerId);
-      this.#emit({ kind: 'record', peerId });
-    }
+    for (const peerId of peerIds) this.#leave(peerId);
     this.#needs.logger.info('members not heard for 30 days are no longer listed', {
       peerIds: peerIds.slice(0, 20),
       count: peerIds.length,
     });
     this.#inBackground(this.#table.remove(peerIds), 'removing members failed');
+  }
+
+  #drop(peerId: string, by: string): void {
+    this.#needs.network.forget(peerId);
+    if (!this.#members.has(peerId)) return;
+    this.#leave(peerId);
+    this.#needs.logger.info('a member was removed', { peerId, by });
+  }
+
+  #leave(peerId: string): void {
+    this.#members.delete(peerId);
+    this.clear('PEER_DOWN', peerId);
+    this.#emit({ kind: 'record', peerId });
   }
 
   #countHealth(): Record<Health, number> {

@@ -1,4 +1,4 @@
-import type { SignedMetrics, SignedPeerRecord } from '../../gen/pinfold/peer/v1/record_pb.ts';
+import type { SignedForgotten, SignedMetrics, SignedPeerRecord } from '../../gen/pinfold/peer/v1/record_pb.ts';
 import type { Random } from '../runtime/random.ts';
 import { HELLO_BYTES_MAX, HELLO_ENTRY_OVERHEAD_BYTES } from './constants.ts';
 import { areMetricsValid, type MemberEntry } from './members.ts';
@@ -7,6 +7,7 @@ import { areMetricsValid, type MemberEntry } from './members.ts';
 export interface HelloWords {
   records: SignedPeerRecord[];
   metrics: SignedMetrics[];
+  forgotten: SignedForgotten[];
 }
 
 /** As many members as fit: this peer first, then from anywhere, so that in a cluster too large for one Hello all come in turn. */
@@ -15,8 +16,9 @@ export function wordsForHello(
   ownPeerId: string,
   nowMs: number,
   random: Pick<Random, 'float'>,
+  forgotten: SignedForgotten[],
 ): HelloWords {
-  const given: HelloWords = { records: [], metrics: [] };
+  const given: HelloWords = { records: [], metrics: [], forgotten };
   let left = HELLO_BYTES_MAX;
   for (const entry of inOrder(members, ownPeerId, random)) {
     const { record } = entry.record.signed;

@@ -3,7 +3,7 @@ import { type SignedPeerRecord, SignedPeerRecordSchema } from '../../gen/pinfold
 import { formatPeerId, parsePeerId } from '../model/peer-id.ts';
 import type { Storage, TableSpec } from '../storage/storage.ts';
 
-const memberRows = 'members';
+export const memberRows = 'members';
 const versionRows = 'monitor';
 
 /** To be opened with the store. */
@@ -12,6 +12,7 @@ export const monitorTables: readonly TableSpec[] = [
   { name: memberRows },
   // "version" -> 8 bytes: all versions that this peer signed are at most that.
   { name: versionRows },
+  { name: 'members_forgotten' },
 ];
 
 export interface MemberRow {

@@ -2,7 +2,7 @@ import type { Counter, MetricsRegister } from '../runtime/metrics.ts';
 import type { Health } from './monitor.ts';
 
 export interface MonitorMetrics {
-  /** By `kind` (record, metrics) and `verdict` (accept, ignore, reject). */
+  /** By `kind` (record, metrics, forgotten) and `verdict` (accept, ignore, reject). */
   received: Counter<'kind' | 'verdict'>;
   /** What was left out at a limit: members, alerts, rate. */
   limited: Counter<'limit'>;
@@ -12,13 +12,16 @@ export interface MonitorMetrics {
 
 export function monitorMetrics(
   register: MetricsRegister,
-  now: { health: () => Record<Health, number>; alerts: () => number },
+  now: { health: () => Record<Health, number>; alerts: () => number; forgotten: () => number },
 ): MonitorMetrics {
   register.gauge(
     { name: 'pinfold_members', help: 'Members by health, this peer included', labels: ['health'] },
     (gauge) => {
       for (const [health, count] of Object.entries(now.health())) gauge.set(count, { health });
     },
+  );
+  register.gauge({ name: 'pinfold_members_forgotten', help: 'Removed members that are remembered as such' }, (gauge) =>
+    gauge.set(now.forgotten()),
   );
   register.gauge({ name: 'pinfold_alerts', help: 'Alerts that stand' }, (gauge) => gauge.set(now.alerts()));
   return {

@@ -1,4 +1,4 @@
-import type { SignedMetrics, SignedPeerRecord } from '../../gen/pinfold/peer/v1/record_pb.ts';
+import type { SignedForgotten, SignedMetrics, SignedPeerRecord } from '../../gen/pinfold/peer/v1/record_pb.ts';
 
 /**
  * What this peer knows of the members: their signed records (kept on disk), what they last measured of themselves, and whether
@@ -21,10 +21,22 @@ export interface Monitor {
   raise(alert: Omit<Alert, 'sinceMs'>): void;
   clear(kind: string, peerId: string): void;
 
-  /** Records and metrics of all members, to give away at Hello. */
-  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[] };
+  /** Records and metrics of all members, and who was removed, to give away at Hello. */
+  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[]; forgotten: SignedForgotten[] };
   /** Takes in what came with a Hello. What is invalid is dropped and counted. */
-  receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void;
+  receive(
+    records: readonly SignedPeerRecord[],
+    metrics: readonly SignedMetrics[],
+    from: string,
+    forgotten?: readonly SignedForgotten[],
+  ): void;
+
+  /**
+   * Removes a member, here and by its signed word everywhere, until a later record of that peer comes. Resolves when it is on the
+   * disk. False: there is no such member.
+   */
+  forget(peerId: string): Promise<boolean>;
+
   /** A sign of life from that peer (a Hello, a call). */
   heard(peerId: string): void;
 

@@ -52,13 +52,21 @@ export class AddressBook {
     const merged = [...new Set([...usable, ...known])].slice(0, ADDRESSES_PER_PEER_MAX);
     if (merged.length === known.length && merged.every((address) => known.includes(address))) return;
     this.#put(peerId, merged);
-    this.#timer ??= this.#needs.timers.after(ADDRESS_BOOK_SAVE_DELAY_MS, () => this.#save());
+    this.#saveSoon();
+  }
+
+  remove(peerId: string): void {
+    if (this.#addresses.delete(peerId)) this.#saveSoon();
   }
 
   /** Writes what has not been written. */
   async flush(): Promise<void> {
     if (this.#timer !== undefined) this.#save();
     await this.#saving;
+  }
+
+  #saveSoon(): void {
+    this.#timer ??= this.#needs.timers.after(ADDRESS_BOOK_SAVE_DELAY_MS, () => this.#save());
   }
 
   #put(peerId: string, addresses: readonly string[]): void {

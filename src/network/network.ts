@@ -16,6 +16,8 @@ export interface Network {
   dial(address: string, options: { signal: AbortSignal }): Promise<string>;
   /** Remembers addresses of a peer, kept over restarts; `call` dials them when there is no connection. */
   remember(peerId: string, addresses: readonly string[]): void;
+  /** Forgets its addresses: it is not dialled any more, unless it is a bootstrap peer. A connection stays. */
+  forget(peerId: string): void;
   readonly gossip: Gossip;
   readonly rpc: PeerRpc;
   start(): Promise<void>;

@@ -230,7 +230,15 @@ export class TestPeer {
         trustHash: () => trust.own.hash,
         metricsTtlMs: 30_000,
       },
-      { storage, network, signer, informers: [], ipfsId: async () => undefined, ...common },
+      {
+        storage,
+        network,
+        signer,
+        informers: [],
+        ipfsId: async () => undefined,
+        isTrusted: (peer) => trust.isTrusted(peer),
+        ...common,
+      },
     );
     made.onChange((change) => {
       if (change.kind === 'record') trust.memberChanged(change.peerId);

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/peer_service.proto.
  */
 export const file_pinfold_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIijgIKBFBlZXISDwoHcGVlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoCRIPCgd2ZXJzaW9uGAQgASgJEhAKCGZvbGxvd2VyGAUgASgIEiYKBmhlYWx0aBgGIAEoDjIWLnBpbmZvbGQudjEuUGVlckhlYWx0aBIiCgRpcGZzGAcgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZRIuCgpsYXN0X2hlYXJkGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgdtZXRyaWNzGAkgAygLMhYucGluZm9sZC52MS5QZWVyTWV0cmljEgwKBHNlbGYYCiABKAgiTAoISXBmc05vZGUSDwoHcGVlcl9pZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSDQoFYWdlbnQYAyABKAkSDQoFZXJyb3IYBCABKAkiVAoKUGVlck1ldHJpYxIMCgRuYW1lGAEgASgJEhAKBm51bWJlchgCIAEoAUgAEg4KBHRleHQYAyABKAlIABINCgV2YWxpZBgEIAEoCEIHCgV2YWx1ZSqFAQoKUGVlckhlYWx0aBIbChdQRUVSX0hFQUxUSF9VTlNQRUNJRklFRBAAEhIKDlBFRVJfSEVBTFRIX1VQEAESFwoTUEVFUl9IRUFMVEhfU1VTUEVDVBACEhQKEFBFRVJfSEVBTFRIX0RPV04QAxIXChNQRUVSX0hFQUxUSF9KT0lOSU5HEAQymwEKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIixQIKBFBlZXISDwoHcGVlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoCRIPCgd2ZXJzaW9uGAQgASgJEhAKCGZvbGxvd2VyGAUgASgIEiYKBmhlYWx0aBgGIAEoDjIWLnBpbmZvbGQudjEuUGVlckhlYWx0aBIiCgRpcGZzGAcgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZRIuCgpsYXN0X2hlYXJkGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgdtZXRyaWNzGAkgAygLMhYucGluZm9sZC52MS5QZWVyTWV0cmljEgwKBHNlbGYYCiABKAgSJQoGdHJ1c3RzGAsgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSDgoGdW5zZWVuGAwgASgIIioKCVRydXN0TGlzdBILCgNhbGwYASABKAgSEAoIcGVlcl9pZHMYAiADKAkiIQoOQWRkUGVlclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCSIiCg9BZGRQZWVyUmVzcG9uc2USDwoHcGVlcl9pZBgBIAEoCSIkChFSZW1vdmVQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIm0KElJlbW92ZVBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyEhYKDmFsbG9jYXRlZF9waW5zGAIgASgEEhEKCW1vcmVfcGlucxgDIAEoCBIMCgRsaXZlGAQgASgIIlcKEFRydXN0UGVlclJlcXVlc3QSJgoHcmVwbGFjZRgBIAEoCzIVLnBpbmZvbGQudjEuVHJ1c3RMaXN0EgsKA2FkZBgCIAMoCRIOCgZyZW1vdmUYAyADKAkiOgoRVHJ1c3RQZWVyUmVzcG9uc2USJQoGdHJ1c3RzGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QiTAoISXBmc05vZGUSDwoHcGVlcl9pZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSDQoFYWdlbnQYAyABKAkSDQoFZXJyb3IYBCABKAkiVAoKUGVlck1ldHJpYxIMCgRuYW1lGAEgASgJEhAKBm51bWJlchgCIAEoAUgAEg4KBHRleHQYAyABKAlIABINCgV2YWxpZBgEIAEoCEIHCgV2YWx1ZSqFAQoKUGVlckhlYWx0aBIbChdQRUVSX0hFQUxUSF9VTlNQRUNJRklFRBAAEhIKDlBFRVJfSEVBTFRIX1VQEAESFwoTUEVFUl9IRUFMVEhfU1VTUEVDVBACEhQKEFBFRVJfSEVBTFRIX0RPV04QAxIXChNQRUVSX0hFQUxUSF9KT0lOSU5HEAQy9gIKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message pinfold.v1.GetPeerRequest
@@ -137,6 +137,20 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
    * @generated from field: bool self = 10;
    */
   self: boolean;
+
+  /**
+   * Whom it trusts; not set when the answering peer does not know that yet.
+   *
+   * @generated from field: pinfold.v1.TrustList trusts = 11;
+   */
+  trusts?: TrustList | undefined;
+
+  /**
+   * It will not get, or is not known to get, what the answering peer writes.
+   *
+   * @generated from field: bool unseen = 12;
+   */
+  unseen: boolean;
 };
 
 /**
@@ -145,6 +159,177 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
  */
 export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_peer_service, 4);
+
+/**
+ * Whose operations and state a peer takes. Itself it always trusts.
+ *
+ * @generated from message pinfold.v1.TrustList
+ */
+export type TrustList = Message<"pinfold.v1.TrustList"> & {
+  /**
+   * Every peer of the private network.
+   *
+   * @generated from field: bool all = 1;
+   */
+  all: boolean;
+
+  /**
+   * If not all.
+   *
+   * @generated from field: repeated string peer_ids = 2;
+   */
+  peerIds: string[];
+};
+
+/**
+ * Describes the message pinfold.v1.TrustList.
+ * Use `create(TrustListSchema)` to create a new message.
+ */
+export const TrustListSchema: GenMessage<TrustList> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 5);
+
+/**
+ * @generated from message pinfold.v1.AddPeerRequest
+ */
+export type AddPeerRequest = Message<"pinfold.v1.AddPeerRequest"> & {
+  /**
+   * Multiaddr of the cluster swarm, with or without /p2p/.
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message pinfold.v1.AddPeerRequest.
+ * Use `create(AddPeerRequestSchema)` to create a new message.
+ */
+export const AddPeerRequestSchema: GenMessage<AddPeerRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 6);
+
+/**
+ * @generated from message pinfold.v1.AddPeerResponse
+ */
+export type AddPeerResponse = Message<"pinfold.v1.AddPeerResponse"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message pinfold.v1.AddPeerResponse.
+ * Use `create(AddPeerResponseSchema)` to create a new message.
+ */
+export const AddPeerResponseSchema: GenMessage<AddPeerResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 7);
+
+/**
+ * @generated from message pinfold.v1.RemovePeerRequest
+ */
+export type RemovePeerRequest = Message<"pinfold.v1.RemovePeerRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message pinfold.v1.RemovePeerRequest.
+ * Use `create(RemovePeerRequestSchema)` to create a new message.
+ */
+export const RemovePeerRequestSchema: GenMessage<RemovePeerRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 8);
+
+/**
+ * @generated from message pinfold.v1.RemovePeerResponse
+ */
+export type RemovePeerResponse = Message<"pinfold.v1.RemovePeerResponse"> & {
+  /**
+   * The member as it was.
+   *
+   * @generated from field: pinfold.v1.Peer peer = 1;
+   */
+  peer?: Peer | undefined;
+
+  /**
+   * Pins with an allocation to it. They stay as they are: nothing is allocated anew.
+   *
+   * @generated from field: uint64 allocated_pins = 2;
+   */
+  allocatedPins: bigint;
+
+  /**
+   * There were too many pins to look at all of them; there may be more.
+   *
+   * @generated from field: bool more_pins = 3;
+   */
+  morePins: boolean;
+
+  /**
+   * It is connected with the answering peer, and comes back with its next record unless it is stopped.
+   *
+   * @generated from field: bool live = 4;
+   */
+  live: boolean;
+};
+
+/**
+ * Describes the message pinfold.v1.RemovePeerResponse.
+ * Use `create(RemovePeerResponseSchema)` to create a new message.
+ */
+export const RemovePeerResponseSchema: GenMessage<RemovePeerResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 9);
+
+/**
+ * @generated from message pinfold.v1.TrustPeerRequest
+ */
+export type TrustPeerRequest = Message<"pinfold.v1.TrustPeerRequest"> & {
+  /**
+   * If set, the list becomes this one first.
+   *
+   * @generated from field: pinfold.v1.TrustList replace = 1;
+   */
+  replace?: TrustList | undefined;
+
+  /**
+   * Peer IDs to add and to take off, in this order. A list that trusts all can only be replaced.
+   *
+   * @generated from field: repeated string add = 2;
+   */
+  add: string[];
+
+  /**
+   * @generated from field: repeated string remove = 3;
+   */
+  remove: string[];
+};
+
+/**
+ * Describes the message pinfold.v1.TrustPeerRequest.
+ * Use `create(TrustPeerRequestSchema)` to create a new message.
+ */
+export const TrustPeerRequestSchema: GenMessage<TrustPeerRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 10);
+
+/**
+ * @generated from message pinfold.v1.TrustPeerResponse
+ */
+export type TrustPeerResponse = Message<"pinfold.v1.TrustPeerResponse"> & {
+  /**
+   * The list as it is now.
+   *
+   * @generated from field: pinfold.v1.TrustList trusts = 1;
+   */
+  trusts?: TrustList | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.TrustPeerResponse.
+ * Use `create(TrustPeerResponseSchema)` to create a new message.
+ */
+export const TrustPeerResponseSchema: GenMessage<TrustPeerResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 11);
 
 /**
  * @generated from message pinfold.v1.IpfsNode
@@ -178,7 +363,7 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
  * Use `create(IpfsNodeSchema)` to create a new message.
  */
 export const IpfsNodeSchema: GenMessage<IpfsNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 5);
+  messageDesc(file_pinfold_v1_peer_service, 12);
 
 /**
  * @generated from message pinfold.v1.PeerMetric
@@ -217,7 +402,7 @@ export type PeerMetric = Message<"pinfold.v1.PeerMetric"> & {
  * Use `create(PeerMetricSchema)` to create a new message.
  */
 export const PeerMetricSchema: GenMessage<PeerMetric> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 6);
+  messageDesc(file_pinfold_v1_peer_service, 13);
 
 /**
  * @generated from enum pinfold.v1.PeerHealth
@@ -287,6 +472,36 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof ListPeersRequestSchema;
     output: typeof ListPeersResponseSchema;
+  },
+  /**
+   * Connects the answering peer with one at an address, and remembers the address.
+   *
+   * @generated from rpc pinfold.v1.PeerService.AddPeer
+   */
+  addPeer: {
+    methodKind: "unary";
+    input: typeof AddPeerRequestSchema;
+    output: typeof AddPeerResponseSchema;
+  },
+  /**
+   * Takes a member off the list, at all peers. One that is still there comes back with its next record: stop it first.
+   *
+   * @generated from rpc pinfold.v1.PeerService.RemovePeer
+   */
+  removePeer: {
+    methodKind: "unary";
+    input: typeof RemovePeerRequestSchema;
+    output: typeof RemovePeerResponseSchema;
+  },
+  /**
+   * Changes whom the answering peer trusts. Effective at once, and kept in its configuration file.
+   *
+   * @generated from rpc pinfold.v1.PeerService.TrustPeer
+   */
+  trustPeer: {
+    methodKind: "unary";
+    input: typeof TrustPeerRequestSchema;
+    output: typeof TrustPeerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pinfold_v1_peer_service, 0);

@@ -98,11 +98,12 @@ function eventMessage(event: AddEvent): AddResponse {
       return create(AddResponseSchema, { message: { case: 'node', value } });
     }
     case 'pinned': {
-      const { pin, level, position } = event.written;
+      const { pin, level, position, unseenBy } = event.written;
       const value = {
         ...(pin === undefined ? {} : { pin: pinMessage(pin) }),
         level: ackMessage(level),
         position,
+        unseenBy: [...unseenBy],
       };
       return create(AddResponseSchema, { message: { case: 'root', value } });
     }

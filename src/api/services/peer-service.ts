@@ -1,23 +1,47 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
+  AddPeerResponseSchema,
   GetPeerResponseSchema,
   ListPeersResponseSchema,
   type Peer,
   PeerHealth,
   PeerSchema,
   type PeerService,
+  RemovePeerResponseSchema,
+  TrustPeerResponseSchema,
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
+import type { Membership } from '../../cluster/membership.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
+import type { Trusting } from '../../cluster/trusting.ts';
 import type { Handlers } from '../handlers.ts';
 
-export function peerService(overview: Overview): Handlers<typeof PeerService> {
+export interface PeerServiceNeeds {
+  overview: Overview;
+  trusting: Trusting;
+  membership: Membership;
+}
+
+export function peerService({ overview, trusting, membership }: PeerServiceNeeds): Handlers<typeof PeerService> {
   return {
     async getPeer({ peerId }) {
       return create(GetPeerResponseSchema, { peer: peerMessage(overview.peer(peerId)) });
     },
     async listPeers() {
       return create(ListPeersResponseSchema, { peers: overview.peers().map(peerMessage) });
+    },
+    async addPeer({ address }, call) {
+      return create(AddPeerResponseSchema, { peerId: await membership.add(address, call) });
+    },
+    async removePeer({ peerId }, call) {
+      const peer = peerMessage(overview.peer(peerId));
+      const { allocatedPins, morePins, live } = await membership.remove(peerId, call);
+      return create(RemovePeerResponseSchema, { peer, allocatedPins: BigInt(allocatedPins), morePins, live });
+    },
+    async trustPeer({ replace, add, remove }) {
+      const list = replace && (replace.all ? 'all' : replace.peerIds);
+      const trusts = await trusting.change({ replace: list, add, remove });
+      return create(TrustPeerResponseSchema, { trusts: trustMessage(trusts) });
     },
   };
 }
@@ -36,7 +60,13 @@ export function peerMessage(peer: PeerOverview): Peer {
     ...(peer.lastHeardMs === 0 ? {} : { lastHeard: timestampFromMs(peer.lastHeardMs) }),
     metrics: peer.metrics.map(metricMessage),
     self: peer.self,
+    ...(peer.trusts === undefined ? {} : { trusts: trustMessage(peer.trusts) }),
+    unseen: peer.unseen,
   });
+}
+
+function trustMessage(trusts: readonly string[] | 'all') {
+  return trusts === 'all' ? { all: true } : { peerIds: [...trusts] };
 }
 
 function metricMessage({ name, value, valid }: PeerOverview['metrics'][number]) {

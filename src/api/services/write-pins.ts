@@ -196,10 +196,14 @@ function started(decided: number): WritePinsResponse {
 function decidedMessage(first: number, outcomes: readonly Outcome[]): WritePinsResponse {
   const failures = [];
   let last: Extract<Outcome, { ok: true }> | undefined;
+  const unseen = new Set<string>();
   for (let i = 0; i < outcomes.length; i++) {
     const outcome = outcomes[i] as Outcome;
-    if (outcome.ok) last = outcome;
-    else failures.push({ number: BigInt(first + i), reason: outcome.error.code, message: outcome.error.message });
+    if (outcome.ok) {
+      // Mostly the very same list as that of the one before.
+      if (outcome.unseenBy !== last?.unseenBy) for (const peerId of outcome.unseenBy) unseen.add(peerId);
+      last = outcome;
+    } else failures.push({ number: BigInt(first + i), reason: outcome.error.code, message: outcome.error.message });
   }
   return create(WritePinsResponseSchema, {
     message: {
@@ -210,7 +214,7 @@ function decidedMessage(first: number, outcomes: readonly Outcome[]): WritePinsR
         failures,
         ...(last === undefined
           ? {}
-          : { level: ackMessage(last.level), position: last.position, unseenBy: [...last.unseenBy] }),
+          : { level: ackMessage(last.level), position: last.position, unseenBy: [...unseen] }),
       },
     },
   });

@@ -10,6 +10,7 @@ import { countOf } from '../output.ts';
 import { type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { bytesProgressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
+import { noteUnseen } from '../unseen.ts';
 
 interface AddFlags extends PinFlags {
   wrap?: boolean;
@@ -35,6 +36,7 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
   const progress = bytesProgressOf(out, entries.some((entry) => entry.size === undefined) ? undefined : total);
   const { pins } = await context.clients();
   const reading: Reading = { failure: undefined };
+  const unseen = new Set<string>();
   try {
     for await (const response of pins.add(requests(entries, flags, reading))) {
       const { message } = response;
@@ -42,9 +44,10 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
       else if (out.json) out.message(AddResponseSchema, response);
       else if (message.case === 'node') progress.line(`added  ${message.value.cid}  ${message.value.path}`);
       else if (message.case === 'root') {
-        const { pin } = message.value;
+        const { pin, unseenBy } = message.value;
         const where = pin?.allocations.length ? `on ${countOf(pin.allocations.length, 'peer')}` : 'everywhere';
         progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}`);
+        for (const peerId of unseenBy) unseen.add(peerId);
       }
     }
   } catch (error) {
@@ -52,6 +55,7 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
   } finally {
     progress.stop();
   }
+  noteUnseen(out, unseen);
 }
 
 /** Why the content could not be read: the call itself only says that it was broken off. */

@@ -6,6 +6,7 @@ import { type Peer, PeerHealth, PeerSchema } from '../../../gen/pinfold/v1/peer_
 import type { CliContext } from '../context.ts';
 import { formatBytes } from '../output.ts';
 import type { Run } from '../run.ts';
+import { memberCommands } from './members.ts';
 
 export function clusterCommands(program: Command, run: Run): void {
   program
@@ -13,7 +14,7 @@ export function clusterCommands(program: Command, run: Run): void {
     .description('show the peer that answers')
     .action(run((context) => showPeer(context, '')));
 
-  const peers = program.command('peers').description('show the members of the cluster');
+  const peers = program.command('peers').description('show and change the members of the cluster');
   peers
     .command('ls')
     .description('list the members')
@@ -22,6 +23,7 @@ export function clusterCommands(program: Command, run: Run): void {
     .command('get <peer>')
     .description('show one member')
     .action(run((context, peerId: string) => showPeer(context, peerId)));
+  memberCommands(peers, run);
 
   program
     .command('health')

@@ -11,6 +11,7 @@ import { countOf } from '../output.ts';
 import { limitFrom, type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
+import { noteUnseen } from '../unseen.ts';
 
 export function pinCommands(program: Command, run: Run): void {
   const pin = program.command('pin').description('change and show the pinset');
@@ -85,14 +86,18 @@ async function bulk(
   const progress = progressOf(out, cids.length > 0 ? cids.length : undefined, 'operations');
   let failed = 0;
   let done = 0;
+  const unseen = new Set<string>();
   try {
-    for await (const { cid, failure } of writeInBulk(clients, operations())) {
+    for await (const { cid, failure, unseenBy } of writeInBulk(clients, operations())) {
       done++;
       progress.advance(1);
       if (failure !== undefined) failed++;
+      else for (const peerId of unseenBy) unseen.add(peerId);
       if (out.json)
         out.object(
-          failure === undefined ? { cid, level: 'DURABLE' } : { cid, error: failure.reason, message: failure.message },
+          failure === undefined
+            ? { cid, level: 'DURABLE', ...(unseenBy.length > 0 ? { unseenBy } : {}) }
+            : { cid, error: failure.reason, message: failure.message },
         );
       else if (failure === undefined) progress.line(`${cid}  durable`);
       else progress.line(`${cid}  ${failure.message} (${failure.reason})`);
@@ -100,6 +105,7 @@ async function bulk(
   } finally {
     progress.stop();
   }
+  noteUnseen(out, unseen);
   if (failed > 0) throw new CliError(`${failed} of ${done} operations were refused; see above`, 'SOME_FAILED');
 }
 
@@ -188,6 +194,7 @@ interface ReplaceFlags {
 async function replacePin(context: CliContext, fromCid: string, toCid: string, flags: ReplaceFlags): Promise<void> {
   const { namespace, name } = flags;
   const request = { fromCid, toCid, namespace, ...(name === undefined ? {} : { name }) };
-  const { pin } = await (await context.clients()).pins.replacePin(request);
+  const { pin, unseenBy } = await (await context.clients()).pins.replacePin(request);
   if (pin !== undefined) showPin(context, pin);
+  noteUnseen(context.out, unseenBy);
 }

@@ -119,7 +119,7 @@ export const TRUSTED_PEERS_MAX = 1_000;
 /** Trust lists of the members kept here, bytes. Over it a list is not kept: that member's is then one that is not known (T4). */
 export const TRUST_LISTS_BYTES_MAX = 16 * 1024 * 1024;
 /** Trust lists given away with one Hello, bytes: the own one first, then from anywhere, so that all come in turn. */
-export const HELLO_TRUST_BYTES_MAX = 512 * 1024;
+export const HELLO_TRUST_BYTES_MAX = 256 * 1024;
 /** What was turned away at the door is reported to its author so often, ms (T5). */
 export const UNTRUSTED_REPORT_INTERVAL_MS = 60_000;
 /** Untrusted authors that are told of; batches of further ones are counted and logged only. */

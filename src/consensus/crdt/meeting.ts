@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import type { SignedMetrics, SignedPeerRecord } from '../../../gen/pinfold/peer/v1/record_pb.ts';
+import type { SignedForgotten, SignedMetrics, SignedPeerRecord } from '../../../gen/pinfold/peer/v1/record_pb.ts';
 import {
   GetClockRequestSchema,
   type GetClockResponse,
@@ -40,8 +40,13 @@ import type { Trust } from './trust/trust.ts';
 
 /** Records and metrics of the members, exchanged with each Hello; the monitor is one. */
 export interface HelloRecords {
-  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[] };
-  receive(records: readonly SignedPeerRecord[], metrics: readonly SignedMetrics[], from: string): void;
+  forHello(): { records: SignedPeerRecord[]; metrics: SignedMetrics[]; forgotten?: SignedForgotten[] };
+  receive(
+    records: readonly SignedPeerRecord[],
+    metrics: readonly SignedMetrics[],
+    from: string,
+    forgotten: readonly SignedForgotten[],
+  ): void;
 }
 
 export interface MeetingNeeds {
@@ -193,7 +198,7 @@ export class Meeting {
 
   #heard(hello: Hello, from: string): void {
     const { views, records, trust, store, onMet, onDouble, isTrusted } = this.#needs;
-    records.receive(hello.records, hello.metrics, from);
+    records.receive(hello.records, hello.metrics, from, hello.forgotten);
     trust.receive(hello.trustLists);
     if (!isTrusted(from)) return;
     const process = views.heard({

@@ -144,6 +144,10 @@ class Libp2pNetwork implements Network {
     if (!this.#connected.has(peerId)) this.#redialer.retrySoon(peerId);
   }
 
+  forget(peerId: string): void {
+    this.#book.remove(peerId);
+  }
+
   async start(): Promise<void> {
     await this.#book.load();
     const needs = { clock: this.#needs.clock, logger: this.#logger, metrics: this.#metrics };

@@ -117,6 +117,10 @@ class MemoryNetwork implements Network, MemoryPeer {
     if (this.#isUp) this.#hub.meet(this.peerId);
   }
 
+  forget(peerId: string): void {
+    this.#known.delete(peerId);
+  }
+
   async start(): Promise<void> {
     this.#isUp = true;
     this.#hub.join(this);

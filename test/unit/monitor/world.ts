@@ -1,8 +1,8 @@
-import { monitor } from '../../../src/monitor/gossip-monitor.ts';
+import { type MonitorNeeds, monitor } from '../../../src/monitor/gossip-monitor.ts';
 import type { Informer } from '../../../src/monitor/informers.ts';
 import { monitorTables } from '../../../src/monitor/member-table.ts';
 import type { Monitor } from '../../../src/monitor/monitor.ts';
-import type { GossipSubscriber, Network } from '../../../src/network/network.ts';
+import type { GossipSubscriber } from '../../../src/network/network.ts';
 import { ed25519Signer, type Signer } from '../../../src/runtime/ed25519.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { noMetrics } from '../../../src/runtime/metrics.ts';
@@ -24,7 +24,7 @@ export interface WorldPeer {
 }
 
 /** Peers on one flooding bus: what one publishes reaches each of the others, unless it is lost or they are cut off. */
-export function world(seed = 1) {
+export function world(seed = 1, init: Pick<MonitorNeeds, 'isTrusted'> = {}) {
   const time = virtualTime();
   const random = seededRandom(seed);
   const peers: WorldPeer[] = [];
@@ -48,7 +48,7 @@ export function world(seed = 1) {
     const informers: Informer[] = [{ name: 'freespace', ttlMs: TTL_MS, read: async () => number * 100 }];
     const connections: ((peerId: string, up: boolean) => void)[] = [];
     let subscriber: GossipSubscriber | undefined;
-    const network: Pick<Network, 'peerId' | 'addresses' | 'connected' | 'onConnection' | 'remember' | 'gossip'> = {
+    const network: MonitorNeeds['network'] = {
       peerId,
       addresses: () => addresses,
       connected: () => [],
@@ -57,6 +57,7 @@ export function world(seed = 1) {
         return () => {};
       },
       remember: (id, list) => remembered.set(id, list),
+      forget: (id) => remembered.delete(id),
       gossip: {
         publish: (_topic, message) => publish(peerId, message),
         subscribe(_topic, given) {
@@ -85,6 +86,7 @@ export function world(seed = 1) {
           metricsTtlMs: TTL_MS,
         },
         {
+          ...init,
           storage,
           network,
           signer,

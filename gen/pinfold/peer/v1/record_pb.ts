@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/peer/v1/record.proto.
  */
 export const file_pinfold_peer_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3BlZXIvdjEvcmVjb3JkLnByb3RvEg9waW5mb2xkLnBlZXIudjEiNQoQU2lnbmVkUGVlclJlY29yZBIOCgZyZWNvcmQYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIr8BCgpQZWVyUmVjb3JkEg8KB3BlZXJfaWQYASABKAwSDwoHdmVyc2lvbhgCIAEoBBIMCgRuYW1lGAMgASgJEhEKCWFkZHJlc3NlcxgEIAMoCRIQCghmb2xsb3dlchgFIAEoCBINCgVsZXZlbBgGIAEoDRISCgp0cnVzdF9oYXNoGAcgASgMEicKBGlwZnMYCCABKAsyGS5waW5mb2xkLnBlZXIudjEuSXBmc05vZGUSEAoIc29mdHdhcmUYCSABKAkiPQoISXBmc05vZGUSDwoHcGVlcl9pZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSDQoFYWdlbnQYAyABKAkiMwoNU2lnbmVkTWV0cmljcxIPCgdtZXRyaWNzGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDCJpCgtQZWVyTWV0cmljcxIPCgdwZWVyX2lkGAEgASgMEg8KB3ZlcnNpb24YAiABKAQSDgoGdHRsX21zGAMgASgNEigKB21ldHJpY3MYBCADKAsyFy5waW5mb2xkLnBlZXIudjEuTWV0cmljIkEKBk1ldHJpYxIMCgRuYW1lGAEgASgJEhAKBm51bWJlchgCIAEoAUgAEg4KBHRleHQYAyABKAlIAEIHCgV2YWx1ZSKDAQoOUmVjb3Jkc01lc3NhZ2USMwoGcmVjb3JkGAEgASgLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmRIABIxCgdtZXRyaWNzGAIgASgLMh4ucGluZm9sZC5wZWVyLnYxLlNpZ25lZE1ldHJpY3NIAEIJCgdtZXNzYWdlYgZwcm90bzM");
+  fileDesc("ChxwaW5mb2xkL3BlZXIvdjEvcmVjb3JkLnByb3RvEg9waW5mb2xkLnBlZXIudjEiNQoQU2lnbmVkUGVlclJlY29yZBIOCgZyZWNvcmQYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIr8BCgpQZWVyUmVjb3JkEg8KB3BlZXJfaWQYASABKAwSDwoHdmVyc2lvbhgCIAEoBBIMCgRuYW1lGAMgASgJEhEKCWFkZHJlc3NlcxgEIAMoCRIQCghmb2xsb3dlchgFIAEoCBINCgVsZXZlbBgGIAEoDRISCgp0cnVzdF9oYXNoGAcgASgMEicKBGlwZnMYCCABKAsyGS5waW5mb2xkLnBlZXIudjEuSXBmc05vZGUSEAoIc29mdHdhcmUYCSABKAkiPQoISXBmc05vZGUSDwoHcGVlcl9pZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSDQoFYWdlbnQYAyABKAkiMwoNU2lnbmVkTWV0cmljcxIPCgdtZXRyaWNzGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDCJpCgtQZWVyTWV0cmljcxIPCgdwZWVyX2lkGAEgASgMEg8KB3ZlcnNpb24YAiABKAQSDgoGdHRsX21zGAMgASgNEigKB21ldHJpY3MYBCADKAsyFy5waW5mb2xkLnBlZXIudjEuTWV0cmljIkEKBk1ldHJpYxIMCgRuYW1lGAEgASgJEhAKBm51bWJlchgCIAEoAUgAEg4KBHRleHQYAyABKAlIAEIHCgV2YWx1ZSI3Cg9TaWduZWRGb3Jnb3R0ZW4SEQoJZm9yZ290dGVuGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDCJeCglGb3Jnb3R0ZW4SLwoEbGFzdBgBIAEoCzIhLnBpbmZvbGQucGVlci52MS5TaWduZWRQZWVyUmVjb3JkEgoKAmJ5GAIgASgMEhQKDGZvcmdvdHRlbl9tcxgDIAEoBCK6AQoOUmVjb3Jkc01lc3NhZ2USMwoGcmVjb3JkGAEgASgLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmRIABIxCgdtZXRyaWNzGAIgASgLMh4ucGluZm9sZC5wZWVyLnYxLlNpZ25lZE1ldHJpY3NIABI1Cglmb3Jnb3R0ZW4YAyABKAsyIC5waW5mb2xkLnBlZXIudjEuU2lnbmVkRm9yZ290dGVuSABCCQoHbWVzc2FnZWIGcHJvdG8z");
 
 /**
  * A member's word about itself: gossiped on change and every few minutes, exchanged at Hello, stored.
@@ -229,6 +229,67 @@ export const MetricSchema: GenMessage<Metric> = /*@__PURE__*/
   messageDesc(file_pinfold_peer_v1_record, 5);
 
 /**
+ * A member's word that another one is no member any more: gossiped, exchanged at Hello, stored for 30 days. A later record of
+ * that peer makes it a member again.
+ *
+ * @generated from message pinfold.peer.v1.SignedForgotten
+ */
+export type SignedForgotten = Message<"pinfold.peer.v1.SignedForgotten"> & {
+  /**
+   * Forgotten, encoded by the peer whose word it is.
+   *
+   * @generated from field: bytes forgotten = 1;
+   */
+  forgotten: Uint8Array;
+
+  /**
+   * Ed25519 by that peer's identity key over "pinfold/forgotten/1" and the record.
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message pinfold.peer.v1.SignedForgotten.
+ * Use `create(SignedForgottenSchema)` to create a new message.
+ */
+export const SignedForgottenSchema: GenMessage<SignedForgotten> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_record, 6);
+
+/**
+ * @generated from message pinfold.peer.v1.Forgotten
+ */
+export type Forgotten = Message<"pinfold.peer.v1.Forgotten"> & {
+  /**
+   * The last record of the peer that is forgotten: it and all before it count no more. As that peer signed it, so nobody can
+   * forget what it has yet to say.
+   *
+   * @generated from field: pinfold.peer.v1.SignedPeerRecord last = 1;
+   */
+  last?: SignedPeerRecord | undefined;
+
+  /**
+   * Binary peer ID of whoever says so.
+   *
+   * @generated from field: bytes by = 2;
+   */
+  by: Uint8Array;
+
+  /**
+   * @generated from field: uint64 forgotten_ms = 3;
+   */
+  forgottenMs: bigint;
+};
+
+/**
+ * Describes the message pinfold.peer.v1.Forgotten.
+ * Use `create(ForgottenSchema)` to create a new message.
+ */
+export const ForgottenSchema: GenMessage<Forgotten> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_record, 7);
+
+/**
  * One gossip message of the topic of records.
  *
  * @generated from message pinfold.peer.v1.RecordsMessage
@@ -249,6 +310,12 @@ export type RecordsMessage = Message<"pinfold.peer.v1.RecordsMessage"> & {
      */
     value: SignedMetrics;
     case: "metrics";
+  } | {
+    /**
+     * @generated from field: pinfold.peer.v1.SignedForgotten forgotten = 3;
+     */
+    value: SignedForgotten;
+    case: "forgotten";
   } | { case: undefined; value?: undefined };
 };
 
@@ -257,5 +324,5 @@ export type RecordsMessage = Message<"pinfold.peer.v1.RecordsMessage"> & {
  * Use `create(RecordsMessageSchema)` to create a new message.
  */
 export const RecordsMessageSchema: GenMessage<RecordsMessage> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_record, 6);
+  messageDesc(file_pinfold_peer_v1_record, 8);
 

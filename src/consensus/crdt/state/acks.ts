@@ -95,6 +95,12 @@ export class Acks {
       .sort((a, b) => b.heardMs - a.heardMs);
   }
 
+  /** It is no member any more: it holds nothing, and the log need not wait for it. */
+  forget(peerId: string): void {
+    if (!this.#heard.delete(peerId)) return;
+    this.#needs.storage.transaction((tx) => tx.remove(acksTable, parsePeerId(peerId)));
+  }
+
   /** Called after each word of a peer. */
   onHeard(listener: (peerId: string) => void): () => void {
     this.#listeners.add(listener);
@@ -135,8 +141,7 @@ export class Acks {
     }
     if (oldest === undefined) return;
     const { peerId } = oldest;
-    this.#heard.delete(peerId);
-    this.#needs.storage.transaction((tx) => tx.remove(acksTable, parsePeerId(peerId)));
+    this.forget(peerId);
     this.#needs.logger.warn('what a peer acknowledged is forgotten, for others', { peerId, peersMax: ACK_PEERS_MAX });
   }
 }

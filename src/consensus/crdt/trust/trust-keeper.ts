@@ -8,6 +8,7 @@ import type { Intake } from '../intake.ts';
 import type { Meeting } from '../meeting.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { PeerViews } from '../peer-views.ts';
+import type { CrdtStore } from '../state/store.ts';
 import type { Followers } from '../sync/followers.ts';
 import { Distrust } from './distrust.ts';
 import type { Trust } from './trust.ts';
@@ -16,6 +17,7 @@ import { TurnedAway } from './turned-away.ts';
 export interface TrustKeeperNeeds {
   network: Pick<Network, 'peerId' | 'connected' | 'rpc'>;
   trust: Trust;
+  store: Pick<CrdtStore, 'acks'>;
   alerts: Alerts;
   views: PeerViews;
   isFollower: boolean;
@@ -47,11 +49,13 @@ export class TrustKeeper {
   }
 
   start(parts: TrustKeeperParts): void {
-    const { trust, network } = this.#needs;
+    const { trust, network, store } = this.#needs;
+    const { acks } = store;
     this.#unsubscribe = [
       trust.onChange(() => this.#changed(parts)),
-      trust.onUnknown((peerId) => {
-        if (network.connected().includes(peerId)) parts.meeting.greet(peerId);
+      trust.onMember((peerId, what) => {
+        if (what === 'gone') acks.forget(peerId);
+        else if (network.connected().includes(peerId)) parts.meeting.greet(peerId);
       }),
     ];
   }

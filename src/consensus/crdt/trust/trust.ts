@@ -5,13 +5,16 @@ import type { Storage } from '../../../storage/storage.ts';
 import { HELLO_TRUST_BYTES_MAX } from '../constants.ts';
 import { type TrustingMember, type Unseen, unseenOf } from '../core/trust-reach.ts';
 import { KnownLists } from './known-lists.ts';
-import { configuredTrust, type TrustList, trustListMessage } from './trust-list.ts';
+import { configuredTrust, type TrustList, trustListMessage, trustListOf, trustsAll } from './trust-list.ts';
 
 /** What the records of the members say: the monitor knows them. */
 export interface TrustMembers {
   /** This peer may be among them. */
   list(): readonly { peerId: string; follower: boolean; trustHash: Uint8Array }[];
 }
+
+/** `unknown`: the record of that peer names a list that is not known here; `gone`: it is no member any more. */
+type MemberListener = (peerId: string, what: 'unknown' | 'gone') => void;
 
 export interface TrustInit {
   peerId: string;
@@ -32,7 +35,7 @@ export class Trust {
   readonly #needs: TrustNeeds;
   readonly #lists: KnownLists;
   readonly #listeners = new Set<() => void>();
-  readonly #unknownListeners = new Set<(peerId: string) => void>();
+  readonly #memberListeners = new Set<MemberListener>();
   /** By author, until something changes that they rest on. */
   readonly #unseen = new Map<string, Unseen>();
   #own: TrustList;
@@ -53,8 +56,8 @@ export class Trust {
   }
 
   /** Takes effect at once, for what is under way, too. Keeping it over a restart is the caller's. */
-  change(list: TrustList): void {
-    this.#own = list;
+  change(peerIds: readonly string[] | 'all'): void {
+    this.#own = peerIds === 'all' ? trustsAll : trustListOf(peerIds);
     this.#unseen.clear();
     for (const listener of this.#listeners) listener();
   }
@@ -65,17 +68,18 @@ export class Trust {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Called when the record of a member names a list that is not known here. Returns the unsubscriber. */
-  onUnknown(listener: (peerId: string) => void): () => void {
-    this.#unknownListeners.add(listener);
-    return () => this.#unknownListeners.delete(listener);
+  /** Returns the unsubscriber. */
+  onMember(listener: MemberListener): () => void {
+    this.#memberListeners.add(listener);
+    return () => this.#memberListeners.delete(listener);
   }
 
   /** The record of that member was taken in, or it is no member any more. */
   memberChanged(peerId: string): void {
     this.#unseen.clear();
-    if (this.#member(peerId) === undefined || this.listOf(peerId) !== undefined) return;
-    for (const listener of this.#unknownListeners) listener(peerId);
+    if (this.listOf(peerId) !== undefined) return;
+    const what = this.#member(peerId) === undefined ? 'gone' : 'unknown';
+    for (const listener of this.#memberListeners) listener(peerId, what);
   }
 
   /** Whom a member trusts; undefined: its record is not here, or its list not yet. */
