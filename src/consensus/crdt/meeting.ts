@@ -91,6 +91,8 @@ export class Meeting {
   readonly #bootNonce: Uint8Array;
   readonly #abort = new AbortController();
   readonly #greeting = new Map<string, Promise<void>>();
+  /** Hellos to come (N5), one for each peer. */
+  readonly #probes = new Map<string, Timer>();
   #timer: Timer | undefined;
   #root: { revision: number; root: Uint8Array } | undefined;
 
@@ -106,6 +108,7 @@ export class Meeting {
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
+    for (const probe of this.#probes.values()) probe.cancel();
     this.#abort.abort(new Error('stopped'));
     await Promise.all(this.#greeting.values());
   }
@@ -221,11 +224,21 @@ export class Meeting {
 
   /** N5. Another process than before may be a restart, or a second one: then the first answers when it is asked. */
   #heardProcess(process: 'same' | 'other' | 'two', from: string): void {
-    const { alerts, timers } = this.#needs;
-    if (process === 'other') timers.after(DUPLICATE_PROBE_MS, () => this.greet(from));
+    const { alerts } = this.#needs;
+    if (process === 'other') this.#probe(from);
     if (process !== 'two') return;
     const message = 'two processes use the identity of this peer: stop one of the two';
     alerts.raise('DUPLICATE_IDENTITY', from, message, DUPLICATE_IDENTITY_MS);
+  }
+
+  #probe(peerId: string): void {
+    if (this.#abort.signal.aborted) return;
+    this.#probes.get(peerId)?.cancel();
+    const probe = this.#needs.timers.after(DUPLICATE_PROBE_MS, () => {
+      this.#probes.delete(peerId);
+      this.greet(peerId);
+    });
+    this.#probes.set(peerId, probe);
   }
 
   /** Its clock is this one's: it has all that is flushed here. */
