@@ -37,6 +37,9 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       watchStatus: none,
       recover: none,
       reportUntrusted: none,
+      getDigests: none,
+      getBuckets: none,
+      repairBuckets: none,
     },
   });
   await network.start();

@@ -1,6 +1,7 @@
 import type { PinfoldError } from '../model/errors.ts';
 import type { PinFields, PinKey } from '../model/pin.ts';
 import type { StoredPin } from '../pinset/pinset.ts';
+import type { Repair } from './repair.ts';
 
 /**
  * Agreement of the peers on one pinset. Implementations: `crdt`; Raft follows. Callers branch on `capabilities`, never on
@@ -36,6 +37,8 @@ export interface Consensus {
   refusal(): PinfoldError | undefined;
 
   status(): ConsensusStatus;
+
+  readonly repair: Repair;
 
   start(): Promise<void>;
   /** Decides what was taken in, flushes, and stops. */
@@ -106,6 +109,9 @@ export interface ConsensusAlert {
   kind:
     | 'FORK'
     | 'DIVERGED'
+    /** A scrub found rows that cannot be read, or that are not what the digest says. */
+    | 'ROW_DAMAGED'
+    | 'INDEX_DAMAGED'
     | 'DISTRUSTED_BY'
     | 'CLOCK_SKEW'
     | 'DUPLICATE_IDENTITY'

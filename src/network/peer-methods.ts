@@ -127,6 +127,39 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 3 * MIB,
     responseBytesMax: MIB,
   },
+  // 1 MiB of digests in messages of 64 KiB; the head has a clock and up to 65,536 buckets.
+  getDigests: {
+    caller: 'trusted',
+    kind: 'server_streaming',
+    deadlineMs: 60_000,
+    concurrentPerPeerMax: 1,
+    concurrentMax: 4,
+    askedMax: 4,
+    requestBytesMax: MIB,
+    responseBytesMax: MIB,
+  },
+  // An answer ends after 4 MiB of rows. One for the plan, one for the callee's own part in a repair.
+  getBuckets: {
+    caller: 'trusted',
+    kind: 'server_streaming',
+    deadlineMs: 60_000,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 4,
+    askedMax: 4,
+    requestBytesMax: MIB,
+    responseBytesMax: 2 * MIB,
+  },
+  // The callee asks the caller for its rows before it answers.
+  repairBuckets: {
+    caller: 'trusted',
+    kind: 'unary',
+    deadlineMs: 120_000,
+    concurrentPerPeerMax: 1,
+    concurrentMax: 2,
+    askedMax: 2,
+    requestBytesMax: KIB,
+    responseBytesMax: KIB,
+  },
   // 1,000 CIDs; rows with their error texts.
   getStatuses: {
     caller: 'member',

@@ -1,4 +1,5 @@
 import { toV0, toV1 } from '../model/cid.ts';
+import { PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyPrefix } from '../model/pin-key.ts';
 import type { Clock, Timers } from '../runtime/clock.ts';
@@ -140,8 +141,10 @@ class LocalPinset implements Pinset {
     this.#metrics.changes.add(changes.length);
   }
 
-  mend(tx: Transaction, { changes, unreadable, corrections }: Mending): void {
+  mend(tx: Transaction, { set, changes, unreadable, corrections }: Mending): void {
     this.#unsettled.check(tx);
+    if (set !== this.#sets.live)
+      throw new PinfoldError('LIMIT_REACHED', 'the pinset was rebuilt meanwhile; look again');
     const sums = this.#sums;
     const checkpoint = this.#checkpoint;
     const written = mendRows(tx, this.#sets.live, this.names, this.#indexer, { changes, unreadable });

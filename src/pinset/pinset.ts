@@ -87,6 +87,8 @@ export interface RowChange {
 }
 
 export interface Mending {
+  /** The set that this was found in; if it is not live any more, `mend` throws. */
+  set: TableSet;
   changes: readonly RowChange[];
   /** Rows that cannot be read, and what is to stand in their place; empty: nothing. */
   unreadable: readonly { key: PinKey; after: PinRow }[];
@@ -172,6 +174,8 @@ export interface Digest {
   /** SHA-256 over all buckets, as of the last queued transaction: the same at peers that hold the same pins. */
   root(): Uint8Array;
   bucket(bucket: number): Uint8Array;
+  /** Of the buckets [from, to), one after the other. */
+  buckets(from: number, to: number): Uint8Array;
 }
 
 export interface PinsetSnapshot {

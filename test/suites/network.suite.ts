@@ -1,6 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import type { Test } from 'tap';
 import {
+  GetBucketsResponseSchema,
+  GetDigestsResponseSchema,
+  RepairBucketsResponseSchema,
+} from '../../gen/pinfold/peer/v1/repair_pb.ts';
+import {
   GetClockResponseSchema,
   GetStatusesRequestSchema,
   GetStatusesResponseSchema,
@@ -90,6 +95,15 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *offerBatches() {
       yield create(OfferBatchesResponseSchema);
+    },
+    async *getDigests() {
+      yield create(GetDigestsResponseSchema);
+    },
+    async *getBuckets() {
+      yield create(GetBucketsResponseSchema);
+    },
+    async *repairBuckets() {
+      yield create(RepairBucketsResponseSchema);
     },
     async *getStatuses(requests) {
       for await (const { cids } of requests) {

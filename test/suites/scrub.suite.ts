@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { bucketOf } from '../../src/model/pin-key.ts';
 import type { Finding } from '../../src/pinset/scrub/scrub.ts';
 import { differenceOf } from '../../src/pinset/scrub/sum.ts';
-import { pinsetTables } from '../../src/pinset/tables.ts';
+import { pinsetTables, tableSets } from '../../src/pinset/tables.ts';
 import type { StoreFactory } from './pinset.suite.ts';
 import { PinsetWorld, settled } from './pinset-world.ts';
 
@@ -210,6 +210,7 @@ async function mendingCases(t: Test, open: Open): Promise<void> {
     });
     snapshot.close();
     const mending = {
+      set: tableSets.a,
       changes: [{ key: lost, before: [], after: rows[0] ?? [] }],
       unreadable: [{ key: unreadable, after: rows[1] ?? [] }],
       corrections,
@@ -247,6 +248,13 @@ async function mendingCases(t: Test, open: Open): Promise<void> {
     t.same(again.pinset.digest.root(), root, 'after a stop');
   });
 
+  t.test('what was found in a set that is not live any more is not mended', async (t) => {
+    const world = await open(t);
+    await world.fill(3);
+    const mending = { set: tableSets.b, changes: [], unreadable: [], corrections: [] };
+    t.throws(() => world.storage.transaction((tx) => world.pinset.mend(tx, mending)), { code: 'LIMIT_REACHED' });
+  });
+
   t.test('an unreadable row that has no successor goes, and its key is told if it is one', async (t) => {
     const world = await open(t);
     await world.fill(3);
@@ -255,8 +263,9 @@ async function mendingCases(t: Test, open: Open): Promise<void> {
     for (const damaged of [key, strange]) await putRaw(world, 'pins_a', damaged, Buffer.of(0xff));
     t.throws(() => world.storage.transaction((tx) => world.pinset.row(tx, key)), { code: 'DATA_CORRUPT' });
     const unreadable = [key, strange].map((each) => ({ key: each, after: [] }));
-    await world.storage.transaction((tx) => world.pinset.mend(tx, { changes: [], unreadable, corrections: [] }))
-      .flushed;
+    await world.storage.transaction((tx) =>
+      world.pinset.mend(tx, { set: tableSets.a, changes: [], unreadable, corrections: [] }),
+    ).flushed;
     await settled();
     t.equal(rawRows(world).length, 2);
     const told = world.pinset.feed.read(1, 10) as { keys: Uint8Array[] }[];

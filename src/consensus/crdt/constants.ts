@@ -124,3 +124,19 @@ export const HELLO_TRUST_BYTES_MAX = 256 * 1024;
 export const UNTRUSTED_REPORT_INTERVAL_MS = 60_000;
 /** Untrusted authors that are told of; batches of further ones are counted and logged only. */
 export const UNTRUSTED_AUTHORS_MAX = 256;
+
+/** Operations that two clocks may differ by for their digests to be compared; with more the later one catches up first. */
+export const LEFT_OUT_OPERATIONS_MAX = 100_000;
+/** Buckets in one message of digests. */
+export const DIGESTS_PER_MESSAGE = 4_096;
+/** Buckets that one GetBuckets or RepairBuckets speaks of. */
+export const REPAIRED_BUCKETS_MAX = 64;
+/** An answer to GetBuckets ends after the bucket that reaches it. */
+export const BUCKETS_BYTES_MAX = 4 * 1024 * 1024;
+/** Two comparisons with one peer whose digest is another. */
+export const COMPARE_PAUSE_MS = 60_000;
+export const COMPARE_TIMEOUT_MS = 60_000;
+/** Buckets that an alert names. */
+export const ALERT_BUCKETS_MAX = 8;
+/** Buckets that a plan of a repair tells one by one; those beyond are counted. */
+export const PLANNED_BUCKETS_MAX = 1_000;

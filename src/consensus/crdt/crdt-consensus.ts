@@ -2,6 +2,7 @@ import { PinfoldError } from '../../model/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { shuffled } from '../../runtime/random.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
+import type { Repair } from '../repair.ts';
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
@@ -22,6 +23,7 @@ import { Entrance } from './rebuild/entrance.ts';
 import { RangeServer } from './rebuild/range-server.ts';
 import { RebuildWatch } from './rebuild/rebuild-watch.ts';
 import { Rebuilder } from './rebuild/rebuilder.ts';
+import { StoreCare } from './repair/store-care.ts';
 import { skewed } from './skewed.ts';
 import { readRemembered } from './state/idempotency.ts';
 import type { Replica } from './state/replicas.ts';
@@ -34,6 +36,7 @@ import { type Trust, trustOfAll } from './trust/trust.ts';
 import { TrustKeeper } from './trust/trust-keeper.ts';
 import { trustedCalls } from './trust/trusted-calls.ts';
 import { Upkeep } from './upkeep.ts';
+import { writeRefusal } from './write-refusal.ts';
 
 export interface CrdtConsensus extends Consensus {
   /** The methods of the peer RPC that it serves. To be given to the network before it starts. */
@@ -60,6 +63,7 @@ const capabilities: Capabilities = {
 class ReplicatedMap implements CrdtConsensus {
   readonly capabilities = capabilities;
   readonly handlers: CrdtHandlers;
+  readonly repair: Repair;
   readonly #init: CrdtInit;
   readonly #needs: CrdtNeeds;
   readonly #metrics: CrdtMetrics;
@@ -79,6 +83,7 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #entrance: Entrance;
   readonly #trust: Trust;
   readonly #keeper: TrustKeeper;
+  readonly #care: StoreCare;
   readonly #upkeep: Upkeep;
   readonly #forks: Forks;
   #phase: ConsensusStatus['phase'] = 'starting';
@@ -114,13 +119,8 @@ class ReplicatedMap implements CrdtConsensus {
         this.#metrics.invalid.add(1, { reason, door: 'intake' });
         this.#logger.warn('an invalid batch was dropped', { from, message });
       },
-      onRefused: (author, { message }) => {
-        this.#alerts.raise(
-          'CLOCK_ENTRIES',
-          author,
-          `nothing more is taken of it, nor what depends on that: ${message}`,
-        );
-      },
+      onRefused: (author, { message }) =>
+        this.#alerts.raise('CLOCK_ENTRIES', author, `nothing more is taken of it, nor what rests on that: ${message}`),
     });
     this.#upkeep = new Upkeep({ ...common, intake: this.#intake });
     this.#committer = new Committer({
@@ -204,8 +204,17 @@ class ReplicatedMap implements CrdtConsensus {
       publish: (batch, encoded) => this.#talk.publish(batch, encoded),
       greet: (peerId) => this.#meeting.greet(peerId),
     });
+    this.#care = new StoreCare({
+      ...common,
+      peerId,
+      sources,
+      isBusy: () => this.#phase !== 'ready' || this.#rebuilder.isBegun,
+      onRepaired: (peer) => this.#meeting.greet(peer),
+    });
+    this.repair = this.#care.repair;
     this.#meeting = new Meeting({
       ...common,
+      care: this.#care,
       rpc: needs.network.rpc,
       news: this.#news,
       records: needs.hello,
@@ -227,6 +236,7 @@ class ReplicatedMap implements CrdtConsensus {
       meeting: this.#meeting,
       syncs: new SyncServer({ ...common, onClock: (from, clock) => this.#meeting.heardClock(from, clock) }),
       ranges: new RangeServer(this.#store, init.rangesServedMax),
+      repair: this.#care.handlers,
       onUntrusted: (from, report) => this.#keeper.reported(from, report),
       forks: this.#forks,
       checkOpen: () => this.#checkOpen(),
@@ -245,6 +255,7 @@ class ReplicatedMap implements CrdtConsensus {
     this.#forks.start();
     this.#meeting.start();
     this.#upkeep.start();
+    this.#care.start();
   }
 
   async stop(): Promise<void> {
@@ -259,6 +270,7 @@ class ReplicatedMap implements CrdtConsensus {
     await this.#keeper.stop();
     await Promise.all([
       this.#meeting.stop(),
+      this.#care.stop(),
       this.#puller.stop(),
       this.#followers.stop(),
       this.#entrance.stop(),
@@ -298,35 +310,23 @@ class ReplicatedMap implements CrdtConsensus {
 
   /** C4. */
   refusal(): PinfoldError | undefined {
-    if (this.#isStopping || this.#phase === 'stopped')
-      return new PinfoldError('SHUTTING_DOWN', 'this peer is stopping');
-    if (this.#init.follower) return new PinfoldError('FOLLOWER', 'this peer is a follower; write at another');
-    if (this.#phase !== 'ready') {
-      return new PinfoldError('JOINING', 'this peer is taking in the pinset; write at another meanwhile', {
-        retryAfterMs: 1_000,
-      });
-    }
-    const forked = this.#forks.refusal();
-    if (forked !== undefined) return forked;
-    if (this.#store.own.sequence === 0 && this.#store.replicas.entries >= CLOCK_ENTRIES_MAX)
-      return new PinfoldError('LIMIT_REACHED', 'the cluster has as many replicas as there can be');
-    if (this.#isDiskLow()) {
-      return new PinfoldError(
-        'DISK_FULL',
-        'too little free disk for writes at this peer; make room, or write at another',
-      );
-    }
+    const own = writeRefusal({
+      isStopping: this.#isStopping,
+      isFollower: this.#init.follower,
+      phase: this.#phase,
+      isClockFull:
+        this.#phase === 'ready' && this.#store.own.sequence === 0 && this.#store.replicas.entries >= CLOCK_ENTRIES_MAX,
+      isDiskLow: this.#isDiskLow(),
+    });
+    const earlier = own ?? this.#forks.refusal();
+    if (earlier !== undefined) return earlier;
     return this.#keeper.refusal() ?? skewed(this.#views, this.#alerts, this.#needs, this.#init.clockSkewMaxMs);
   }
 
   status(): ConsensusStatus {
     this.#keeper.look();
-    return {
-      phase: this.#phase,
-      progress: this.#rebuilder.progress,
-      leader: undefined,
-      alerts: this.#alerts.all(),
-    };
+    const { progress } = this.#rebuilder;
+    return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
   }
 
   /** What an unknown etag is judged by (6.2). */

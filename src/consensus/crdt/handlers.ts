@@ -4,7 +4,7 @@ import { PinfoldError } from '../../model/errors.ts';
 import { readClock } from './codec/clock-entries.ts';
 import type { Forks } from './forks/forks.ts';
 import type { Meeting } from './meeting.ts';
-import type { CrdtHandlers } from './peer-calls.ts';
+import type { CrdtHandlers, RepairHandlers } from './peer-calls.ts';
 import type { RangeServer } from './rebuild/range-server.ts';
 import type { SyncServer } from './sync/sync-server.ts';
 
@@ -12,6 +12,7 @@ export interface HandlersNeeds {
   meeting: Meeting;
   syncs: SyncServer;
   ranges: RangeServer;
+  repair: RepairHandlers;
   /** T5: another peer turns away what this one writes. */
   onUntrusted(from: string, report: ReportUntrustedRequest): void;
   forks: Pick<Forks, 'handlers' | 'hidesRows'>;
@@ -20,8 +21,10 @@ export interface HandlersNeeds {
 }
 
 /** The methods of the peer RPC: each takes the first request of its stream. */
-export function crdtHandlers({ meeting, syncs, ranges, forks, onUntrusted, checkOpen }: HandlersNeeds): CrdtHandlers {
+export function crdtHandlers(needs: HandlersNeeds): CrdtHandlers {
+  const { meeting, syncs, ranges, repair, forks, onUntrusted, checkOpen } = needs;
   return {
+    ...repair,
     ...forks.handlers(checkOpen),
     async *hello(requests, { peerId }) {
       for await (const { hello } of requests) {

@@ -304,6 +304,7 @@ function applyLive(tx: Transaction, store: CrdtStore, group: readonly Prepared[]
     remember(tx, prepared, store);
   }
   for (const step of steps) store.replicas.put(tx, step);
+  store.touched.note(rows);
   pinset.write(tx, rows.changes());
 }
 

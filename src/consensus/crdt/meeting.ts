@@ -31,6 +31,7 @@ import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { only, type PeerCalls } from './peer-calls.ts';
 import type { PeerViews } from './peer-views.ts';
+import type { StoreCare } from './repair/store-care.ts';
 import { logKey } from './state/keys.ts';
 import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
@@ -56,6 +57,7 @@ export interface MeetingNeeds {
   views: PeerViews;
   news: News;
   alerts: Alerts;
+  care: Pick<StoreCare, 'equal' | 'diverged'>;
   records: HelloRecords;
   trust: Pick<Trust, 'own' | 'forHello' | 'receive'>;
   clock: Clock;
@@ -253,13 +255,13 @@ export class Meeting {
 
   /** Section 8: equal clocks, unequal digests. */
   #compare({ clockHash, digestRoot }: Hello, from: string): void {
-    const { store, alerts } = this.#needs;
+    const { store, alerts, care } = this.#needs;
     if (!equalBytes(clockHash, store.replicas.flushedHash())) return;
     alerts.clear('REBUILD_NEEDED', from);
     const own = this.#digestRoot();
     if (own.length === 0 || digestRoot.length === 0) return;
-    if (equalBytes(own, digestRoot)) alerts.clear('DIVERGED', from);
-    else alerts.raise('DIVERGED', from, 'equal clocks and unequal pinsets: repair one of the two');
+    if (equalBytes(own, digestRoot)) care.equal(from);
+    else care.diverged(from);
   }
 
   /** A clock is news, and says whether there was a fork, or this store was rolled back. True: it has what is lacking here. */

@@ -71,5 +71,14 @@ export function crdtMetrics(register: MetricsRegister) {
       help: 'Joins and rebuilds, by how they ended',
       labels: ['result'],
     }),
+    comparisons: register.counter<'result'>({
+      name: 'pinfold_crdt_comparisons_total',
+      help: 'Comparisons of digests bucket by bucket, by how they ended',
+      labels: ['result'],
+    }),
+    repaired: register.counter({
+      name: 'pinfold_crdt_repaired_rows_total',
+      help: 'Rows written by repairs',
+    }),
   };
 }

@@ -16,6 +16,11 @@ export const crdtOptions = defineOptions('crdt', 'The CRDT consensus: how eagerl
     min: 100,
     says: 'how often a Hello is exchanged with one random trusted peer, give or take 30 %',
   }),
+  compareIntervalMs: milliseconds({
+    default: 3_600_000,
+    min: 1_000,
+    says: 'how often digests are compared bucket by bucket with one random trusted peer, give or take 30 %: under constant load clocks are never equal',
+  }),
   followPeersMax: integer({
     default: 3,
     min: 0,

@@ -7,8 +7,19 @@ export type PeerCalls = Pick<PeerRpc, 'call'>;
 /** The methods that it serves. */
 export type CrdtHandlers = Pick<
   PeerRpcHandlers,
-  'hello' | 'getClock' | 'sync' | 'mergeRange' | 'listHeaders' | 'tellFork' | 'offerBatches' | 'reportUntrusted'
+  | 'hello'
+  | 'getClock'
+  | 'sync'
+  | 'mergeRange'
+  | 'listHeaders'
+  | 'tellFork'
+  | 'offerBatches'
+  | 'reportUntrusted'
+  | keyof RepairHandlers
 >;
+
+/** Those for comparing and repairing (section 8). */
+export type RepairHandlers = Pick<PeerRpcHandlers, 'getDigests' | 'getBuckets' | 'repairBuckets'>;
 
 /** The answer of a unary call. */
 export async function only<T>(responses: AsyncIterable<T>): Promise<T> {

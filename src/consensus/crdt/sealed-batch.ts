@@ -45,6 +45,7 @@ export function sealBatch(
   tx.put(logTable, logKey(own.number, last), encoded);
   store.replicas.put(tx, step);
   putSelf(tx, { ...self, lastStamp });
+  store.touched.note(rows);
   store.needs.pinset.write(tx, rows.changes());
   return { batch, encoded, step };
 }

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type ClockEntry, ClockEntrySchema } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
+import { byteString } from '../../../model/bytes.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { CLOCK_ENTRIES_MAX } from '../constants.ts';
 import type { Replica } from '../state/replicas.ts';
@@ -35,6 +36,11 @@ export function readClock(entries: readonly ClockEntry[]): HeardEntry[] {
     if (rid.length !== RID_BYTES) throw invalid('a rid of a wrong length');
     return { rid, sequence: safeNumber(sequence), hashPrefix };
   });
+}
+
+/** By rid as text. */
+export function clockMap(clock: readonly HeardEntry[]): Map<string, number> {
+  return new Map(clock.map(({ rid, sequence }) => [byteString(rid), sequence]));
 }
 
 /** Throws INVALID_ARGUMENT. */

@@ -30,6 +30,12 @@ export class TransactionRows {
     return this.#others.get(text) ?? added(this.#others, text, key, read);
   }
 
+  /** Of all rows that were read, changed or not. */
+  *keys(): Generator<PinKey> {
+    for (const { key } of this.#byPrefix.values()) yield key;
+    for (const { key } of this.#others.values()) yield key;
+  }
+
   changes(): RowChange[] {
     const changes: RowChange[] = [];
     for (const entry of this.#byPrefix.values()) if (entry.after !== entry.before) changes.push(entry);

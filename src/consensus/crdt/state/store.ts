@@ -14,6 +14,7 @@ import { ForkBook } from './fork-book.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
 import { RevisionClocks } from './revisions.ts';
 import { putSelf, readSelf, type Self } from './self.ts';
+import { TouchedBuckets } from './touched-buckets.ts';
 
 export interface StoreNeeds {
   storage: Storage;
@@ -29,6 +30,7 @@ export interface StoreNeeds {
 export class CrdtStore {
   readonly needs: StoreNeeds;
   readonly replicas: Replicas;
+  readonly touched = new TouchedBuckets();
   readonly acks: Acks;
   readonly forks = new ForkBook();
   readonly author: Uint8Array;
