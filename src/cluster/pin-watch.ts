@@ -116,6 +116,12 @@ export class PinWatch {
     await this.#queue.push(item, { signal: this.#scope.signal });
   }
 
+  /** Tells of pins what the disk has: of what was lost with power nothing would be told again, and the reader would keep it. */
+  async #emitFlushed(item: Item): Promise<void> {
+    await this.#needs.pinset.flushed();
+    await this.#emit(item);
+  }
+
   // Pins
 
   async #watchPins(resumed: WatchPlace | undefined): Promise<void> {
@@ -133,7 +139,7 @@ export class PinWatch {
       if (batch === 'gone') throw new PinfoldError('HISTORY_GONE', 'the changes that come next are gone; list again');
       if (batch.to > revision) {
         revision = batch.to;
-        await this.#emit({ events: this.#pinEvents(batch.changes), pins: revision });
+        await this.#emitFlushed({ events: this.#pinEvents(batch.changes), pins: revision });
         if (!this.#query.pinsOnly) await this.#askForNew(batch.changes);
       }
       if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
@@ -152,7 +158,9 @@ export class PinWatch {
         ...(cursor === undefined ? {} : { cursor }),
       });
       cursor = page.cursor;
-      if (page.pins.length > 0) await this.#emit({ events: page.pins.map((stored) => ({ kind: 'pinned', stored })) });
+      if (page.pins.length > 0) {
+        await this.#emitFlushed({ events: page.pins.map((stored) => ({ kind: 'pinned', stored })) });
+      }
       await sleep(timers, 0, this.#scope.signal);
     } while (cursor !== undefined);
   }
@@ -170,7 +178,7 @@ export class PinWatch {
     const { revision, keys } = await this.#changedSince(resumed.position);
     for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
       const changes = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
-      await this.#emit({ events: this.#pinEvents(changes) });
+      await this.#emitFlushed({ events: this.#pinEvents(changes) });
       await sleep(this.#needs.timers, 0, this.#scope.signal);
     }
     return revision;

@@ -218,6 +218,10 @@ class LocalPinset implements Pinset {
     return this.#needs.storage.tableSize(this.#readSet.pins).bytes + this.#indexBytes();
   }
 
+  flushed(): Promise<void> {
+    return this.#needs.storage.flushed();
+  }
+
   async snapshot(): Promise<PinsetSnapshot> {
     while (this.#inFlight.some(({ feedRow: row }) => row === undefined)) {
       // The digest before a swap is gone: wait until its other side can be seen.

@@ -56,6 +56,9 @@ export interface Pinset {
   /** Rows, digests and revision of one flushed state, for other peers. Held for a minute at most. */
   snapshot(): Promise<PinsetSnapshot>;
 
+  /** Resolves when all that reads see now is on the disk. Rejects with STORAGE_FAILED. */
+  flushed(): Promise<void>;
+
   /** Loads names and digest, replaying the feed from the last checkpoint. Called once, before all else. */
   open(): Promise<void>;
   start(): Promise<void>;

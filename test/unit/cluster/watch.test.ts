@@ -322,7 +322,7 @@ t.test('a resumed watch goes on exactly where it was', async (t) => {
   await pinsOnly.stop();
 });
 
-t.test('a token names nothing that is not on the disk', async (t) => {
+t.test('nothing is told, and no token names, what is not on the disk', async (t) => {
   const w = await world(1, 'manual');
   const [a] = w.peers as [WorldPeer];
   a.storage.control.flush();
@@ -331,10 +331,15 @@ t.test('a token names nothing that is not on the disk', async (t) => {
   const before = a.pinset.feed.revision;
   await a.write(cidOf(1), { name: 'unflushed' });
   a.storage.control.commit();
-  await w.until(() => seen.pins.size === 1);
+  const later = open(w, a);
   await w.time.advance(10_000);
-  t.equal(seen.tokens.length, 1, 'told, but no token');
+  t.equal(a.pinset.count(), 1, 'it can be read');
+  t.equal(seen.pins.size, 0, 'and would be told to nobody again if it were lost with power');
+  t.equal(later.pins.size, 0, 'whether it changed or was there at the beginning');
+  t.equal(seen.tokens.length, 1);
   a.storage.control.flush();
+  await w.until(() => seen.pins.size === 1 && later.pins.size === 1);
+  await later.stop();
   await w.until(() => seen.tokens.length === 2);
   t.equal(decodeResumeToken(seen.tokens[1] as Uint8Array).revision, before + 1);
   await seen.stop();
