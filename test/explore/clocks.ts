@@ -46,6 +46,21 @@ export function join(a: Slots, b: Slots): Slot[] {
   });
 }
 
+const numbers = new Map<string, number>();
+/** The same for a clock that was asked about before, without looking into it. */
+const known = new WeakMap<Slots, number>();
+
+/** Equal clocks have the same number. */
+export function clockNumber(clock: Slots): number {
+  const same = known.get(clock);
+  if (same !== undefined) return same;
+  const text = clock.join();
+  const number = numbers.get(text) ?? numbers.size;
+  numbers.set(text, number);
+  known.set(clock, number);
+  return number;
+}
+
 const none = new Uint8Array(0);
 const byRid = new Map(replicas.map(({ ridText, number }) => [ridText, number]));
 

@@ -1,5 +1,5 @@
 import { action } from './action.ts';
-import { noCall } from './calls.ts';
+import { callNumbered, noCall } from './calls.ts';
 import { all, cutStore } from './cutting.ts';
 import { CUTS, callAt, currentAt } from './layout.ts';
 import { count, countUp, type Steps } from './steps.ts';
@@ -17,7 +17,9 @@ export function cutSteps(steps: Steps, peer: number): void {
 
 function cutStep(steps: Steps, peer: number, what: number, isOverdue: boolean): void {
   const store = steps.current(peer);
-  const after = cutStore(store, steps.flushed(peer), what, isOverdue);
+  const call = callNumbered(steps.from[callAt(peer)] as number);
+  const asked = call?.stage === 'asked' ? call.cm : call?.e;
+  const after = cutStore(store, steps.flushed(peer), asked, what, isOverdue);
   if (after === store) return;
   const to = steps.begin();
   to[currentAt(peer)] = after.id;

@@ -1,11 +1,11 @@
 import { cut } from '../../src/consensus/crdt/core/log-cut.ts';
+import { needsLogAbove } from '../../src/consensus/crdt/core/rebuild.ts';
 import { knownBatch } from './batches.ts';
-import { clockOfSlots } from './clocks.ts';
+import { clockNumber, clockOfSlots, type Slots } from './clocks.ts';
 import { replicas } from './names.ts';
 import { isPlanted } from './planted.ts';
-import { clockOfSequences } from './rebuilding.ts';
-import type { Shadow, Store } from './store.ts';
-import { storeOf } from './store.ts';
+import { clockOfSequences, clocksOf } from './rebuilding.ts';
+import { type Store, storeOf } from './store.ts';
 
 function above(log: readonly number[], floor: readonly number[]): number[] {
   return log.filter((id) => knownBatch(id).last > (floor[knownBatch(id).replica] as number));
@@ -17,15 +17,22 @@ export const all = 4;
 /**
  * L1 to L3: the floors rise as far as they may. `overdue`: it cannot wait for a shadow. The clock is that of the flushed state.
  */
-export function cutStore(store: Store, flushed: Store, what: number, isOverdue: boolean): Store {
-  const code = ((flushed.id * 8 + what) * 2 + Number(isOverdue)) * 8 + 4;
+export function cutStore(
+  store: Store,
+  flushed: Store,
+  asked: Slots | undefined,
+  what: number,
+  isOverdue: boolean,
+): Store {
+  const number = asked === undefined ? 0 : clockNumber(asked) + 1;
+  const code = (((number * 2 ** 24 + flushed.id) * 8 + what) * 2 + Number(isOverdue)) * 8 + 4;
   return store.once(code, () => {
     const { floor, shadow } = store.value;
     const due = clockOfSequences(store.sequences.map((sequence, r) => (what === all || what === r ? sequence : 0)));
     const { floors, discardsShadow } = cut({
       floors: clockOfSequences(floor),
       clock: clockOfSlots(flushed.value.clock),
-      shadow: shadow === undefined || shadow.next === 0 ? undefined : clockOfSlots((shadow as Shadow).taken),
+      shadow: needsLogAbove(shadow && clocksOf(shadow)?.taken, asked && clockOfSlots(asked)),
       acknowledged: [],
       old: new Map(),
       due,

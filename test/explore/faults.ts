@@ -150,6 +150,12 @@ export const faults = {
     patch('rebuild.ts', 'if (base > (c.get(rid) ?? 0)) raised.set(rid, base);', 'if (base < 0) raised.set(rid, base);'),
   ),
   'tail-cut': fault('a cut deletes what only the shadow has taken', 'I7', { ...rebuild, cuts: 1 }),
+  'cut-before-answer': fault(
+    'the log is cut above the clock that a first range, not answered yet, begins with',
+    'L3',
+    { ...rebuild, cuts: 1 },
+    patch('rebuild.ts', '(taken ?? asked)', 'taken'),
+  ),
   'ack-from-shadow': fault('acknowledged when the shadow has it', 'I5', { writes: 2, ...rebuild, acknowledges: true }),
   'feed-forgets-live': fault("the swap's feed row has only what differed, and the tail", 'I12', {
     ...rebuild,

@@ -1,9 +1,11 @@
 import { isNeedless } from '../../src/consensus/crdt/core/rebuild.ts';
 import { hearsOnlyFullNeeded, type SyncNews } from '../../src/consensus/crdt/core/rebuild-need.ts';
+import { knownBatch } from './batches.ts';
 import type { Bounds } from './bounds.ts';
 import { clockOfSlots, covers, join } from './clocks.ts';
 import { answeredAt, DEAD, flushedAt, type Layout, replicaAt } from './layout.ts';
-import { begun, clocksOf, discarded, filled, isUseless, mergedRow, swappedStore, unnamed } from './rebuilding.ts';
+import { dotName, peerName } from './names.ts';
+import { begun, clocksOf, discarded, filled, isUseless, mergedRange, swappedStore, unnamed } from './rebuilding.ts';
 import type { State } from './steps.ts';
 import { type Shadow, type Store, storeAt } from './store.ts';
 import { fullNeeded, nothingLeft, offered } from './syncing.ts';
@@ -40,12 +42,30 @@ export class Healing {
     return undefined;
   }
 
-  /** Where it ends rests on the disks alone. */
-  #healed(state: State): Healed {
+  /** What happens while it heals, a line for each step. */
+  story(state: State): string[] {
+    const lines: string[] = [];
+    const stores = this.#disks(state).map(storeAt);
+    new Cluster(stores, this.#bounds.keys, (peer, what) => lines.push(`${this.#alive(state)[peer]} ${what}`)).heal();
+    return lines;
+  }
+
+  #alive(state: State): string[] {
+    const peers = Array.from({ length: this.#layout.peers }, (_, peer) => peer);
+    return peers.filter((peer) => (state[replicaAt(peer)] as number) < DEAD).map(peerName);
+  }
+
+  #disks(state: State): number[] {
     const disks: number[] = [];
     for (let peer = 0; peer < this.#layout.peers; peer++) {
       if ((state[replicaAt(peer)] as number) < DEAD) disks.push(state[flushedAt(peer)] as number);
     }
+    return disks;
+  }
+
+  /** Where it ends rests on the disks alone. */
+  #healed(state: State): Healed {
+    const disks = this.#disks(state);
     const text = disks.join();
     let healed = this.#known.get(text);
     if (healed === undefined) {
@@ -56,13 +76,20 @@ export class Healing {
   }
 }
 
+function batchName(id: number): string {
+  const { replica, first } = knownBatch(id);
+  return dotName(replica, first);
+}
+
 /** The peers that live, while they heal. */
 class Cluster {
   readonly #stores: Store[];
   readonly #ranges: number;
+  readonly #tell: (peer: number, what: string) => void;
   #problem: string | undefined;
 
-  constructor(stores: Store[], ranges: number) {
+  constructor(stores: Store[], ranges: number, tell: (peer: number, what: string) => void = () => {}) {
+    this.#tell = tell;
     this.#stores = stores;
     this.#ranges = ranges;
   }
@@ -93,7 +120,7 @@ class Cluster {
   #progressAt(peer: number): boolean {
     const before = this.#stores[peer] as Store;
     const live = this.#offered(before.value.clock);
-    this.#replace(peer, live === nothingLeft ? before : take(before, live));
+    if (live !== nothingLeft) this.#replace(peer, take(before, live), `takes ${batchName(live)}`);
     if (this.#shadow(peer) !== undefined) this.#rebuild(peer);
     return this.#stores[peer] !== before;
   }
@@ -103,16 +130,20 @@ class Cluster {
     if (swap !== undefined) {
       this.#stores[peer] = swap.store;
       this.#problem ??= swap.problem;
+      this.#tell(peer, 'swaps the shadow in');
       return;
     }
     const shadow = this.#shadow(peer) as Shadow;
     const clocks = clocksOf(shadow);
     if (clocks !== undefined && isNeedless(clocks, clockOfSlots((this.#stores[peer] as Store).value.clock))) {
       this.#stores[peer] = discarded(this.#stores[peer] as Store); // B6
+      this.#tell(peer, 'discards its shadow, which would bring nothing');
       return;
     }
     const id = clocks === undefined ? nothingLeft : this.#offered(shadow.taken);
-    if (id !== nothingLeft) this.#replace(peer, takeIntoShadow(this.#stores[peer] as Store, id));
+    if (id !== nothingLeft) {
+      this.#replace(peer, takeIntoShadow(this.#stores[peer] as Store, id), `takes ${batchName(id)} into its shadow`);
+    }
     if (shadow.next < this.#ranges) this.#fill(peer);
   }
 
@@ -123,16 +154,12 @@ class Cluster {
     const { clock: cm, rows } = before.value;
     for (const [source, { value }] of this.#stores.entries()) {
       if (source === peer || (next === 0 && isUseless(cm, value.clock))) continue;
-      const row = mergedRow(rows[next] as number, cm, value.rows[next] as number, value.clock);
-      const after = filled(before, {
-        stage: 'answered',
-        source,
-        e: join(cm, value.clock),
-        row,
-        differs: row !== rows[next],
-      });
+      const range = mergedRange(next, rows[next] as number, cm, value.rows[next] as number, value.clock);
+      const after = filled(before, { stage: 'answered', source, e: join(cm, value.clock), ...range });
       this.#stores[peer] = after;
-      if (after !== before) return;
+      if (after === before) continue;
+      this.#tell(peer, `fills the range of key ${next}, from another`);
+      return;
     }
   }
 
@@ -140,8 +167,10 @@ class Cluster {
     return (this.#stores[peer] as Store).value.shadow;
   }
 
-  #replace(peer: number, result: Store | string): void {
-    if (typeof result === 'object') this.#stores[peer] = result;
+  #replace(peer: number, result: Store | string, what: string): void {
+    if (typeof result !== 'object') return;
+    this.#stores[peer] = result;
+    this.#tell(peer, what);
   }
 
   /** From any log, the own one too. */
@@ -158,6 +187,7 @@ class Cluster {
     for (const [peer, store] of this.#stores.entries()) {
       if (store.value.shadow === undefined) continue;
       this.#stores[peer] = discarded(store);
+      this.#tell(peer, 'discards its shadow, since nothing moves');
       isAny = true;
     }
     return isAny;
@@ -165,7 +195,11 @@ class Cluster {
 
   #beginAll(): number {
     const needy = this.#stores.filter((store) => hearsOnlyFullNeeded(this.#news(store)));
-    for (const store of needy) this.#stores[this.#stores.indexOf(store)] = begun(store, unnamed);
+    for (const store of needy) {
+      const peer = this.#stores.indexOf(store);
+      this.#stores[peer] = begun(store, unnamed);
+      this.#tell(peer, 'begins a shadow');
+    }
     return needy.length;
   }
 

@@ -16,6 +16,7 @@ export interface Job {
 
 export interface JobResult extends Searched {
   readonly name: string;
+  /** Of the thread's processor: what a machine that does other things besides cannot spoil. */
   readonly seconds: number;
   /** What was found, step by step. */
   readonly story: readonly string[];
@@ -28,10 +29,11 @@ export function patchesOf({ kind, name }: Job): readonly Patch[] {
 export function runJob(job: Job): JobResult {
   const { bounds, healEvery } = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
   const world = new World(bounds);
-  const beganMs = performance.now();
+  const before = process.threadCpuUsage();
   const searched = search({ world, statesMax: job.statesMax, healEvery: job.healEvery ?? healEvery });
-  const seconds = (performance.now() - beganMs) / 1000;
-  const told = searched.found === undefined ? [] : story(world, searched.found.path);
+  const { user, system } = process.threadCpuUsage(before);
+  const seconds = (user + system) / 1e6;
+  const told = searched.found === undefined ? [] : story(world, searched.found);
   return { ...searched, name: job.name, seconds, story: told };
 }
 

@@ -49,7 +49,15 @@ function list(): void {
 async function exploreSlices(): Promise<void> {
   const jobs = jobsOf('slice', Object.keys(slices), 200_000);
   console.log(
-    row(['slice', 14], ['states', -10], ['steps', -11], ['depth', -10], ['healed', -9], ['s', -7], ['states/s', -10]),
+    row(
+      ['slice', 14],
+      ['states', -10],
+      ['steps', -11],
+      ['depth', -10],
+      ['healed', -9],
+      ['cpu s', -7],
+      ['states/s', -10],
+    ),
   );
   for await (const result of runInThreads(jobs, atOnce())) {
     const { name, states, transitions, depth, isWhole, healed, seconds } = result;
@@ -75,7 +83,7 @@ function broken({ found, story }: JobResult): void {
 
 async function exploreFaults(): Promise<void> {
   const jobs = jobsOf('fault', Object.keys(faults), 3_000_000);
-  console.log(row(['fault', 24], ['breaks', 8], ['steps', -6], ['states', -10], ['s', -7]));
+  console.log(row(['fault', 24], ['breaks', 8], ['steps', -6], ['states', -10], ['cpu s', -7]));
   for await (const result of runInThreads(jobs, atOnce()))
     showFault(result, jobs.length === 1 || values.stories === true);
 }

@@ -82,3 +82,17 @@ export const names: Names = {
 export function peerId(peer: number): string {
   return peerIds[peer % peersMax] as string;
 }
+
+/** In stories. */
+export function peerName(peer: number): string {
+  return 'ABC'[peer] as string;
+}
+
+/** D is the second incarnation of A. */
+export function replicaName(replica: number): string {
+  return 'ABCD'[replica] as string;
+}
+
+export function dotName(replica: number, sequence: number): string {
+  return `${replicaName(replica)}${sequence}`;
+}

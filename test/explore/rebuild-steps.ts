@@ -4,7 +4,7 @@ import { type Call, callNumbered, callOf, noCall } from './calls.ts';
 import { chain, join, sequenceOf } from './clocks.ts';
 import { callAt, currentAt, REBUILDS, sentAt } from './layout.ts';
 import { isPlanted } from './planted.ts';
-import { begun, discarded, filled, isUseless, mergedRow, swappedStore, unnamed } from './rebuilding.ts';
+import { begun, discarded, everyKey, filled, isUseless, mergedRange, swappedStore, unnamed } from './rebuilding.ts';
 import { count, countUp, type Steps } from './steps.ts';
 import { type Shadow, type Store, storeOf } from './store.ts';
 import { takeIntoShadow } from './taking.ts';
@@ -29,9 +29,16 @@ function beginStep(steps: Steps, peer: number): void {
   const mine = steps.current(peer).value.clock;
   if (steps.others(peer).every((other) => isUseless(mine, steps.flushed(other).value.clock))) return;
   const to = steps.begin();
-  to[currentAt(peer)] = begun(steps.current(peer), bounds.isFeedChecked ? 0 : unnamed).id;
+  to[currentAt(peer)] = begun(steps.current(peer), namedAtFirst(steps, peer)).id;
   countUp(to, REBUILDS);
   steps.end(action('begin', peer), peer);
+}
+
+/** A join changes everything, and says so. */
+function namedAtFirst(steps: Steps, peer: number): number {
+  if (!steps.bounds.isFeedChecked) return unnamed;
+  const isJoin = steps.current(peer).sequences.every((sequence) => sequence === 0);
+  return isJoin ? everyKey : 0;
 }
 
 function askSteps(steps: Steps, peer: number, shadow: Shadow): void {
@@ -56,7 +63,7 @@ function askSteps(steps: Steps, peer: number, shadow: Shadow): void {
 /** The swap will name what the live rows take in from the state on that the first range is merged with. */
 function feedFromHere(steps: Steps, peer: number, shadow: Shadow): Store {
   const { value } = steps.current(peer);
-  if (shadow.named === unnamed) return steps.current(peer);
+  if (shadow.named === unnamed || shadow.named === everyKey) return steps.current(peer);
   const before = steps.flushed(peer).value.rows;
   const named = value.rows.reduce((bits, row, key) => (row === before[key] ? bits : bits | (1 << key)), 0);
   return storeOf({ ...value, shadow: { ...shadow, named } });
@@ -85,12 +92,12 @@ function answer(steps: Steps, peer: number, call: Call & { stage: 'asked' }): nu
   if (shadow.next === 0 && isUseless(call.cm, ct)) return noCall;
   const theirs = source.value.rows[shadow.next] as number;
   const isLater = isPlanted('equal-from-later') && theirs === call.row;
-  const row = isLater
-    ? (steps.current(peer).value.rows[shadow.next] as number)
-    : mergedRow(call.row, call.cm, theirs, ct);
-  const differs = row !== call.row && shadow.named !== unnamed;
+  const merged = isLater
+    ? { row: steps.current(peer).value.rows[shadow.next] as number, differs: false }
+    : mergedRange(shadow.next, call.row, call.cm, theirs, ct);
+  const differs = merged.differs && shadow.named !== unnamed;
   const kept = isPlanted('clock-of-end') ? call.source : 0;
-  return callOf({ stage: 'answered', source: kept, e: join(call.cm, ct), row, differs });
+  return callOf({ stage: 'answered', source: kept, e: join(call.cm, ct), row: merged.row, differs });
 }
 
 function clockAdvanced(store: Store, e: readonly number[]): Store {

@@ -1,10 +1,13 @@
-import { merge } from '../../src/consensus/crdt/core/merge.ts';
+import type { RangeRow } from '../../src/consensus/crdt/codec/range-rows.ts';
 import { answered, maySwap, type ShadowClocks, swapped } from '../../src/consensus/crdt/core/rebuild.ts';
+import { MergedRows, type MergeInput } from '../../src/consensus/crdt/rebuild/merged-rows.ts';
+import type { PinKey } from '../../src/model/pin.ts';
+import { bucketOf } from '../../src/model/pin-key.ts';
 import type { Call } from './calls.ts';
 import { clockOfSlots, type Slots, sequenceOf, slotsOfClock } from './clocks.ts';
-import { names, replicas } from './names.ts';
+import { keys, names, rangeEnds, replicas } from './names.ts';
 import { isPlanted } from './planted.ts';
-import { rowNumber, rowOf } from './rows.ts';
+import { emptyRowNumber, rowNumber, rowOf } from './rows.ts';
 import { type Shadow, type Store, storeOf } from './store.ts';
 import { fullNeeded, nothingLeft, offered } from './syncing.ts';
 import { takeIntoShadow } from './taking.ts';
@@ -12,6 +15,7 @@ import { takeIntoShadow } from './taking.ts';
 const nothing: Slots = [0, 0, 0, 0];
 /** Keys are not named at all: what the feed says is not looked at. */
 export const unnamed = -1;
+export const everyKey = 3;
 
 export function begun(store: Store, named: number): Store {
   const shadow = { next: 0, base: nothing, taken: nothing, goal: nothing, rows: [0, 0], named };
@@ -33,9 +37,42 @@ export function isUseless(cm: Slots, ct: Slots): boolean {
   return answered(undefined, clockOfSlots(cm), clockOfSlots(ct)) === 'useless';
 }
 
-export function mergedRow(mine: number, cm: Slots, theirs: number, ct: Slots): number {
+export interface Merged {
+  readonly row: number;
+  /** It is not mine: the feed row of the swap names it. */
+  readonly differs: boolean;
+}
+
+/** B2 for the range of one key: its rows are mine under cm and theirs under ct. Equal ones are not sent. */
+export function mergedRange(key: number, mine: number, cm: Slots, theirs: number, ct: Slots): Merged {
+  const text = keys[key] as PinKey;
   const covered = (clock: Slots) => (replica: number) => sequenceOf(clock[replica] as number);
-  return rowNumber(merge(rowOf(mine), covered(cm), rowOf(theirs), covered(ct), names.replicas));
+  const merged = new MergedRows({
+    mine: ownRows(rowsOf(text, mine)),
+    cm: covered(cm),
+    ct: covered(ct),
+    rids: names.replicas,
+    from: rangeEnds[key - 1] ?? 0,
+    to: rangeEnds[key] as number,
+  });
+  const isEqual = mine === theirs;
+  const answer = isEqual ? merged.add([], [bucketOf(text)]) : merged.add(rowsOf(text, theirs), []);
+  const pieces = [...answer, ...merged.end(rangeEnds[key] as number)];
+  const [row] = pieces.flatMap(({ rows }) => rows);
+  return { row: rowNumber(row?.row ?? []), differs: pieces.some(({ changed }) => changed.length > 0) };
+}
+
+function rowsOf(key: PinKey, row: number): RangeRow[] {
+  return row === emptyRowNumber ? [] : [{ key, row: rowOf(row) }];
+}
+
+function ownRows(rows: RangeRow[]): MergeInput['mine'] {
+  return {
+    get next() {
+      return rows[0];
+    },
+    take: () => void rows.shift(),
+  };
 }
 
 /** B2: the merged range is appended, if its clock allows. */

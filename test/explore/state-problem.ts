@@ -1,5 +1,6 @@
 import { batchOf, chain, slotAfter } from './clocks.ts';
 import { answeredAt, COUNTS, currentAt, DEAD, flushedAt, type Layout, LOST, madeAt, replicaAt } from './layout.ts';
+import { peerName } from './names.ts';
 import type { State } from './steps.ts';
 import { storeAt } from './store.ts';
 
@@ -65,8 +66,4 @@ function holders(layout: Layout, state: State, replica: number, sequence: number
 
 function isAlive(state: State, peer: number): boolean {
   return (state[replicaAt(peer)] as number) < DEAD;
-}
-
-export function peerName(peer: number): string {
-  return 'ABC'[peer] as string;
 }

@@ -1,7 +1,8 @@
 import { knownBatch } from './batches.ts';
 import { chain, isHalf, type Slots, sequenceOf } from './clocks.ts';
+import { dotName } from './names.ts';
 import { rowOf } from './rows.ts';
-import { dotText, truth } from './truth.ts';
+import { truth } from './truth.ts';
 
 /** A shadow (4.6). Its clocks are those of the first answer on; before that it has none. */
 export interface Shadow {
@@ -91,9 +92,9 @@ function textOf({ clock, floor, rows, log, lastStamp, shadow }: StoreValue): str
   return [live, next, base, taken, goal, shadow.rows, named].join('|');
 }
 
-/** I1, I2, I3, I7, I9 and I10. */
+/** I1, I2, I3, I7, I9, I10 and L3. */
 function problemOf(store: StoreValue): string | undefined {
-  return rowsProblem(store) ?? clockProblem(store) ?? logProblem(store);
+  return rowsProblem(store) ?? clockProblem(store) ?? logProblem(store) ?? shadowProblem(store);
 }
 
 function rowsProblem({ clock, rows }: StoreValue): string | undefined {
@@ -102,9 +103,9 @@ function rowsProblem({ clock, rows }: StoreValue): string | undefined {
     const dots = rowOf(number).map(({ replica, sequence }) => ({
       replica,
       sequence,
-      text: dotText(replica, sequence),
+      text: dotName(replica, sequence),
     }));
-    const expected = new Set(rowOf(right[key] as number).map((dot) => dotText(dot.replica, dot.sequence)));
+    const expected = new Set(rowOf(right[key] as number).map((dot) => dotName(dot.replica, dot.sequence)));
     for (const { replica, sequence, text } of dots) {
       if (sequence > sequenceOf(clock[replica] ?? 0)) return `I1: dot ${text} of key ${key} is live and not covered`;
       if (!expected.delete(text)) return `I2: dot ${text} of key ${key} is live, and a covered operation removed it`;
@@ -125,8 +126,15 @@ function logProblem({ clock, floor, log }: StoreValue): string | undefined {
   for (const [replica, slot] of clock.entries()) {
     for (const id of chain(slot)) {
       if (knownBatch(id).last <= (floor[replica] as number)) break;
-      if (!log.includes(id)) return `I7: the log lacks ${dotText(replica, knownBatch(id).last)}`;
+      if (!log.includes(id)) return `I7: the log lacks ${dotName(replica, knownBatch(id).last)}`;
     }
   }
   return undefined;
+}
+
+/** L3: what a shadow has yet to take of the own log is in it. */
+function shadowProblem({ floor, shadow }: StoreValue): string | undefined {
+  if (shadow === undefined || shadow.next === 0) return undefined;
+  const isCut = shadow.taken.some((slot, replica) => sequenceOf(slot) < (floor[replica] as number));
+  return isCut ? "L3: the log was cut above C' of a shadow" : undefined;
 }

@@ -4,15 +4,15 @@ import { callNumbered } from './calls.ts';
 import { type Slots, sequenceOf } from './clocks.ts';
 import { all } from './cutting.ts';
 import { callAt, currentAt, DEAD, flushedAt, madeAt, replicaAt } from './layout.ts';
-import { keyNumber } from './names.ts';
+import { dotName, keyNumber, peerName, replicaName } from './names.ts';
 import { rowOf } from './rows.ts';
-import { peerName } from './state-problem.ts';
+import type { Found } from './search.ts';
 import type { State } from './steps.ts';
 import { type Store, storeAt } from './store.ts';
 import type { World } from './world.ts';
 
 /** A way through a world, told again: a line for each step, then what each peer holds at the end. */
-export function story(world: World, path: readonly Action[]): string[] {
+export function story(world: World, { path, problem }: Found): string[] {
   let state = world.start();
   const lines: string[] = [];
   for (const [i, step] of path.entries()) {
@@ -21,6 +21,7 @@ export function story(world: World, path: readonly Action[]): string[] {
     state = after;
   }
   for (let peer = 0; peer < world.bounds.peers; peer++) lines.push(`     ${holdings(state, peer)}`);
+  if (problem.endsWith('after healing')) lines.push(...world.healingStory(state).map((line) => `  -> ${line}`));
   return lines;
 }
 
@@ -41,11 +42,11 @@ function sentence(step: Action, before: State, after: State): string {
     case 'write':
       return `${name} writes ${batchText(after[madeAt(after[replicaAt(peer)] as number)] as number)}`;
     case 'deliver':
-      return `${name} hears of ${dot(b, c)}${nothingIf(isSame(before, after, peer), ', and puts it aside', ', and takes it')}`;
+      return `${name} hears of ${dotName(b, c)}${nothingIf(isSame(before, after, peer), ', and puts it aside', ', and takes it')}`;
     case 'sync':
       return `${name} asks ${other} for what it lacks (Sync), and takes the next batch: ${difference(before, after, peer)}`;
     case 'take':
-      return `${name} takes ${dot(b, c)} into its shadow`;
+      return `${name} takes ${dotName(b, c)} into its shadow`;
     case 'cut':
       return `${name} cuts its log${b === all ? '' : ` of ${replicaName(b)}`}${c === 1 ? ', which cannot wait for a shadow' : ''}: F ${sequencesText(storeAt(after[currentAt(peer)] as number).value.floor)}`;
     case 'ask':
@@ -85,7 +86,7 @@ function isSame(before: State, after: State, peer: number): boolean {
 function difference(before: State, after: State, peer: number): string {
   const was = storeAt(before[currentAt(peer)] as number).sequences;
   const is = storeAt(after[currentAt(peer)] as number).sequences;
-  return is.flatMap((sequence, r) => (sequence === was[r] ? [] : [dot(r, sequence)])).join(' ') || 'none';
+  return is.flatMap((sequence, r) => (sequence === was[r] ? [] : [dotName(r, sequence)])).join(' ') || 'none';
 }
 
 function callText(state: State, peer: number): string {
@@ -102,10 +103,10 @@ function batchText(id: number): string {
   const texts = content.operations.map(({ kind, key, sees }, i) => {
     const dots: string[] = [];
     for (let n = 0; n < sees.length; n += 2) {
-      dots.push(dot(tables.replicas[sees[n] as number] as number, sees[n + 1] as number));
+      dots.push(dotName(tables.replicas[sees[n] as number] as number, sees[n + 1] as number));
     }
     const what = ['', 'pin', 'unpin', 'amendment'][kind];
-    return `${dot(replica, first + i)}, ${what} of key ${keyNumber(key)} that sees ${dots.join(' ') || 'nothing'}`;
+    return `${dotName(replica, first + i)}, ${what} of key ${keyNumber(key)} that sees ${dots.join(' ') || 'nothing'}`;
   });
   return texts.join(' and ');
 }
@@ -132,7 +133,7 @@ function storeText({ value }: Store): string {
 function rowText(row: number): string {
   const dots = rowOf(row).map(({ replica, sequence, stamp, placementStamp, placementReplica }) => {
     const isMoved = placementStamp !== stamp || placementReplica !== replica;
-    return `${dot(replica, sequence)}${isMoved ? `@${replicaName(placementReplica)}` : ''}`;
+    return `${dotName(replica, sequence)}${isMoved ? `@${replicaName(placementReplica)}` : ''}`;
   });
   return `{${dots.join(' ')}}`;
 }
@@ -142,14 +143,5 @@ function clockText(clock: Slots): string {
 }
 
 function sequencesText(sequences: readonly number[]): string {
-  return `[${sequences.flatMap((sequence, r) => (sequence > 0 ? [dot(r, sequence)] : [])).join(' ')}]`;
-}
-
-function dot(replica: number, sequence: number): string {
-  return `${replicaName(replica)}${sequence}`;
-}
-
-/** D is the second incarnation of A. */
-function replicaName(replica: number): string {
-  return 'ABCD'[replica] as string;
+  return `[${sequences.flatMap((sequence, r) => (sequence > 0 ? [dotName(r, sequence)] : [])).join(' ')}]`;
 }

@@ -2,24 +2,16 @@ import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.t
 import { type LoggedReplica, LogReader } from '../../src/consensus/crdt/sync/log-reader.ts';
 import type { Reader } from '../../src/storage/storage.ts';
 import { knownBatch } from './batches.ts';
-import { type Slots, sequenceOf } from './clocks.ts';
+import { clockNumber, type Slots, sequenceOf } from './clocks.ts';
 import { replicas } from './names.ts';
 import type { Store } from './store.ts';
 
 export const fullNeeded = -1;
 export const nothingLeft = 0;
 
-const clocks = new Map<string, number>();
-
 /** What Sync sends first to one whose clock is `clock` (S2, S3): a batch, or one of the two above. */
 export function offered(source: Store, clock: Slots): number {
-  const text = clock.join();
-  let number = clocks.get(text);
-  if (number === undefined) {
-    number = clocks.size;
-    clocks.set(text, number);
-  }
-  return source.once(number * 8 + 5, () => firstOffered(source, clock));
+  return source.once(clockNumber(clock) * 8 + 5, () => firstOffered(source, clock));
 }
 
 function firstOffered(source: Store, clock: Slots): number {

@@ -2,7 +2,7 @@ import { AMEND, type Operation, PIN, UNPIN } from '../../src/consensus/crdt/core
 import type { LiveDot, PinRow } from '../../src/pinset/pinset.ts';
 import { type KnownBatch, knownBatch } from './batches.ts';
 import { chain, covers, type Slot, type Slots, sequenceOf } from './clocks.ts';
-import { keyNumber, keysMax } from './names.ts';
+import { dotName, keyNumber, keysMax } from './names.ts';
 import { rowNumber } from './rows.ts';
 
 /** What a clock says by definition (docs/protocol.md section 2), independent of the code under test. */
@@ -37,10 +37,6 @@ export function truth(clock: Slots): Truth {
   return made;
 }
 
-export function dotText(replica: number, sequence: number): string {
-  return `${replica}.${sequence}`;
-}
-
 function operationsUnder(slot: Slot): Covered[] {
   const limit = sequenceOf(slot);
   return [...chain(slot)].flatMap((id) => {
@@ -54,7 +50,7 @@ function operationsUnder(slot: Slot): Covered[] {
 function seenBy({ known, operation: { sees } }: Covered): string[] {
   const dots: string[] = [];
   for (let i = 0; i < sees.length; i += 2) {
-    dots.push(dotText(known.tables.replicas[sees[i] as number] as number, sees[i + 1] as number));
+    dots.push(dotName(known.tables.replicas[sees[i] as number] as number, sees[i + 1] as number));
   }
   return dots;
 }
@@ -65,14 +61,14 @@ function rowUnder(covered: readonly Covered[]): PinRow {
   const amendments = covered.filter(({ operation }) => operation.kind === AMEND);
   return covered
     .filter(({ operation }) => operation.kind === PIN)
-    .filter(({ known, sequence }) => !gone.has(dotText(known.replica, sequence)))
+    .filter(({ known, sequence }) => !gone.has(dotName(known.replica, sequence)))
     .map((pin) => dotUnder(pin, amendments))
     .sort((a, b) => a.replica - b.replica || a.sequence - b.sequence);
 }
 
 /** placement(k, d): the greatest, by (stamp, rid), of d's own and of the amendments that see d. */
 function dotUnder(pin: Covered, amendments: readonly Covered[]): LiveDot {
-  const dot = dotText(pin.known.replica, pin.sequence);
+  const dot = dotName(pin.known.replica, pin.sequence);
   const writers = [pin, ...amendments.filter((amendment) => seenBy(amendment).includes(dot))];
   const greatest = writers.reduce((a, b) => (isGreater(b, a) ? b : a));
   return {
@@ -97,5 +93,5 @@ function undoneUnder(covered: readonly Covered[]): string[] {
   return covered
     .filter(({ known }) => known.isAutomatic)
     .filter((automatic) => seenBy(automatic).some((dot) => unpinned.has(dot)))
-    .map(({ known, sequence }) => dotText(known.replica, sequence));
+    .map(({ known, sequence }) => dotName(known.replica, sequence));
 }

@@ -57,6 +57,10 @@ export class World {
     return stateProblem(this.#steps.layout, state);
   }
 
+  healingStory(state: State): string[] {
+    return this.#healing.story(state);
+  }
+
   /** I8: what is wrong after healing. */
   healed(state: State): string | undefined {
     return this.#healing.problem(state);

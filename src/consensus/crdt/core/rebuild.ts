@@ -1,5 +1,5 @@
 import { SWAP_TAIL_OPS_MAX } from '../constants.ts';
-import { type Clock, covers, joined, lacking } from './clocks.ts';
+import { type Clock, common, covers, joined, lacking } from './clocks.ts';
 
 /** The clocks of a shadow (B2): what its rows began with, what it has taken in (C'), and what it must cover to be swapped in. */
 export interface ShadowClocks {
@@ -43,6 +43,14 @@ export function swapped(
   const raised = new Map(floors);
   for (const [rid, base] of shadow.base) if (base > (c.get(rid) ?? 0)) raised.set(rid, base);
   return { clock: new Map(shadow.taken), floors: raised };
+}
+
+/**
+ * L3: above what the own log must not be cut while a shadow stands: C', and the clock of my own snapshot that the range under way is
+ * merged with, from which a first one begins. Undefined: nothing stands in the way.
+ */
+export function needsLogAbove(taken: Clock | undefined, asked: Clock | undefined): Clock | undefined {
+  return taken === undefined || asked === undefined ? (taken ?? asked) : common(taken, asked);
 }
 
 /** B6: the live tables have come to cover the goal by themselves, so that a swap would move nothing. */

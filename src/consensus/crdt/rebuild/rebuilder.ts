@@ -6,8 +6,8 @@ import type { Logger } from '../../../runtime/logger.ts';
 import { mark } from '../../../runtime/mark.ts';
 import { clockEntry, type HeardEntry } from '../codec/clock-entries.ts';
 import { REBUILD_RETRY_MS, REBUILD_ROOM_FACTOR, REBUILD_ROOM_RETRY_MS } from '../constants.ts';
-import { type Clock, common } from '../core/clocks.ts';
-import { isNeedless } from '../core/rebuild.ts';
+import type { Clock } from '../core/clocks.ts';
+import { isNeedless, needsLogAbove } from '../core/rebuild.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtOptions } from '../options.ts';
 import type { PeerCalls } from '../peer-calls.ts';
@@ -91,9 +91,7 @@ export class Rebuilder {
   /** L3: what the own log must not be cut above while the shadow stands. Undefined: nothing stands in the way. */
   get needsLogAbove(): Clock | undefined {
     if (!this.isBegun) return undefined;
-    const taken = this.#state?.clock.clocks?.taken;
-    const asked = this.#fill?.cm;
-    return taken === undefined || asked === undefined ? (taken ?? asked) : common(taken, asked);
+    return needsLogAbove(this.#state?.clock.clocks?.taken, this.#fill?.cm);
   }
 
   /** Resolves with `swapped`, or `discarded` (B6). Rejects with the signal's reason or STORAGE_FAILED. */
