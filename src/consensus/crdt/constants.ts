@@ -84,6 +84,18 @@ export const RANGE_TIME_MS = 30_000;
 export const RANGE_MESSAGE_BYTES = 128 * 1024;
 /** Rows appended to the shadow in one transaction, about: whole buckets. */
 export const SHADOW_ROWS_PER_TRANSACTION = 4_000;
+/** How often it is looked whether the log can be cut (4.7). */
+export const LOG_LOOK_MS = 10_000;
+/** Batches, and bytes of them, deleted in one transaction, and the time between two. */
+export const LOG_CUT_ROWS_MAX = 500;
+export const LOG_CUT_BYTES_MAX = 4 * 1024 * 1024;
+export const LOG_CUT_PAUSE_MS = 20;
+/** How fine the ages of batches are known: marks in `logAgeMinMs`, and in `logBytesMax` or `logAgeMaxMs`. */
+export const LOG_MARKS_PER_MIN_AGE = 8;
+export const LOG_MARKS_PER_BYTES_MAX = 64;
+/** L3: how much further than L2 the log may go for the sake of a shadow. */
+export const LOG_OVERDUE_FACTOR = 1.25;
+
 /** B5: operations of the own log that the swap's transaction takes. */
 export const SWAP_TAIL_OPS_MAX = 1_000;
 /** How long my own snapshot is held for a call (B1). */

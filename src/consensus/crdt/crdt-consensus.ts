@@ -122,7 +122,6 @@ class ReplicatedMap implements CrdtConsensus {
       onRefused: (author, { message }) =>
         this.#alerts.raise('CLOCK_ENTRIES', author, `nothing more is taken of it, nor what rests on that: ${message}`),
     });
-    this.#upkeep = new Upkeep({ ...common, intake: this.#intake });
     this.#committer = new Committer({
       ...common,
       isBehind: () => this.#isBehind(),
@@ -172,6 +171,7 @@ class ReplicatedMap implements CrdtConsensus {
       sources: () => this.#sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
       onClock: (from, clock) => this.#meeting.heardClock(from, clock),
     });
+    this.#upkeep = new Upkeep({ ...common, intake, rebuilder: this.#rebuilder });
     this.#rebuilds = new RebuildWatch({
       ...common,
       rebuilder: this.#rebuilder,
@@ -261,7 +261,7 @@ class ReplicatedMap implements CrdtConsensus {
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    this.#upkeep.stop();
+    await this.#upkeep.stop();
     this.#unsubscribe?.();
     await this.#forks.stop();
     if (this.#forks.holdsWrites) this.#committer.refuse(new PinfoldError('SHUTTING_DOWN', 'this peer is stopping'));

@@ -66,6 +66,10 @@ export function crdtMetrics(register: MetricsRegister) {
       name: 'pinfold_crdt_shadow_rows_total',
       help: 'Rows put into a new table set by joining or rebuilding',
     }),
+    logCut: register.counter({
+      name: 'pinfold_crdt_log_cut_batches_total',
+      help: 'Batches that were cut from the log',
+    }),
     rebuilds: register.counter<'result'>({
       name: 'pinfold_crdt_rebuilds_total',
       help: 'Joins and rebuilds, by how they ended',

@@ -60,6 +60,17 @@ export const crdtOptions = defineOptions('crdt', 'The CRDT consensus: how eagerl
     min: 100,
     says: 'how long nobody that is reached can send from its log what this peer lacks before it rebuilds',
   }),
+  logBytesMax: bytes({
+    default: 2 * 1024 ** 3,
+    min: 1024 ** 2,
+    says: 'the log beyond which its oldest batches go, whoever lacks them: who comes later than that rebuilds',
+  }),
+  logAgeMaxMs: milliseconds({ default: 7 * 86_400_000, min: 1000, says: 'the same, by the age of the batches' }),
+  logAgeMinMs: milliseconds({
+    default: 3_600_000,
+    min: 1000,
+    says: 'batches older than this go when all trusted peers that were heard in the last 24 h have them',
+  }),
   clockSkewMaxMs: milliseconds({
     default: 60_000,
     min: 1000,

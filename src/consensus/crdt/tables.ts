@@ -6,6 +6,8 @@ export const selfTable: TableName = 'crdt_self';
 export const replicasTable: TableName = 'crdt_replicas';
 /** Local number of the replica (4 bytes), last sequence (8 bytes) -> pinfold.peer.v1.SignedBatch as signed. */
 export const logTable: TableName = 'crdt_log';
+/** Running number (4 bytes) -> time, bytes, and what C was then: how old the batches of the log are (4.7). */
+export const logMarksTable: TableName = 'crdt_log_marks';
 /** Hash of a call's or stream's key (16 bytes) -> what came of it. */
 export const idempotencyTable: TableName = 'crdt_idempotency';
 /** Time (6 bytes), hash -> nothing: what is forgotten next. */
@@ -28,6 +30,7 @@ export const crdtTables: readonly TableSpec[] = [
   { name: selfTable },
   { name: replicasTable },
   { name: logTable, writeOnly: true },
+  { name: logMarksTable, writeOnly: true },
   { name: idempotencyTable },
   { name: idempotencyAgeTable, writeOnly: true },
   { name: shadowTable },

@@ -2,36 +2,48 @@ import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { UPKEEP_INTERVAL_MS } from './constants.ts';
 import type { Intake } from './intake.ts';
+import { LogCutter, type LogCutterNeeds } from './log/log-cutter.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { trimRemembered } from './state/idempotency.ts';
 import type { CrdtStore } from './state/store.ts';
 
-export interface UpkeepNeeds {
-  options: Pick<CrdtOptions, 'idempotencyKeepMs' | 'idempotencyRowsMax'>;
+export interface UpkeepNeeds extends LogCutterNeeds {
+  options: Pick<CrdtOptions, 'idempotencyKeepMs' | 'idempotencyRowsMax'> & LogCutterNeeds['options'];
   store: CrdtStore;
   intake: Pick<Intake, 'pending'>;
-  metrics: Pick<CrdtMetrics, 'pendingDropped'>;
+  metrics: Pick<CrdtMetrics, 'pendingDropped' | 'logCut'>;
   timers: Timers;
   logger: Logger;
 }
 
-/** What is done once a minute, in bounded pieces: forgets old idempotency keys and batches that wait too long, saves what others acknowledged. */
+/**
+ * What is done now and then, in bounded pieces: cuts the log, forgets old idempotency keys and batches that wait too long, saves what
+ * others acknowledged.
+ */
 export class Upkeep {
   readonly #needs: UpkeepNeeds;
+  readonly log: LogCutter;
   #timer: Timer | undefined;
 
   constructor(needs: UpkeepNeeds) {
     this.#needs = needs;
+    this.log = new LogCutter(needs);
   }
 
   start(): void {
-    const isMore = this.#round();
-    this.#timer = this.#needs.timers.after(isMore ? 1_000 : UPKEEP_INTERVAL_MS, () => this.start());
+    this.log.start();
+    this.#again();
   }
 
-  stop(): void {
+  #again(): void {
+    const isMore = this.#round();
+    this.#timer = this.#needs.timers.after(isMore ? 1_000 : UPKEEP_INTERVAL_MS, () => this.#again());
+  }
+
+  async stop(): Promise<void> {
     this.#timer?.cancel();
+    await this.log.stop();
     if (this.#needs.store.failure === undefined) this.#saveAcks();
   }
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { covers, joined } from '../../../src/consensus/crdt/core/clocks.ts';
-import { clockAt, cut, oldestAbove } from '../../../src/consensus/crdt/core/log-cut.ts';
+import { clockAt, cut, mergedMarks, oldestAbove } from '../../../src/consensus/crdt/core/log-cut.ts';
 import { answered, isNeedless, maySwap, swapped } from '../../../src/consensus/crdt/core/rebuild.ts';
 import { hearsOnlyFullNeeded } from '../../../src/consensus/crdt/core/rebuild-need.ts';
 
@@ -102,4 +102,33 @@ t.test('covering and joining', async (t) => {
   t.equal(covers(clock({ a: 1 }), clock({ a: 1, b: 0 })), true);
   t.equal(covers(clock({ a: 1 }), clock({ b: 1 })), false);
   t.strictSame(joined(clock({ a: 1, b: 2 }), clock({ b: 1, c: 3 })), clock({ a: 1, b: 2, c: 3 }));
+});
+
+t.test('old marks are merged, but for one in so much time or so many bytes', async (t) => {
+  const limits = { ageMs: 100, bytes: 50 };
+  const marks = (times: number[], bytes = 10) => times.map((timeMs) => ({ timeMs, bytes }));
+  const merged = (of: ReturnType<typeof marks>) =>
+    mergedMarks(of, 1_000, limits).map(({ mark, bytes }) => [mark.timeMs, bytes]);
+  t.strictSame(
+    merged(marks([910, 920, 930])),
+    [
+      [910, 10],
+      [920, 10],
+      [930, 10],
+    ],
+    'the young stay',
+  );
+  t.strictSame(merged(marks([100, 120, 140, 160, 180, 201, 220])), [
+    [100, 10],
+    [180, 40],
+    [220, 20],
+  ]);
+  t.strictSame(merged(marks([100, 101, 102, 103], 30)).length, 4, 'a burst is not merged to one');
+  const many = merged(Array.from({ length: 500 }, (_, i) => ({ timeMs: i * 2, bytes: 1 })));
+  t.ok(many.length < 80, `${many.length}`);
+  t.equal(
+    many.reduce((sum, [, bytes]) => sum + (bytes as number), 0),
+    500,
+    'bytes add up',
+  );
 });

@@ -39,14 +39,44 @@ export function cut({ floors, clock, shadow, acknowledged, old, due, overdue }: 
 export interface LogMark {
   readonly timeMs: number;
   readonly clock: Clock;
+  /** Put into the log since the mark before. */
+  readonly bytes: number;
+}
+
+/**
+ * The marks that are worth keeping: of those older than `ageMs` only one in that time, or in that many bytes. Each with the bytes of
+ * those that went before it.
+ */
+export function mergedMarks<Mark extends Pick<LogMark, 'timeMs' | 'bytes'>>(
+  marks: readonly Mark[],
+  nowMs: number,
+  limits: { ageMs: number; bytes: number },
+): { mark: Mark; bytes: number }[] {
+  const kept: { mark: Mark; bytes: number }[] = [];
+  let sinceMs = Number.NEGATIVE_INFINITY;
+  let bytes = 0;
+  for (const [i, mark] of marks.entries()) {
+    bytes += mark.bytes;
+    const next = marks[i + 1];
+    const isNeeded =
+      next === undefined ||
+      nowMs - mark.timeMs <= limits.ageMs ||
+      next.timeMs - sinceMs > limits.ageMs ||
+      bytes + next.bytes > limits.bytes;
+    if (!isNeeded) continue;
+    kept.push({ mark, bytes });
+    sinceMs = mark.timeMs;
+    bytes = 0;
+  }
+  return kept;
 }
 
 /** What had been taken in by then. */
-export function clockAt(marks: readonly LogMark[], timeMs: number): Clock {
+export function clockAt(marks: readonly Pick<LogMark, 'timeMs' | 'clock'>[], timeMs: number): Clock {
   return marks.findLast((mark) => mark.timeMs <= timeMs)?.clock ?? new Map();
 }
 
 /** The oldest that is still there of the log, up to the next mark: what goes first when there is too much (L2). */
-export function oldestAbove(marks: readonly LogMark[], floors: Clock): Clock {
+export function oldestAbove(marks: readonly Pick<LogMark, 'clock'>[], floors: Clock): Clock {
   return marks.find(({ clock }) => !covers(floors, clock))?.clock ?? new Map();
 }

@@ -112,6 +112,12 @@ export class Replicas implements TakenClock {
     return new Map(this.sorted().map(({ ridText, sequence }) => [ridText, sequence]));
   }
 
+  /** C of the flushed state, without what it does not have. */
+  get flushedClock(): Map<string, number> {
+    const taken = this.sorted().filter(({ flushedSequence }) => flushedSequence > 0);
+    return new Map(taken.map(({ ridText, flushedSequence }) => [ridText, flushedSequence]));
+  }
+
   /** F. */
   get floors(): Map<string, number> {
     return new Map(this.sorted().map(({ ridText, floor }) => [ridText, floor]));

@@ -135,6 +135,18 @@ export class CrdtStore {
     this.revisions.flushed(this.revisions.revision, [step]);
   }
 
+  /** L3, before the batches below go: from now on nobody is sent what lies there. */
+  raiseFloors(replicas: readonly Replica[], floors: ReadonlyMap<string, number>): void {
+    const risen = (replica: Replica) => Math.max(replica.floor, floors.get(replica.ridText) ?? 0);
+    this.needs.storage.transaction((tx) => {
+      for (const replica of replicas) {
+        const { sequence, hash } = replica;
+        this.replicas.put(tx, { replica, sequence, hash }, risen(replica));
+      }
+    });
+    for (const replica of replicas) replica.floor = risen(replica);
+  }
+
   /** What broke the storage. */
   get failure(): unknown {
     return this.#failure;
