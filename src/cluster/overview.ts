@@ -1,4 +1,4 @@
-import type { Capabilities, Consensus } from '../consensus/consensus.ts';
+import type { Capabilities, Consensus, LogStatus, RebuildStatus } from '../consensus/consensus.ts';
 import { PinfoldError } from '../model/errors.ts';
 import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
 import type { Pinset } from '../pinset/pinset.ts';
@@ -23,6 +23,8 @@ export interface ClusterOverview {
   version: string;
   alerts: Alert[];
   statuses: StatusCounts;
+  rebuild: RebuildStatus | undefined;
+  log: LogStatus;
 }
 
 export interface PeerOverview extends Member {
@@ -65,6 +67,8 @@ export function overview(needs: OverviewNeeds): Overview {
         version: needs.version,
         alerts: [...monitor.alerts(), ...status.alerts],
         statuses: tracker.counts(),
+        rebuild: status.rebuild,
+        log: status.log,
       };
     },
     peers: () => monitor.members().map(withPhase),

@@ -99,10 +99,37 @@ export type Position = Uint8Array;
 
 export interface ConsensusStatus {
   phase: 'starting' | 'joining' | 'ready' | 'stopped';
-  /** While joining: buckets filled of all. */
-  progress: { done: number; of: number } | undefined;
+  /** While a new table set is filled: by a join, or by a rebuild, during which the peer is ready. */
+  rebuild: RebuildStatus | undefined;
+  log: LogStatus;
   leader: string | undefined;
   alerts: readonly ConsensusAlert[];
+}
+
+export interface RebuildStatus {
+  step: 'filling' | 'indexing' | 'catching-up';
+  /** Parts of the pinset that are filled, of all. */
+  done: number;
+  of: number;
+  /** Why it does not get on; empty: it does. */
+  problem: string;
+}
+
+/** What is kept for peers that are behind. */
+export interface LogStatus {
+  batches: number;
+  bytes: number;
+  /** When the oldest of it was taken in, about; undefined: not known. */
+  oldestMs: number | undefined;
+  /** The peers that were heard in the last 24 h, the latest first: the log is kept for what they lack. */
+  holders: readonly LogHolder[];
+}
+
+export interface LogHolder {
+  peerId: string;
+  heardMs: number;
+  /** Operations that this peer has and that one has not acknowledged. */
+  lacking: number;
 }
 
 export interface ConsensusAlert {

@@ -233,7 +233,7 @@ t.test('what the live store takes in while the shadow fills is not lost by the s
   for (let i = 0; i < 5; i++) await a.one(pinOp(i));
   const d = await cluster.add({ name: 'd' });
   const { network } = await stranger(cluster, [d]);
-  await cluster.until(() => (d.consensus.status().progress?.done ?? 0) > 8_192, 'in the middle');
+  await cluster.until(() => (d.consensus.status().rebuild?.done ?? 0) > 8_192, 'in the middle');
   cluster.hub.partition(a.peerId, d.peerId);
   // In a bucket that is filled already: no later range brings it.
   const name = Array.from({ length: 1_000 }, (_, i) => `of x ${i}`).find(

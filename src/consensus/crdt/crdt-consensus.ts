@@ -325,8 +325,8 @@ class ReplicatedMap implements CrdtConsensus {
 
   status(): ConsensusStatus {
     this.#keeper.look();
-    const { progress } = this.#rebuilder;
-    return { phase: this.#phase, progress, leader: undefined, alerts: this.#alerts.all() };
+    const [rebuild, log] = [this.#rebuilder.status, this.#upkeep.logStatus];
+    return { phase: this.#phase, rebuild, log, leader: undefined, alerts: this.#alerts.all() };
   }
 
   /** What an unknown etag is judged by (6.2). */

@@ -1,8 +1,10 @@
 import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { LogStatus } from '../consensus.ts';
 import { UPKEEP_INTERVAL_MS } from './constants.ts';
 import type { Intake } from './intake.ts';
 import { LogCutter, type LogCutterNeeds } from './log/log-cutter.ts';
+import { logStatus } from './log/log-status.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { trimRemembered } from './state/idempotency.ts';
@@ -23,17 +25,21 @@ export interface UpkeepNeeds extends LogCutterNeeds {
  */
 export class Upkeep {
   readonly #needs: UpkeepNeeds;
-  readonly log: LogCutter;
+  readonly #log: LogCutter;
   #timer: Timer | undefined;
 
   constructor(needs: UpkeepNeeds) {
     this.#needs = needs;
-    this.log = new LogCutter(needs);
+    this.#log = new LogCutter(needs);
   }
 
   start(): void {
-    this.log.start();
+    this.#log.start();
     this.#again();
+  }
+
+  get logStatus(): LogStatus {
+    return logStatus(this.#needs.store, this.#log.oldestMs, this.#needs.isTrusted);
   }
 
   #again(): void {
@@ -43,7 +49,7 @@ export class Upkeep {
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
-    await this.log.stop();
+    await this.#log.stop();
     if (this.#needs.store.failure === undefined) this.#saveAcks();
   }
 

@@ -4,6 +4,7 @@ import type { Timers } from '../../../runtime/clock.ts';
 import { sleep } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { mark } from '../../../runtime/mark.ts';
+import type { RebuildStatus } from '../../consensus.ts';
 import { clockEntry, type HeardEntry } from '../codec/clock-entries.ts';
 import { REBUILD_RETRY_MS, REBUILD_ROOM_FACTOR, REBUILD_ROOM_RETRY_MS } from '../constants.ts';
 import type { Clock } from '../core/clocks.ts';
@@ -33,12 +34,6 @@ export interface RebuilderNeeds {
   /** Trusted peers that are reached and whose store is not empty, in random order. */
   sources(): string[];
   onClock(from: string, clock: readonly HeardEntry[]): void;
-}
-
-export interface RebuildProgress {
-  /** Buckets filled of all. */
-  done: number;
-  of: number;
 }
 
 /**
@@ -72,8 +67,12 @@ export class Rebuilder {
     return this.isBegun && (this.#loaded()?.isJoin ?? this.#needs.store.replicas.isEmpty);
   }
 
-  get progress(): RebuildProgress | undefined {
-    return this.isBegun ? { done: this.#pinset.shadow.nextBucket, of: bucketCount } : undefined;
+  get status(): RebuildStatus | undefined {
+    const { state } = this.#pinset.shadow;
+    if (!this.isBegun) return undefined;
+    const done = this.#pinset.shadow.nextBucket;
+    const step = state === 'ready' ? 'catching-up' : state === 'indexing' ? 'indexing' : 'filling';
+    return { step, done, of: bucketCount, problem: this.problem };
   }
 
   /** C' as it is on the disk, for the Hello of a peer that rebuilds. */
