@@ -68,11 +68,11 @@ export class Rebuilder {
   }
 
   get status(): RebuildStatus | undefined {
-    const { state } = this.#pinset.shadow;
     if (!this.isBegun) return undefined;
-    const done = this.#pinset.shadow.nextBucket;
-    const step = state === 'ready' ? 'catching-up' : state === 'indexing' ? 'indexing' : 'filling';
-    return { step, done, of: bucketCount, problem: this.problem };
+    const { state, nextBucket } = this.#pinset.shadow;
+    const steps = { filling: 'filling', indexing: 'indexing', ready: 'catching-up' } as const;
+    const step = steps[state as keyof typeof steps];
+    return { step, done: nextBucket, of: bucketCount, problem: this.problem };
   }
 
   /** C' as it is on the disk, for the Hello of a peer that rebuilds. */
@@ -95,6 +95,7 @@ export class Rebuilder {
 
   /** Resolves with `swapped`, or `discarded` (B6). Rejects with the signal's reason or STORAGE_FAILED. */
   async run(signal: AbortSignal): Promise<'swapped' | 'discarded'> {
+    this.#giveUp = new AbortController();
     if (!(await this.#hasRoom(signal))) return 'discarded';
     await this.#begin(signal);
     try {
@@ -110,9 +111,10 @@ export class Rebuilder {
     return 'discarded';
   }
 
-  /** B6: for whoever needs the shadow gone, and says why. It is a moment later. */
+  /** B6: for whoever needs the shadow gone, and says why. Its tables are dead when this returns; `run` ends a moment later. */
   giveUp(reason: string): void {
     this.#giveUp.abort(new Lost(reason));
+    this.#discard();
   }
 
   get #pinset() {
@@ -133,7 +135,6 @@ export class Rebuilder {
     if (this.isBegun) mark('crdt rebuild: resumed');
     const state = this.isBegun ? (this.#loaded() as ShadowState) : await this.#beginNew(signal);
     this.#state = state;
-    this.#giveUp = new AbortController();
     this.#unreachedSinceMs = undefined;
     this.#isUseless = false;
     this.#progressed();
@@ -153,6 +154,7 @@ export class Rebuilder {
     const state = new ShadowState(store.replicas.isEmpty);
     storage.transaction((tx) => state.put(tx));
     this.#pinset.shadow.begin();
+    this.#state = state;
     return state;
   }
 
@@ -291,7 +293,7 @@ export class Rebuilder {
   /** B6. */
   #isOver(): boolean {
     const { options, store } = this.#needs;
-    if (this.#isUseless) return true;
+    if (this.#isUseless || !this.isBegun) return true;
     if (this.#nowMs - this.#progressMs > options.shadowStallTimeoutMs) return true;
     const since = this.#unreachedSinceMs;
     if (since !== undefined && this.#nowMs - since > options.rebuildPatienceMs) return true;
@@ -301,12 +303,12 @@ export class Rebuilder {
 
   /** The row first: it must never be taken for that of a later shadow. */
   #discard(): void {
+    if (!this.isBegun) return;
     const { store, logger, metrics } = this.#needs;
     mark('crdt rebuild: discarded');
     logger.info('the shadow is discarded');
     metrics.rebuilds.add(1, { result: 'discarded' });
     store.needs.storage.transaction((tx) => ShadowState.remove(tx));
     this.#pinset.shadow.discard();
-    this.#state = undefined;
   }
 }
