@@ -28,6 +28,7 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
     ...{
       hello: none,
       getClock: none,
+      acknowledge: none,
       sync: none,
       listHeaders: none,
       tellFork: none,

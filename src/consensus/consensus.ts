@@ -11,12 +11,22 @@ export interface Consensus {
   readonly capabilities: Capabilities;
 
   /**
-   * Decides requests, in order, and resolves with one outcome each when all are at the level asked. Requests of one call and of
+   * Decides requests, in order, and resolves with one outcome each when all are DURABLE. Requests of one call and of
    * calls at the same time share transactions and flushes; a request is atomic, a call is not. Aborting stops the waiting: what was
    * taken in may stand. Never rejects for a single request; rejects with STORAGE_FAILED, SHUTTING_DOWN or the abort's reason.
    * At most `requestsPerCallMax` requests; callers wait for the answer before sending more than a few calls.
    */
   commit(requests: readonly Request[], options: { signal: AbortSignal }): Promise<Outcome[]>;
+
+  /**
+   * Resolves when a write is at a level, or after `timeoutMs` with what was reached: that is no error, the write stands. A fact about
+   * that moment: who loses its disk later does not take it back. At most `LEVEL_WAITS_MAX` waits at once (LIMIT_REACHED). Rejects with
+   * INVALID_TOKEN, the signal's reason, or UNIMPLEMENTED for a level that is not among the capabilities.
+   */
+  waitLevel(position: Position, level: AckLevel, options: WaitOptions): Promise<LevelReached>;
+
+  /** Why no write can reach that level now: LEVEL_UNREACHABLE, with the fact `peers`; UNIMPLEMENTED for a level that is not here. */
+  levelRefusal(level: AckLevel): PinfoldError | undefined;
 
   /** For a bulk stream: up to which number its operations are decided and on the disk (0: the stream is not known). */
   streamDecided(stream: Uint8Array): Promise<number>;
@@ -51,7 +61,7 @@ export interface Capabilities {
   readonly writesInMinority: boolean;
   readonly linearizableReads: boolean;
   readonly conditionScope: 'observed' | 'linearizable';
-  /** Acknowledgement levels that `commit` takes. */
+  /** Acknowledgement levels that `waitLevel` takes. */
   readonly levels: readonly AckLevel['kind'][];
 }
 
@@ -60,6 +70,8 @@ export interface Request {
   ops: readonly Op[];
   /** On the key of the first operation. */
   condition?: Condition;
+  /** What the caller goes on to wait for, so that others are asked to tell. */
+  ack?: AckLevel;
   /** 16 bytes: hash of a call's idempotency key, and of the request, to find that the key is used for something else. */
   idempotency?: { key: Uint8Array; request: Uint8Array };
   /** The number of this request in a bulk stream (16 bytes: hash of its key). Numbers already decided are answered as such. */
@@ -82,12 +94,25 @@ export type Condition = { kind: 'if-absent' } | { kind: 'if-match'; etag: Uint8A
 
 export type AckLevel = { kind: 'durable' } | { kind: 'replicated'; count: number } | { kind: 'pinned'; count: number };
 
+export interface WaitOptions {
+  signal: AbortSignal;
+  timeoutMs: number;
+}
+
+export interface LevelReached {
+  /** At most what was asked. Undefined: this peer has not even seen the write. */
+  level: AckLevel | undefined;
+  /** Peer IDs of those that are known to hold it on their disks: of trusted peers that are no followers. */
+  acknowledgedBy: readonly string[];
+}
+
 export type Outcome =
   | {
       ok: true;
       /** The first operation's pin: as stored (pin), as it was (unpin). Undefined when an amend or expire did nothing, or for a repeated stream number. */
       pin: StoredPin | undefined;
       position: Position;
+      /** DURABLE. */
       level: AckLevel;
       /** Peer IDs of members who would not take this write. */
       unseenBy: readonly string[];

@@ -18,6 +18,10 @@ export const errorRegistry = {
     status: 'FAILED_PRECONDITION',
     says: 'fewer peers can take the pin than the minimum replication factor',
   },
+  LEVEL_UNREACHABLE: {
+    status: 'FAILED_PRECONDITION',
+    says: 'the acknowledgement level asks for more peers than there are (fact `peers`)',
+  },
   FOLLOWER: { status: 'FAILED_PRECONDITION', says: 'this peer is a follower and takes no writes' },
   NOT_TRUSTED: { status: 'FAILED_PRECONDITION', says: 'no other member would take the writes of this peer' },
   JOINING: { status: 'UNAVAILABLE', says: 'this peer is still taking in the pinset; write at another peer meanwhile' },

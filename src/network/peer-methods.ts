@@ -72,6 +72,17 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: MIB,
     responseBytesMax: MIB,
   },
+  // One at a time from each peer, many batches in one (R7).
+  acknowledge: {
+    caller: 'trusted',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 256,
+    askedMax: 256,
+    requestBytesMax: MIB,
+    responseBytesMax: KIB,
+  },
   // A batch has at most 1 MiB, and a head. Two pulls and three followed peers (S1, S5).
   sync: {
     caller: 'member',

@@ -25,6 +25,7 @@ export function consensusSuite(t: Test, factory: ConsensusFactory): void {
   t.test('idempotency', (t) => idempotencyCases(t, factory));
   t.test('bulk streams', (t) => streamCases(t, factory));
   t.test('positions', (t) => positionCases(t, factory));
+  t.test('acknowledgement levels', (t) => levelCases(t, factory));
   t.test('limits, abort, stop', (t) => limitCases(t, factory));
 }
 
@@ -253,6 +254,55 @@ function positionCases(t: Test, factory: ConsensusFactory): void {
       t.throws(() => consensus.covers(bad), { code: 'INVALID_TOKEN' });
       t.throws(() => consensus.changedSince(bad), { code: 'INVALID_TOKEN' });
     }
+  });
+  t.end();
+}
+
+function levelCases(t: Test, factory: ConsensusFactory): void {
+  t.test('what is answered is durable, here', async (t) => {
+    const under = await factory(t);
+    const outcome = await one(under, { ops: [pin(testKey('a'))] });
+    if (!outcome.ok) throw outcome.error;
+    t.same(outcome.level, { kind: 'durable' });
+    const options = { signal: never, timeoutMs: 10_000 };
+    const reached = await under.consensus.waitLevel(outcome.position, { kind: 'durable' }, options);
+    t.same(reached.level, { kind: 'durable' });
+    t.same(reached.acknowledgedBy, [under.peerIds[0]]);
+    t.equal(under.consensus.levelRefusal({ kind: 'durable' }), undefined);
+  });
+
+  t.test('more peers than there are: refused beforehand, and answered with what was reached', async (t) => {
+    const under = await factory(t);
+    if (!under.consensus.capabilities.levels.includes('replicated')) return;
+    const [single, two] = [{ kind: 'replicated', count: 1 } as const, { kind: 'replicated', count: 2 } as const];
+    t.equal(under.consensus.levelRefusal(single), undefined);
+    t.match(under.consensus.levelRefusal(two), { code: 'LEVEL_UNREACHABLE', details: { facts: { peers: '1' } } });
+    const outcome = await one(under, { ops: [pin(testKey('a'))], ack: two });
+    if (!outcome.ok) throw outcome.error;
+    const options = { signal: never, timeoutMs: 50 };
+    t.same((await under.consensus.waitLevel(outcome.position, single, options)).level, single);
+    const reached = await under.consensus.waitLevel(outcome.position, two, options);
+    t.same(reached, { level: { kind: 'durable' }, acknowledgedBy: [under.peerIds[0]] });
+  });
+
+  t.test('a level that is not among the capabilities, a damaged position, and aborting', async (t) => {
+    const under = await factory(t);
+    const outcome = await one(under, { ops: [pin(testKey('a'))] });
+    if (!outcome.ok) throw outcome.error;
+    const { consensus } = under;
+    for (const kind of ['replicated', 'pinned'] as const) {
+      if (consensus.capabilities.levels.includes(kind)) continue;
+      const level = { kind, count: 1 };
+      t.match(consensus.levelRefusal(level), { code: 'UNIMPLEMENTED' });
+      const waiting = consensus.waitLevel(outcome.position, level, { signal: never, timeoutMs: 10 });
+      await t.rejects(waiting, { code: 'UNIMPLEMENTED' });
+    }
+    const durable = { kind: 'durable' } as const;
+    const rubbish = consensus.waitLevel(Buffer.from('rubbish'), durable, { signal: never, timeoutMs: 10 });
+    await t.rejects(rubbish, { code: 'INVALID_TOKEN' });
+    const reason = new Error('enough');
+    const abort = AbortSignal.abort(reason);
+    await t.rejects(consensus.waitLevel(outcome.position, durable, { signal: abort, timeoutMs: 10 }), reason);
   });
   t.end();
 }

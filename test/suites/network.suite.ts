@@ -6,6 +6,7 @@ import {
   RepairBucketsResponseSchema,
 } from '../../gen/pinfold/peer/v1/repair_pb.ts';
 import {
+  AcknowledgeResponseSchema,
   GetClockResponseSchema,
   GetStatusesRequestSchema,
   GetStatusesResponseSchema,
@@ -80,6 +81,9 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *getClock() {
       yield create(GetClockResponseSchema);
+    },
+    async *acknowledge() {
+      yield create(AcknowledgeResponseSchema);
     },
     async *sync() {
       yield create(SyncResponseSchema);

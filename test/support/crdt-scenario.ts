@@ -1,4 +1,4 @@
-import type { Op, Outcome, Request } from '../../src/consensus/consensus.ts';
+import type { AckLevel, Op, Outcome, Position, Request } from '../../src/consensus/consensus.ts';
 import { forksTable } from '../../src/consensus/crdt/tables.ts';
 import { byteString, hex } from '../../src/model/bytes.ts';
 import type { PinFields } from '../../src/model/pin.ts';
@@ -9,7 +9,7 @@ import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.t
  * Runs the commands of a scenario and returns it with what each changed below it, indented.
  *
  *   peer NAME                        starts a peer that knows those before it; nothing reaches its disk but by `flush`
- *   pin|unpin|amend|expire PEER KEY  [name=TEXT] [to=PEER,...] [expires=MS] [if-absent] [if-match=LABEL]
+ *   pin|unpin|amend|expire PEER KEY  [name=TEXT] [to=PEER,...] [expires=MS] [if-absent] [if-match=LABEL] [replicated=N]
  *   update PEER NEW OLD              pins one key and unpins another in one request
  *   etag PEER KEY LABEL              remembers the pin's etag
  *   commit PEER                      makes visible what is queued, without a flush
@@ -24,6 +24,7 @@ import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.t
  *   feed PEER                        what the feed names since the last time
  *   equal                            all peers that are up have equal clocks, rows and digests
  *
+ * With `replicated=N` a write is waited for until N peers have it on their disks, or for 20 s.
  * Replicas are written as peer and number of the incarnation: a1, a2. A row is its live dots: `a1.3 at b`; `*` marks a
  * placement that an amendment wrote. After every command the invariants of docs/protocol.md section 9 are checked.
  */
@@ -160,6 +161,8 @@ class Scenario {
     if (options.has('if-absent')) request.condition = { kind: 'if-absent' };
     const label = options.get('if-match');
     if (label !== undefined) request.condition = { kind: 'if-match', etag: this.#etags.get(label) as Uint8Array };
+    const count = options.get('replicated');
+    if (count !== undefined) request.ack = { kind: 'replicated', count: Number(count) };
     const idempotency = options.get('call');
     if (idempotency !== undefined) {
       request.idempotency = { key: Buffer.alloc(16, idempotency), request: Buffer.alloc(16, words.join()) };
@@ -193,8 +196,23 @@ class Scenario {
   #write(peer: TestPeer, request: Request): void {
     const number = ++this.#writes;
     peer.commit(request).then(
-      ([outcome]) => this.#said.push(`write ${number} answered: ${describeOutcome(outcome as Outcome)}`),
+      ([outcome]) => {
+        this.#said.push(`write ${number} answered: ${describeOutcome(outcome as Outcome)}`);
+        if (outcome?.ok && request.ack !== undefined) this.#waitLevel(peer, outcome.position, request.ack, number);
+      },
       () => this.#said.push(`write ${number} was never answered`),
+    );
+  }
+
+  #waitLevel(peer: TestPeer, position: Position, level: AckLevel, number: number): void {
+    peer.consensus.waitLevel(position, level, { signal: new AbortController().signal, timeoutMs: 20_000 }).then(
+      ({ level: reached, acknowledgedBy }) => {
+        const count = reached?.kind === 'replicated' ? ` ${reached.count}` : '';
+        const names = acknowledgedBy.map((peerId) => this.#peerName(peerId)).sort();
+        // A peer that stops answers nobody.
+        if (peer.isUp) this.#said.push(`write ${number} is ${reached?.kind}${count}: ${names.join(' ')}`);
+      },
+      () => {},
     );
   }
 

@@ -40,7 +40,7 @@ export interface CommitterNeeds {
   /** Writes wait: an own fork is healed, or the others' clocks are to be seen first (N3, N4). */
   isHeld(): boolean;
   /** Called after the flush (C3), with the batch as kept. */
-  publish(batch: BatchParts, encoded: Uint8Array): void;
+  publish(batch: BatchParts, encoded: Uint8Array, wantAck: boolean): void;
 }
 
 /** One call of `commit`: its requests are decided in order, maybe over several batches. */
@@ -59,6 +59,8 @@ interface Decided {
   readonly requests: number;
   readonly operations: number;
   readonly lastStamp: number;
+  /** Somebody waits for others to have it (R7). */
+  readonly wantAck: boolean;
   /** Undefined: nothing was done. */
   readonly sealed: SealedBatch | undefined;
 }
@@ -84,10 +86,6 @@ export class Committer {
     this.#streams = new DecidedStreams(needs.store);
     this.#names = new LearnedNames(needs.store);
     needs.store.turns.onLive(() => this.#schedule());
-  }
-
-  get requestsQueued(): number {
-    return this.#requestsQueued;
   }
 
   /** Something is on its way to the disk. */
@@ -227,11 +225,12 @@ export class Committer {
     void this.#afterFlush(decided, flushed);
   }
 
-  #installed({ lastStamp, sealed, requests }: Decided): void {
+  #installed({ lastStamp, sealed, requests, wantAck }: Decided): void {
     const { store } = this.#needs;
     this.#requestsQueued -= requests;
     if (sealed === undefined) return;
     store.self.lastStamp = lastStamp;
+    if (wantAck) store.own.wantedSequence = sealed.step.sequence;
     for (const replica of store.replicas.sorted()) store.incBase.set(replica, replica.sequence);
   }
 
@@ -240,7 +239,7 @@ export class Committer {
     try {
       await flushed;
       this.#lastCalls = decided.finished.length;
-      if (decided.sealed !== undefined) publish(decided.sealed.batch, decided.sealed.encoded); // G1
+      if (decided.sealed !== undefined) publish(decided.sealed.batch, decided.sealed.encoded, decided.wantAck); // G1
       metrics.operations.add(decided.operations);
       for (const call of decided.finished) {
         call.isOver = true;
@@ -287,13 +286,15 @@ export class Committer {
     const finished: Call[] = [];
     this.#streams = new DecidedStreams(this.#needs.store);
     let requests = 0;
+    let wantAck = false;
     next: while (this.#queue.length > 0) {
       const call = this.#queue[0] as Call;
       touched.push(call);
       while (call.next < call.requests.length) {
-        const outcome =
-          requests < OPS_PER_BATCH_MAX ? this.#one(tx, builder, rows, call.requests[call.next] as Request) : full;
+        const request = call.requests[call.next] as Request;
+        const outcome = requests < OPS_PER_BATCH_MAX ? this.#one(tx, builder, rows, request) : full;
         if (outcome === full) break next;
+        wantAck ||= request.ack?.kind === 'replicated' && request.ack.count > 1;
         call.outcomes[call.next++] = outcome;
         requests++;
       }
@@ -303,7 +304,7 @@ export class Committer {
     this.#streams.put(tx);
     const { operations, lastStamp } = builder;
     const sealed = operations > 0 ? sealBatch(tx, this.#needs.store, this.#needs.signer, builder, rows) : undefined;
-    return { finished, requests, operations, lastStamp, sealed };
+    return { finished, requests, operations, lastStamp, wantAck, sealed };
   }
 
   #builder(): BatchBuilder {

@@ -76,6 +76,14 @@ export const ACK_HOLDER_AGE_MS = 24 * 3_600_000;
 /** Peers whose acknowledgements are remembered; the one heard longest ago makes room. */
 export const ACK_PEERS_MAX = 1_024;
 
+/** R7: one acknowledgement to an author in this time, ms, for all batches; and how long it may take. */
+export const ACK_INTERVAL_MS = 20;
+export const ACK_TIMEOUT_MS = 5_000;
+/** Waits for a level at once, of calls and of messages of bulk streams. More are refused with LIMIT_REACHED. */
+export const LEVEL_WAITS_MAX = 20_000;
+/** A wait that lasts so long, ms, has the peers that have not acknowledged asked for their clocks, as often as this. */
+export const LEVEL_ASK_INTERVAL_MS = 500;
+
 /** Buckets of one MergeRange call (B1). */
 export const RANGE_BUCKETS_MAX = 4_096;
 export const RANGE_BYTES_MAX = 64 * 1024 * 1024;

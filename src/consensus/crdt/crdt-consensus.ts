@@ -1,8 +1,8 @@
 import { PinfoldError } from '../../model/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { shuffled } from '../../runtime/random.ts';
 import type { Capabilities, Consensus, ConsensusStatus, Outcome, Position, Request } from '../consensus.ts';
 import type { Repair } from '../repair.ts';
+import { Acknowledger } from './acknowledger.ts';
 import { Alerts } from './alerts.ts';
 import { changedSince } from './changed-since.ts';
 import { Committer } from './committer.ts';
@@ -15,8 +15,10 @@ import { Forks } from './forks/forks.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
+import { LevelWaits } from './level-waits.ts';
 import { Meeting } from './meeting.ts';
 import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
+import { Neighbours } from './neighbours.ts';
 import type { CrdtHandlers } from './peer-calls.ts';
 import { PeerViews } from './peer-views.ts';
 import { Entrance } from './rebuild/entrance.ts';
@@ -32,7 +34,7 @@ import { Followers } from './sync/followers.ts';
 import { News } from './sync/news.ts';
 import { Puller } from './sync/puller.ts';
 import { SyncServer } from './sync/sync-server.ts';
-import { type Trust, trustOfAll } from './trust/trust.ts';
+import { trustOfAll } from './trust/trust.ts';
 import { TrustKeeper } from './trust/trust-keeper.ts';
 import { trustedCalls } from './trust/trusted-calls.ts';
 import { Upkeep } from './upkeep.ts';
@@ -57,13 +59,15 @@ const capabilities: Capabilities = {
   writesInMinority: true,
   linearizableReads: false,
   conditionScope: 'observed',
-  levels: ['durable'],
+  levels: ['durable', 'replicated'],
 };
 
 class ReplicatedMap implements CrdtConsensus {
   readonly capabilities = capabilities;
   readonly handlers: CrdtHandlers;
   readonly repair: Repair;
+  readonly waitLevel: Consensus['waitLevel'] = async (...wait) => await this.#levels.wait(...wait);
+  readonly levelRefusal: Consensus['levelRefusal'] = (level) => this.#levels.refusal(level);
   readonly #init: CrdtInit;
   readonly #needs: CrdtNeeds;
   readonly #metrics: CrdtMetrics;
@@ -81,11 +85,13 @@ class ReplicatedMap implements CrdtConsensus {
   readonly #rebuilder: Rebuilder;
   readonly #rebuilds: RebuildWatch;
   readonly #entrance: Entrance;
-  readonly #trust: Trust;
   readonly #keeper: TrustKeeper;
   readonly #care: StoreCare;
   readonly #upkeep: Upkeep;
   readonly #forks: Forks;
+  readonly #neighbours: Neighbours;
+  readonly #acknowledger: Acknowledger;
+  readonly #levels: LevelWaits;
   #phase: ConsensusStatus['phase'] = 'starting';
   #isStopping = false;
   #unsubscribe: (() => void) | undefined;
@@ -98,14 +104,18 @@ class ReplicatedMap implements CrdtConsensus {
     this.#alerts = new Alerts(needs.clock, this.#logger);
     const { peerId } = needs.network;
     const trust = needs.trust ?? trustOfAll(needs);
-    this.#trust = trust;
     const isTrusted = (peer: string) => trust.isTrusted(peer);
     const rpc = trustedCalls(needs.network.rpc, isTrusted);
     this.#store = new CrdtStore({ ...needs, logger: this.#logger, peerId });
     this.#news = new News(this.#store.replicas, needs.clock);
     const seen = { logger: this.#logger, metrics: this.#metrics, alerts: this.#alerts, views: this.#views };
-    const common = { ...needs, ...seen, options: init, store: this.#store, rpc, isTrusted, trust };
-    this.#keeper = new TrustKeeper({ ...common, isFollower: init.follower });
+    this.#neighbours = new Neighbours({ ...needs, trust, views: this.#views });
+    const sources = () => this.#neighbours.sources();
+    const parts = { store: this.#store, neighbours: this.#neighbours, rpc, isTrusted, trust };
+    const base = { ...needs, ...seen, ...parts, options: init, isFollower: init.follower };
+    this.#acknowledger = new Acknowledger({ ...base, rpc: needs.network.rpc });
+    const common = { ...base, acknowledger: this.#acknowledger };
+    this.#keeper = new TrustKeeper(common);
     this.#intake = new Intake({
       ...common,
       limits: init,
@@ -127,7 +137,7 @@ class ReplicatedMap implements CrdtConsensus {
       isBehind: () => this.#isBehind(),
       unseenBy: (author) => trust.unseen(author).unseenBy,
       isHeld: () => this.#forks.holdsWrites,
-      publish: (batch, encoded) => this.#talk.publish(batch, encoded),
+      publish: (...batch) => this.#talk.publish(...batch),
     });
     this.#talk = new BatchTalk({
       ...common,
@@ -145,7 +155,6 @@ class ReplicatedMap implements CrdtConsensus {
     const broke = (peer: string) => this.#rebuilds.broke(peer);
     const isCut = (peer: string) => this.#rebuilds.isCut(peer);
     const intake = this.#intake;
-    const sources = () => this.#sources();
     this.#puller = new Puller({
       ...common,
       intake,
@@ -159,7 +168,7 @@ class ReplicatedMap implements CrdtConsensus {
     this.#followers = new Followers({
       ...common,
       intake,
-      sources: () => this.#sources().filter((peer) => !isCut(peer)),
+      sources: () => sources().filter((peer) => !isCut(peer)),
       isOpen: isReady,
       heard,
       broke,
@@ -168,7 +177,7 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       isOpen: () => !this.#isDiskLow(),
       freeDiskBytes: () => needs.freeDiskBytes?.() ?? Number.POSITIVE_INFINITY,
-      sources: () => this.#sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
+      sources: () => sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
       onClock: (from, clock) => this.#meeting.heardClock(from, clock),
     });
     this.#upkeep = new Upkeep({ ...common, intake, rebuilder: this.#rebuilder });
@@ -184,7 +193,7 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       rebuilder: this.#rebuilder,
       isFirst: () => init.bootstrap.length === 0,
-      reached: () => this.#peers(),
+      reached: () => this.#neighbours.reached(),
       view: (peer) => this.#views.get(peer),
       onReady: () => this.#ready(),
     });
@@ -193,7 +202,7 @@ class ReplicatedMap implements CrdtConsensus {
       tell: needs.network.rpc,
       intake: this.#intake,
       isConnected: (peer) => needs.network.connected().includes(peer),
-      reached: () => this.#peers(),
+      reached: () => this.#neighbours.reached(),
       knowsOthers: () => init.bootstrap.length > 0,
       isWriting: () => this.#committer.isBusy,
       resume: () => {
@@ -201,7 +210,7 @@ class ReplicatedMap implements CrdtConsensus {
         this.#intake.resume();
       },
       discardShadow: () => this.#rebuilder.giveUp('a fork of this peer is mended'),
-      publish: (batch, encoded) => this.#talk.publish(batch, encoded),
+      publish: (batch, encoded) => this.#talk.publish(batch, encoded, false),
       greet: (peerId) => this.#meeting.greet(peerId),
     });
     this.#care = new StoreCare({
@@ -218,8 +227,7 @@ class ReplicatedMap implements CrdtConsensus {
       rpc: needs.network.rpc,
       news: this.#news,
       records: needs.hello,
-      isFollower: init.follower,
-      peers: () => this.#peers(),
+      peers: () => this.#neighbours.reached(),
       rebuilding: () => this.#rebuilder.flushedClock,
       onMet: () => {
         this.#entrance.wake();
@@ -232,9 +240,10 @@ class ReplicatedMap implements CrdtConsensus {
       onDouble: (from) => this.#forks.toldOfDouble(from),
       hidesRows: () => this.#forks.hidesRows,
     });
+    this.#levels = new LevelWaits({ ...common, ask: (peerId) => this.#meeting.ask(peerId) });
     this.handlers = crdtHandlers({
       meeting: this.#meeting,
-      syncs: new SyncServer({ ...common, onClock: (from, clock) => this.#meeting.heardClock(from, clock) }),
+      syncs: new SyncServer({ ...common, onClock: (...heard) => this.#meeting.heardClock(...heard) }),
       ranges: new RangeServer(this.#store, init.rangesServedMax),
       repair: this.#care.handlers,
       onUntrusted: (from, report) => this.#keeper.reported(from, report),
@@ -267,6 +276,8 @@ class ReplicatedMap implements CrdtConsensus {
     if (this.#forks.holdsWrites) this.#committer.refuse(new PinfoldError('SHUTTING_DOWN', 'this peer is stopping'));
     if (this.#forks.holdsIntake) this.#intake.drop();
     await this.#committer.idle();
+    this.#levels.stop();
+    this.#acknowledger.stop();
     await this.#keeper.stop();
     await Promise.all([
       this.#meeting.stop(),
@@ -338,18 +349,6 @@ class ReplicatedMap implements CrdtConsensus {
     return this.#needs.isDiskLow?.() ?? false;
   }
 
-  /** Reachable trusted peers, in random order. */
-  #peers(): string[] {
-    const { network, random } = this.#needs;
-    const trusted = network.connected().filter((peerId) => this.#trust.isTrusted(peerId));
-    return shuffled(random, trusted);
-  }
-
-  /** Those that state is taken from: they have said Hello, and are no followers. */
-  #sources(): string[] {
-    return this.#peers().filter((peerId) => this.#views.get(peerId)?.isFollower === false);
-  }
-
   #connection(peerId: string, up: boolean): void {
     // Also one that is not trusted: it may know whom the others trust (T4), and must hear whom this peer does.
     if (up) this.#meeting.greet(peerId);
@@ -363,7 +362,7 @@ class ReplicatedMap implements CrdtConsensus {
     this.#phase = 'ready';
     this.#rebuilds.start();
     this.#followers.adjust();
-    for (const peerId of this.#peers()) this.#puller.later(peerId);
+    for (const peerId of this.#neighbours.reached()) this.#puller.later(peerId);
   }
 
   #heardOfSync(peerId: string, news: SyncNews, floors?: Covered): void {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { formatPeerId } from '../../model/peer-id.ts';
 import type { Gossip } from '../../network/network.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { Acknowledger } from './acknowledger.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch, verifyBatch } from './codec/signed-batch.ts';
 import { GOSSIP_BATCH_BYTES_MAX } from './constants.ts';
@@ -16,6 +17,7 @@ export interface BatchTalkNeeds {
   store: CrdtStore;
   metrics: CrdtMetrics;
   logger: Logger;
+  acknowledger: Pick<Acknowledger, 'wanted'>;
   isTrusted(peerId: string): boolean;
   /** T5: a valid batch of an author that is not trusted. */
   onTurnedAway(author: string): void;
@@ -39,10 +41,11 @@ export class BatchTalk {
   }
 
   /** G1, after the flush. */
-  publish({ header, signature }: BatchParts, encoded: Uint8Array): void {
+  publish({ header, signature, ops }: BatchParts, encoded: Uint8Array, wantAck: boolean): void {
     const { gossip, metrics, logger } = this.#needs;
     const isWhole = encoded.length <= GOSSIP_BATCH_BYTES_MAX;
-    const message = isWhole ? encoded : encodeSignedBatch({ header, signature, ops: new Uint8Array(0) });
+    const parts = { header, signature, ops: isWhole ? ops : new Uint8Array(0) };
+    const message = isWhole && !wantAck ? encoded : encodeSignedBatch(parts, wantAck);
     if (message.length > GOSSIP_BATCH_BYTES_MAX) return; // A clock of thousands of replicas: Hello tells of it.
     try {
       gossip.publish('batches', message);
@@ -67,6 +70,7 @@ export class BatchTalk {
   #judged(batch: Batch, from: string): 'accept' | 'ignore' {
     const { store, isTrusted, onTurnedAway, offer, onNews } = this.#needs;
     verifyBatch(batch);
+    if (batch.wantAck) this.#needs.acknowledger.wanted(batch);
     const verdict = judge(store.replicas, batch);
     const isKnown = verdict === 'duplicate';
     const author = formatPeerId(batch.head.author);

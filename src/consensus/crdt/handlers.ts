@@ -1,5 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { type ReportUntrustedRequest, ReportUntrustedResponseSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
+import {
+  AcknowledgeResponseSchema,
+  type ReportUntrustedRequest,
+  ReportUntrustedResponseSchema,
+} from '../../../gen/pinfold/peer/v1/service_pb.ts';
 import { PinfoldError } from '../../model/errors.ts';
 import { readClock } from './codec/clock-entries.ts';
 import type { Forks } from './forks/forks.ts';
@@ -37,6 +41,14 @@ export function crdtHandlers(needs: HandlersNeeds): CrdtHandlers {
       for await (const { clock } of requests) {
         checkOpen();
         yield meeting.answerClock(readClock(clock), peerId);
+        return;
+      }
+    },
+    async *acknowledge(requests, { peerId }) {
+      for await (const { clock } of requests) {
+        checkOpen();
+        meeting.heardClock(peerId, readClock(clock));
+        yield create(AcknowledgeResponseSchema);
         return;
       }
     },

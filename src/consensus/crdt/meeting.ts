@@ -12,6 +12,7 @@ import {
   HelloSchema,
 } from '../../../gen/pinfold/peer/v1/service_pb.ts';
 import { byteString, equalBytes } from '../../model/bytes.ts';
+import { deadlineSignal } from '../../runtime/abort.ts';
 import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
 import { jittered } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -93,6 +94,7 @@ export class Meeting {
   readonly #bootNonce: Uint8Array;
   readonly #abort = new AbortController();
   readonly #greeting = new Map<string, Promise<void>>();
+  readonly #asking = new Map<string, Promise<void>>();
   /** Hellos to come (N5), one for each peer. */
   readonly #probes = new Map<string, Timer>();
   #timer: Timer | undefined;
@@ -112,7 +114,7 @@ export class Meeting {
     this.#timer?.cancel();
     for (const probe of this.#probes.values()) probe.cancel();
     this.#abort.abort(new Error('stopped'));
-    await Promise.all(this.#greeting.values());
+    await Promise.all([...this.#greeting.values(), ...this.#asking.values()]);
   }
 
   /** Says Hello now, once at a time for each peer. */
@@ -122,13 +124,29 @@ export class Meeting {
     this.#greeting.set(peerId, greeting);
   }
 
+  /** Exchanges clocks now, once at a time for each peer: what it has is heard here, and what it lacks there. */
+  ask(peerId: string): void {
+    if (this.#asking.has(peerId) || this.#abort.signal.aborted) return;
+    const asking = this.#asked(peerId)
+      .catch((problem) =>
+        this.#needs.logger.debug('a peer did not tell its clock', { peerId, problem: String(problem) }),
+      )
+      .finally(() => this.#asking.delete(peerId));
+    this.#asking.set(peerId, asking);
+  }
+
+  async #asked(peerId: string): Promise<void> {
+    using scope = deadlineSignal(this.#needs.timers, HELLO_TIMEOUT_MS, this.#abort.signal);
+    await this.#exchange(peerId, scope.signal);
+  }
+
   answerHello(hello: Hello | undefined, from: string): HelloResponse {
     if (hello !== undefined) this.#heard(hello, from);
     return create(HelloResponseSchema, { hello: this.#hello(from) });
   }
 
   answerClock(clock: readonly HeardEntry[], from: string): GetClockResponse {
-    this.heardClock(from, clock);
+    if (this.heardClock(from, clock)) this.#needs.onBehind(from);
     return create(GetClockResponseSchema, { clock: flushedClock(this.#needs.store.replicas.sorted()) });
   }
 
@@ -265,7 +283,7 @@ export class Meeting {
   }
 
   /** A clock is news, and says whether there was a fork, or this store was rolled back. True: it has what is lacking here. */
-  heardClock(from: string, clock: readonly HeardEntry[]): boolean {
+  heardClock(from: string, clock: readonly HeardEntry[], isShadow = false): boolean {
     const { store, news, isTrusted, alerts } = this.#needs;
     if (!isTrusted(from)) return false;
     let isAhead = false;
@@ -278,8 +296,8 @@ export class Meeting {
       if (isMore) news.heard(ridText, entry.rid, entry.sequence);
       if (this.#agrees(from, entry, known)) agreed.push(entry);
     }
-    // Of a history that is another nothing is acknowledged.
-    store.acks.heard(from, agreed);
+    // Of a history that is another nothing is acknowledged, and by a shadow nothing at all (fault ack-from-shadow).
+    if (!isShadow) store.acks.heard(from, agreed);
     if (clock.length >= CLOCK_ENTRIES_ALERT)
       alerts.raise('CLOCK_ENTRIES', from, `its clock has ${clock.length} entries`);
     return isAhead;

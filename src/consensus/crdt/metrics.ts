@@ -84,5 +84,14 @@ export function crdtMetrics(register: MetricsRegister) {
       name: 'pinfold_crdt_repaired_rows_total',
       help: 'Rows written by repairs',
     }),
+    acknowledgements: register.counter<'result'>({
+      name: 'pinfold_crdt_acknowledgements_total',
+      help: 'Messages that told an author what of its batches is on the disk here, by how they ended',
+      labels: ['result'],
+    }),
+    levelWaits: register.gauge({
+      name: 'pinfold_crdt_level_waits',
+      help: 'Calls and messages of bulk streams that wait for other peers to have a write on their disks',
+    }),
   };
 }

@@ -9,6 +9,7 @@ export type CrdtHandlers = Pick<
   PeerRpcHandlers,
   | 'hello'
   | 'getClock'
+  | 'acknowledge'
   | 'sync'
   | 'mergeRange'
   | 'listHeaders'

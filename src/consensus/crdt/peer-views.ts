@@ -49,6 +49,10 @@ export class PeerViews {
     return this.#views.get(peerId);
   }
 
+  all(): Iterable<PeerView> {
+    return this.#views.values();
+  }
+
   /** It must say Hello again before it counts. */
   forget(peerId: string): void {
     this.#views.delete(peerId);

@@ -138,6 +138,7 @@ function batch(
     header: new Uint8Array(100),
     signature: new Uint8Array(64),
     ops: new Uint8Array(1_000),
+    wantAck: false,
     hash: hashOf(more.hash ?? last),
     rid,
     ridText: `rid ${more.rid ?? 1}`,

@@ -123,6 +123,7 @@ t.test('followed streams end when nothing is to be taken', async (t) => {
     metrics: crdtMetrics(noMetrics),
     sources: () => ['source'],
     isOpen: () => isOpen,
+    acknowledger: { wanted() {} },
     heard() {},
     broke() {},
   });

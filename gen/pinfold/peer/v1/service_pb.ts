@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pinfold/peer/v1/service.proto.
  */
 export const file_pinfold_peer_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvIs8DCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzEi8KC3RydXN0X2xpc3RzGA4gAygLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdBIRCglkdXBsaWNhdGUYFCABKAgSMwoJZm9yZ290dGVuGA8gAygLMiAucGluZm9sZC5wZWVyLnYxLlNpZ25lZEZvcmdvdHRlbiI9Cg9HZXRDbG9ja1JlcXVlc3QSKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSI+ChBHZXRDbG9ja1Jlc3BvbnNlEioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiSQoLU3luY1JlcXVlc3QSKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRIOCgZmb2xsb3cYAiABKAgirAEKDFN5bmNSZXNwb25zZRItCgViYXRjaBgBIAEoCzIcLnBpbmZvbGQucGVlci52MS5TaWduZWRCYXRjaEgAEjIKC2Z1bGxfbmVlZGVkGAIgASgLMhsucGluZm9sZC5wZWVyLnYxLkZ1bGxOZWVkZWRIABIuCgljYXVnaHRfdXAYAyABKAsyGS5waW5mb2xkLnBlZXIudjEuQ2F1Z2h0VXBIAEIJCgdtZXNzYWdlIjgKCkZ1bGxOZWVkZWQSKgoFZmxvb3IYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSIKCghDYXVnaHRVcCIxChJMaXN0SGVhZGVyc1JlcXVlc3QSCwoDcmlkGAEgASgMEg4KBmJlZm9yZRgCIAEoBCJSChNMaXN0SGVhZGVyc1Jlc3BvbnNlEi0KB2hlYWRlcnMYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2gSDAoEbW9yZRgCIAEoCCI+Cg9UZWxsRm9ya1JlcXVlc3QSKwoFcHJvb2YYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2giQQoQVGVsbEZvcmtSZXNwb25zZRItCgdzZXR0bGVkGAEgAygLMhwucGluZm9sZC5wZWVyLnYxLlNldHRsZWRGb3JrIiwKC1NldHRsZWRGb3JrEg0KBWZpcnN0GAEgASgEEg4KBndpbm5lchgCIAEoDCJEChNPZmZlckJhdGNoZXNSZXF1ZXN0Ei0KB2JhdGNoZXMYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2giQgoUT2ZmZXJCYXRjaGVzUmVzcG9uc2USKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSI+ChFNZXJnZVJhbmdlUmVxdWVzdBIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNEg8KB2RpZ2VzdHMYAyABKAwioQEKEk1lcmdlUmFuZ2VSZXNwb25zZRIqCgRoZWFkGAEgASgLMhoucGluZm9sZC5wZWVyLnYxLlJhbmdlSGVhZEgAEioKBHJvd3MYAiABKAsyGi5waW5mb2xkLnBlZXIudjEuUmFuZ2VSb3dzSAASKAoDZW5kGAMgASgLMhkucGluZm9sZC5wZWVyLnYxLlJhbmdlRW5kSABCCQoHbWVzc2FnZSJQCglSYW5nZUhlYWQSLwoFY2xvY2sYASADKAsyIC5waW5mb2xkLnBlZXIudjEuUmFuZ2VDbG9ja0VudHJ5EhIKCmxpdmVfYnl0ZXMYAiABKAQiVgoPUmFuZ2VDbG9ja0VudHJ5Eg4KBmF1dGhvchgBIAEoDBITCgtpbmNhcm5hdGlvbhgCIAEoBhIQCghzZXF1ZW5jZRgDIAEoBBIMCgRoYXNoGAQgASgMIk0KCVJhbmdlUm93cxIMCgRyaWRzGAEgAygMEg0KBXBlZXJzGAIgAygMEgwKBHJvd3MYAyABKAwSFQoNZXF1YWxfYnVja2V0cxgEIAMoDSI3CgxSYW5nZVJvd0xpc3QSJwoEcm93cxgBIAMoCzIZLnBpbmZvbGQucGVlci52MS5SYW5nZVJvdyJECghSYW5nZVJvdxIPCgdwaW5fa2V5GAEgASgMEicKBGRvdHMYAiADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VEb3QijAEKCFJhbmdlRG90EgsKA3JpZBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBINCgVzdGFtcBgDIAEoBBINCgV2YWx1ZRgEIAEoDBIXCg9wbGFjZW1lbnRfc3RhbXAYBSABKAQSFQoNcGxhY2VtZW50X3JpZBgGIAEoDRITCgthbGxvY2F0aW9ucxgHIAMoDSIWCghSYW5nZUVuZBIKCgJ0bxgBIAEoDSIiChJHZXRTdGF0dXNlc1JlcXVlc3QSDAoEY2lkcxgBIAMoDCI/ChNHZXRTdGF0dXNlc1Jlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IrgBCglTdGF0dXNSb3cSCwoDY2lkGAEgASgMEikKBnN0YXR1cxgCIAEoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghhdHRlbXB0cxgDIAEoDRIQCghzaW5jZV9tcxgEIAEoBBINCgVlcnJvchgFIAEoCRIrCgtlcnJvcl9jbGFzcxgGIAEoDjIWLnBpbmZvbGQudjEuRXJyb3JDbGFzcxITCgtyZXRyeV9hdF9tcxgHIAEoBCJVChNMaXN0U3RhdHVzZXNSZXF1ZXN0EisKCHN0YXR1c2VzGAEgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhEKCWFmdGVyX2NpZBgCIAEoDCJAChRMaXN0U3RhdHVzZXNSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyJTChJXYXRjaFN0YXR1c1JlcXVlc3QSGQoRc3RvcmVfaW5jYXJuYXRpb24YASABKAwSEAoIcmV2aXNpb24YAiABKAQSEAoIZnJvbV9ub3cYAyABKAgijgEKE1dhdGNoU3RhdHVzUmVzcG9uc2USDQoFcmVzZXQYASABKAgSKAoEcm93cxgCIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3cSGQoRc3RvcmVfaW5jYXJuYXRpb24YAyABKAwSEAoIcmV2aXNpb24YBCABKAQSEQoJY2F1Z2h0X3VwGAUgASgIIh4KDlJlY292ZXJSZXF1ZXN0EgwKBGNpZHMYASADKAwiOwoPUmVjb3ZlclJlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IlkKFlJlcG9ydFVudHJ1c3RlZFJlcXVlc3QSDwoHYmF0Y2hlcxgBIAEoBBIuCgp0cnVzdF9saXN0GAIgASgLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdCIZChdSZXBvcnRVbnRydXN0ZWRSZXNwb25zZTKrCgoLUGVlclNlcnZpY2USRgoFSGVsbG8SHS5waW5mb2xkLnBlZXIudjEuSGVsbG9SZXF1ZXN0Gh4ucGluZm9sZC5wZWVyLnYxLkhlbGxvUmVzcG9uc2USTwoIR2V0Q2xvY2sSIC5waW5mb2xkLnBlZXIudjEuR2V0Q2xvY2tSZXF1ZXN0GiEucGluZm9sZC5wZWVyLnYxLkdldENsb2NrUmVzcG9uc2USRQoEU3luYxIcLnBpbmZvbGQucGVlci52MS5TeW5jUmVxdWVzdBodLnBpbmZvbGQucGVlci52MS5TeW5jUmVzcG9uc2UwARJXCgpNZXJnZVJhbmdlEiIucGluZm9sZC5wZWVyLnYxLk1lcmdlUmFuZ2VSZXF1ZXN0GiMucGluZm9sZC5wZWVyLnYxLk1lcmdlUmFuZ2VSZXNwb25zZTABElgKC0xpc3RIZWFkZXJzEiMucGluZm9sZC5wZWVyLnYxLkxpc3RIZWFkZXJzUmVxdWVzdBokLnBpbmZvbGQucGVlci52MS5MaXN0SGVhZGVyc1Jlc3BvbnNlEk8KCFRlbGxGb3JrEiAucGluZm9sZC5wZWVyLnYxLlRlbGxGb3JrUmVxdWVzdBohLnBpbmZvbGQucGVlci52MS5UZWxsRm9ya1Jlc3BvbnNlElsKDE9mZmVyQmF0Y2hlcxIkLnBpbmZvbGQucGVlci52MS5PZmZlckJhdGNoZXNSZXF1ZXN0GiUucGluZm9sZC5wZWVyLnYxLk9mZmVyQmF0Y2hlc1Jlc3BvbnNlElcKCkdldERpZ2VzdHMSIi5waW5mb2xkLnBlZXIudjEuR2V0RGlnZXN0c1JlcXVlc3QaIy5waW5mb2xkLnBlZXIudjEuR2V0RGlnZXN0c1Jlc3BvbnNlMAESVwoKR2V0QnVja2V0cxIiLnBpbmZvbGQucGVlci52MS5HZXRCdWNrZXRzUmVxdWVzdBojLnBpbmZvbGQucGVlci52MS5HZXRCdWNrZXRzUmVzcG9uc2UwARJeCg1SZXBhaXJCdWNrZXRzEiUucGluZm9sZC5wZWVyLnYxLlJlcGFpckJ1Y2tldHNSZXF1ZXN0GiYucGluZm9sZC5wZWVyLnYxLlJlcGFpckJ1Y2tldHNSZXNwb25zZRJYCgtHZXRTdGF0dXNlcxIjLnBpbmZvbGQucGVlci52MS5HZXRTdGF0dXNlc1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXNwb25zZRJdCgxMaXN0U3RhdHVzZXMSJC5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVxdWVzdBolLnBpbmZvbGQucGVlci52MS5MaXN0U3RhdHVzZXNSZXNwb25zZTABEloKC1dhdGNoU3RhdHVzEiMucGluZm9sZC5wZWVyLnYxLldhdGNoU3RhdHVzUmVxdWVzdBokLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1Jlc3BvbnNlMAESTgoHUmVjb3ZlchIfLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVxdWVzdBogLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVzcG9uc2UwARJkCg9SZXBvcnRVbnRydXN0ZWQSJy5waW5mb2xkLnBlZXIudjEuUmVwb3J0VW50cnVzdGVkUmVxdWVzdBooLnBpbmZvbGQucGVlci52MS5SZXBvcnRVbnRydXN0ZWRSZXNwb25zZWIGcHJvdG8z", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_peer_v1_repair, file_pinfold_peer_v1_trust, file_pinfold_v1_pin]);
+  fileDesc("Ch1waW5mb2xkL3BlZXIvdjEvc2VydmljZS5wcm90bxIPcGluZm9sZC5wZWVyLnYxIjUKDEhlbGxvUmVxdWVzdBIlCgVoZWxsbxgBIAEoCzIWLnBpbmZvbGQucGVlci52MS5IZWxsbyI2Cg1IZWxsb1Jlc3BvbnNlEiUKBWhlbGxvGAEgASgLMhYucGluZm9sZC5wZWVyLnYxLkhlbGxvIs8DCgVIZWxsbxILCgNyaWQYASABKAwSEwoLaW5jYXJuYXRpb24YAiABKAYSEgoKYm9vdF9ub25jZRgDIAEoDBIUCgx3YWxsX3RpbWVfbXMYBCABKAQSEgoKY2xvY2tfaGFzaBgFIAEoDBITCgtkaWdlc3Rfcm9vdBgGIAEoDBINCgVsZXZlbBgHIAEoDRIQCghmb2xsb3dlchgIIAEoCBISCgp0cnVzdF9oYXNoGAkgASgMEi8KCnJlYnVpbGRpbmcYCiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRINCgVlbXB0eRgLIAEoCBIyCgdyZWNvcmRzGAwgAygLMiEucGluZm9sZC5wZWVyLnYxLlNpZ25lZFBlZXJSZWNvcmQSLwoHbWV0cmljcxgNIAMoCzIeLnBpbmZvbGQucGVlci52MS5TaWduZWRNZXRyaWNzEi8KC3RydXN0X2xpc3RzGA4gAygLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdBIRCglkdXBsaWNhdGUYFCABKAgSMwoJZm9yZ290dGVuGA8gAygLMiAucGluZm9sZC5wZWVyLnYxLlNpZ25lZEZvcmdvdHRlbiI9Cg9HZXRDbG9ja1JlcXVlc3QSKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSI+ChBHZXRDbG9ja1Jlc3BvbnNlEioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiQAoSQWNrbm93bGVkZ2VSZXF1ZXN0EioKBWNsb2NrGAEgAygLMhsucGluZm9sZC5wZWVyLnYxLkNsb2NrRW50cnkiFQoTQWNrbm93bGVkZ2VSZXNwb25zZSJZCgtTeW5jUmVxdWVzdBIqCgVjbG9jaxgBIAMoCzIbLnBpbmZvbGQucGVlci52MS5DbG9ja0VudHJ5Eg4KBmZvbGxvdxgCIAEoCBIOCgZzaGFkb3cYAyABKAgirAEKDFN5bmNSZXNwb25zZRItCgViYXRjaBgBIAEoCzIcLnBpbmZvbGQucGVlci52MS5TaWduZWRCYXRjaEgAEjIKC2Z1bGxfbmVlZGVkGAIgASgLMhsucGluZm9sZC5wZWVyLnYxLkZ1bGxOZWVkZWRIABIuCgljYXVnaHRfdXAYAyABKAsyGS5waW5mb2xkLnBlZXIudjEuQ2F1Z2h0VXBIAEIJCgdtZXNzYWdlIjgKCkZ1bGxOZWVkZWQSKgoFZmxvb3IYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSIKCghDYXVnaHRVcCIxChJMaXN0SGVhZGVyc1JlcXVlc3QSCwoDcmlkGAEgASgMEg4KBmJlZm9yZRgCIAEoBCJSChNMaXN0SGVhZGVyc1Jlc3BvbnNlEi0KB2hlYWRlcnMYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2gSDAoEbW9yZRgCIAEoCCI+Cg9UZWxsRm9ya1JlcXVlc3QSKwoFcHJvb2YYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2giQQoQVGVsbEZvcmtSZXNwb25zZRItCgdzZXR0bGVkGAEgAygLMhwucGluZm9sZC5wZWVyLnYxLlNldHRsZWRGb3JrIiwKC1NldHRsZWRGb3JrEg0KBWZpcnN0GAEgASgEEg4KBndpbm5lchgCIAEoDCJEChNPZmZlckJhdGNoZXNSZXF1ZXN0Ei0KB2JhdGNoZXMYASADKAsyHC5waW5mb2xkLnBlZXIudjEuU2lnbmVkQmF0Y2giQgoUT2ZmZXJCYXRjaGVzUmVzcG9uc2USKgoFY2xvY2sYASADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSI+ChFNZXJnZVJhbmdlUmVxdWVzdBIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNEg8KB2RpZ2VzdHMYAyABKAwioQEKEk1lcmdlUmFuZ2VSZXNwb25zZRIqCgRoZWFkGAEgASgLMhoucGluZm9sZC5wZWVyLnYxLlJhbmdlSGVhZEgAEioKBHJvd3MYAiABKAsyGi5waW5mb2xkLnBlZXIudjEuUmFuZ2VSb3dzSAASKAoDZW5kGAMgASgLMhkucGluZm9sZC5wZWVyLnYxLlJhbmdlRW5kSABCCQoHbWVzc2FnZSJQCglSYW5nZUhlYWQSLwoFY2xvY2sYASADKAsyIC5waW5mb2xkLnBlZXIudjEuUmFuZ2VDbG9ja0VudHJ5EhIKCmxpdmVfYnl0ZXMYAiABKAQiVgoPUmFuZ2VDbG9ja0VudHJ5Eg4KBmF1dGhvchgBIAEoDBITCgtpbmNhcm5hdGlvbhgCIAEoBhIQCghzZXF1ZW5jZRgDIAEoBBIMCgRoYXNoGAQgASgMIk0KCVJhbmdlUm93cxIMCgRyaWRzGAEgAygMEg0KBXBlZXJzGAIgAygMEgwKBHJvd3MYAyABKAwSFQoNZXF1YWxfYnVja2V0cxgEIAMoDSI3CgxSYW5nZVJvd0xpc3QSJwoEcm93cxgBIAMoCzIZLnBpbmZvbGQucGVlci52MS5SYW5nZVJvdyJECghSYW5nZVJvdxIPCgdwaW5fa2V5GAEgASgMEicKBGRvdHMYAiADKAsyGS5waW5mb2xkLnBlZXIudjEuUmFuZ2VEb3QijAEKCFJhbmdlRG90EgsKA3JpZBgBIAEoDRIQCghzZXF1ZW5jZRgCIAEoBBINCgVzdGFtcBgDIAEoBBINCgV2YWx1ZRgEIAEoDBIXCg9wbGFjZW1lbnRfc3RhbXAYBSABKAQSFQoNcGxhY2VtZW50X3JpZBgGIAEoDRITCgthbGxvY2F0aW9ucxgHIAMoDSIWCghSYW5nZUVuZBIKCgJ0bxgBIAEoDSIiChJHZXRTdGF0dXNlc1JlcXVlc3QSDAoEY2lkcxgBIAMoDCI/ChNHZXRTdGF0dXNlc1Jlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IrgBCglTdGF0dXNSb3cSCwoDY2lkGAEgASgMEikKBnN0YXR1cxgCIAEoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghhdHRlbXB0cxgDIAEoDRIQCghzaW5jZV9tcxgEIAEoBBINCgVlcnJvchgFIAEoCRIrCgtlcnJvcl9jbGFzcxgGIAEoDjIWLnBpbmZvbGQudjEuRXJyb3JDbGFzcxITCgtyZXRyeV9hdF9tcxgHIAEoBCJVChNMaXN0U3RhdHVzZXNSZXF1ZXN0EisKCHN0YXR1c2VzGAEgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhEKCWFmdGVyX2NpZBgCIAEoDCJAChRMaXN0U3RhdHVzZXNSZXNwb25zZRIoCgRyb3dzGAEgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0YXR1c1JvdyJTChJXYXRjaFN0YXR1c1JlcXVlc3QSGQoRc3RvcmVfaW5jYXJuYXRpb24YASABKAwSEAoIcmV2aXNpb24YAiABKAQSEAoIZnJvbV9ub3cYAyABKAgijgEKE1dhdGNoU3RhdHVzUmVzcG9uc2USDQoFcmVzZXQYASABKAgSKAoEcm93cxgCIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdGF0dXNSb3cSGQoRc3RvcmVfaW5jYXJuYXRpb24YAyABKAwSEAoIcmV2aXNpb24YBCABKAQSEQoJY2F1Z2h0X3VwGAUgASgIIh4KDlJlY292ZXJSZXF1ZXN0EgwKBGNpZHMYASADKAwiOwoPUmVjb3ZlclJlc3BvbnNlEigKBHJvd3MYASADKAsyGi5waW5mb2xkLnBlZXIudjEuU3RhdHVzUm93IlkKFlJlcG9ydFVudHJ1c3RlZFJlcXVlc3QSDwoHYmF0Y2hlcxgBIAEoBBIuCgp0cnVzdF9saXN0GAIgASgLMhoucGluZm9sZC5wZWVyLnYxLlRydXN0TGlzdCIZChdSZXBvcnRVbnRydXN0ZWRSZXNwb25zZTKFCwoLUGVlclNlcnZpY2USRgoFSGVsbG8SHS5waW5mb2xkLnBlZXIudjEuSGVsbG9SZXF1ZXN0Gh4ucGluZm9sZC5wZWVyLnYxLkhlbGxvUmVzcG9uc2USTwoIR2V0Q2xvY2sSIC5waW5mb2xkLnBlZXIudjEuR2V0Q2xvY2tSZXF1ZXN0GiEucGluZm9sZC5wZWVyLnYxLkdldENsb2NrUmVzcG9uc2USRQoEU3luYxIcLnBpbmZvbGQucGVlci52MS5TeW5jUmVxdWVzdBodLnBpbmZvbGQucGVlci52MS5TeW5jUmVzcG9uc2UwARJYCgtBY2tub3dsZWRnZRIjLnBpbmZvbGQucGVlci52MS5BY2tub3dsZWRnZVJlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuQWNrbm93bGVkZ2VSZXNwb25zZRJXCgpNZXJnZVJhbmdlEiIucGluZm9sZC5wZWVyLnYxLk1lcmdlUmFuZ2VSZXF1ZXN0GiMucGluZm9sZC5wZWVyLnYxLk1lcmdlUmFuZ2VSZXNwb25zZTABElgKC0xpc3RIZWFkZXJzEiMucGluZm9sZC5wZWVyLnYxLkxpc3RIZWFkZXJzUmVxdWVzdBokLnBpbmZvbGQucGVlci52MS5MaXN0SGVhZGVyc1Jlc3BvbnNlEk8KCFRlbGxGb3JrEiAucGluZm9sZC5wZWVyLnYxLlRlbGxGb3JrUmVxdWVzdBohLnBpbmZvbGQucGVlci52MS5UZWxsRm9ya1Jlc3BvbnNlElsKDE9mZmVyQmF0Y2hlcxIkLnBpbmZvbGQucGVlci52MS5PZmZlckJhdGNoZXNSZXF1ZXN0GiUucGluZm9sZC5wZWVyLnYxLk9mZmVyQmF0Y2hlc1Jlc3BvbnNlElcKCkdldERpZ2VzdHMSIi5waW5mb2xkLnBlZXIudjEuR2V0RGlnZXN0c1JlcXVlc3QaIy5waW5mb2xkLnBlZXIudjEuR2V0RGlnZXN0c1Jlc3BvbnNlMAESVwoKR2V0QnVja2V0cxIiLnBpbmZvbGQucGVlci52MS5HZXRCdWNrZXRzUmVxdWVzdBojLnBpbmZvbGQucGVlci52MS5HZXRCdWNrZXRzUmVzcG9uc2UwARJeCg1SZXBhaXJCdWNrZXRzEiUucGluZm9sZC5wZWVyLnYxLlJlcGFpckJ1Y2tldHNSZXF1ZXN0GiYucGluZm9sZC5wZWVyLnYxLlJlcGFpckJ1Y2tldHNSZXNwb25zZRJYCgtHZXRTdGF0dXNlcxIjLnBpbmZvbGQucGVlci52MS5HZXRTdGF0dXNlc1JlcXVlc3QaJC5waW5mb2xkLnBlZXIudjEuR2V0U3RhdHVzZXNSZXNwb25zZRJdCgxMaXN0U3RhdHVzZXMSJC5waW5mb2xkLnBlZXIudjEuTGlzdFN0YXR1c2VzUmVxdWVzdBolLnBpbmZvbGQucGVlci52MS5MaXN0U3RhdHVzZXNSZXNwb25zZTABEloKC1dhdGNoU3RhdHVzEiMucGluZm9sZC5wZWVyLnYxLldhdGNoU3RhdHVzUmVxdWVzdBokLnBpbmZvbGQucGVlci52MS5XYXRjaFN0YXR1c1Jlc3BvbnNlMAESTgoHUmVjb3ZlchIfLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVxdWVzdBogLnBpbmZvbGQucGVlci52MS5SZWNvdmVyUmVzcG9uc2UwARJkCg9SZXBvcnRVbnRydXN0ZWQSJy5waW5mb2xkLnBlZXIudjEuUmVwb3J0VW50cnVzdGVkUmVxdWVzdBooLnBpbmZvbGQucGVlci52MS5SZXBvcnRVbnRydXN0ZWRSZXNwb25zZWIGcHJvdG8z", [file_pinfold_peer_v1_batch, file_pinfold_peer_v1_record, file_pinfold_peer_v1_repair, file_pinfold_peer_v1_trust, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.peer.v1.HelloRequest
@@ -203,6 +203,38 @@ export const GetClockResponseSchema: GenMessage<GetClockResponse> = /*@__PURE__*
   messageDesc(file_pinfold_peer_v1_service, 4);
 
 /**
+ * @generated from message pinfold.peer.v1.AcknowledgeRequest
+ */
+export type AcknowledgeRequest = Message<"pinfold.peer.v1.AcknowledgeRequest"> & {
+  /**
+   * Entries of the caller's flushed clock: those of the callee's replicas that it wants to know.
+   *
+   * @generated from field: repeated pinfold.peer.v1.ClockEntry clock = 1;
+   */
+  clock: ClockEntry[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.AcknowledgeRequest.
+ * Use `create(AcknowledgeRequestSchema)` to create a new message.
+ */
+export const AcknowledgeRequestSchema: GenMessage<AcknowledgeRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 5);
+
+/**
+ * @generated from message pinfold.peer.v1.AcknowledgeResponse
+ */
+export type AcknowledgeResponse = Message<"pinfold.peer.v1.AcknowledgeResponse"> & {
+};
+
+/**
+ * Describes the message pinfold.peer.v1.AcknowledgeResponse.
+ * Use `create(AcknowledgeResponseSchema)` to create a new message.
+ */
+export const AcknowledgeResponseSchema: GenMessage<AcknowledgeResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_service, 6);
+
+/**
  * @generated from message pinfold.peer.v1.SyncRequest
  */
 export type SyncRequest = Message<"pinfold.peer.v1.SyncRequest"> & {
@@ -217,6 +249,13 @@ export type SyncRequest = Message<"pinfold.peer.v1.SyncRequest"> & {
    * @generated from field: bool follow = 2;
    */
   follow: boolean;
+
+  /**
+   * The clock is that of a shadow (B3): it acknowledges nothing.
+   *
+   * @generated from field: bool shadow = 3;
+   */
+  shadow: boolean;
 };
 
 /**
@@ -224,7 +263,7 @@ export type SyncRequest = Message<"pinfold.peer.v1.SyncRequest"> & {
  * Use `create(SyncRequestSchema)` to create a new message.
  */
 export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 5);
+  messageDesc(file_pinfold_peer_v1_service, 7);
 
 /**
  * @generated from message pinfold.peer.v1.SyncResponse
@@ -263,7 +302,7 @@ export type SyncResponse = Message<"pinfold.peer.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 6);
+  messageDesc(file_pinfold_peer_v1_service, 8);
 
 /**
  * @generated from message pinfold.peer.v1.FullNeeded
@@ -280,7 +319,7 @@ export type FullNeeded = Message<"pinfold.peer.v1.FullNeeded"> & {
  * Use `create(FullNeededSchema)` to create a new message.
  */
 export const FullNeededSchema: GenMessage<FullNeeded> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 7);
+  messageDesc(file_pinfold_peer_v1_service, 9);
 
 /**
  * @generated from message pinfold.peer.v1.CaughtUp
@@ -293,7 +332,7 @@ export type CaughtUp = Message<"pinfold.peer.v1.CaughtUp"> & {
  * Use `create(CaughtUpSchema)` to create a new message.
  */
 export const CaughtUpSchema: GenMessage<CaughtUp> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 8);
+  messageDesc(file_pinfold_peer_v1_service, 10);
 
 /**
  * @generated from message pinfold.peer.v1.ListHeadersRequest
@@ -317,7 +356,7 @@ export type ListHeadersRequest = Message<"pinfold.peer.v1.ListHeadersRequest"> &
  * Use `create(ListHeadersRequestSchema)` to create a new message.
  */
 export const ListHeadersRequestSchema: GenMessage<ListHeadersRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 9);
+  messageDesc(file_pinfold_peer_v1_service, 11);
 
 /**
  * @generated from message pinfold.peer.v1.ListHeadersResponse
@@ -343,7 +382,7 @@ export type ListHeadersResponse = Message<"pinfold.peer.v1.ListHeadersResponse">
  * Use `create(ListHeadersResponseSchema)` to create a new message.
  */
 export const ListHeadersResponseSchema: GenMessage<ListHeadersResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 10);
+  messageDesc(file_pinfold_peer_v1_service, 12);
 
 /**
  * @generated from message pinfold.peer.v1.TellForkRequest
@@ -362,7 +401,7 @@ export type TellForkRequest = Message<"pinfold.peer.v1.TellForkRequest"> & {
  * Use `create(TellForkRequestSchema)` to create a new message.
  */
 export const TellForkRequestSchema: GenMessage<TellForkRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 11);
+  messageDesc(file_pinfold_peer_v1_service, 13);
 
 /**
  * @generated from message pinfold.peer.v1.TellForkResponse
@@ -381,7 +420,7 @@ export type TellForkResponse = Message<"pinfold.peer.v1.TellForkResponse"> & {
  * Use `create(TellForkResponseSchema)` to create a new message.
  */
 export const TellForkResponseSchema: GenMessage<TellForkResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 12);
+  messageDesc(file_pinfold_peer_v1_service, 14);
 
 /**
  * From `first` on the batch with this hash goes on; what others begin there was given up and written again.
@@ -405,7 +444,7 @@ export type SettledFork = Message<"pinfold.peer.v1.SettledFork"> & {
  * Use `create(SettledForkSchema)` to create a new message.
  */
 export const SettledForkSchema: GenMessage<SettledFork> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 13);
+  messageDesc(file_pinfold_peer_v1_service, 15);
 
 /**
  * @generated from message pinfold.peer.v1.OfferBatchesRequest
@@ -424,7 +463,7 @@ export type OfferBatchesRequest = Message<"pinfold.peer.v1.OfferBatchesRequest">
  * Use `create(OfferBatchesRequestSchema)` to create a new message.
  */
 export const OfferBatchesRequestSchema: GenMessage<OfferBatchesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 14);
+  messageDesc(file_pinfold_peer_v1_service, 16);
 
 /**
  * @generated from message pinfold.peer.v1.OfferBatchesResponse
@@ -443,7 +482,7 @@ export type OfferBatchesResponse = Message<"pinfold.peer.v1.OfferBatchesResponse
  * Use `create(OfferBatchesResponseSchema)` to create a new message.
  */
 export const OfferBatchesResponseSchema: GenMessage<OfferBatchesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 15);
+  messageDesc(file_pinfold_peer_v1_service, 17);
 
 /**
  * @generated from message pinfold.peer.v1.MergeRangeRequest
@@ -474,7 +513,7 @@ export type MergeRangeRequest = Message<"pinfold.peer.v1.MergeRangeRequest"> & {
  * Use `create(MergeRangeRequestSchema)` to create a new message.
  */
 export const MergeRangeRequestSchema: GenMessage<MergeRangeRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 16);
+  messageDesc(file_pinfold_peer_v1_service, 18);
 
 /**
  * @generated from message pinfold.peer.v1.MergeRangeResponse
@@ -511,7 +550,7 @@ export type MergeRangeResponse = Message<"pinfold.peer.v1.MergeRangeResponse"> &
  * Use `create(MergeRangeResponseSchema)` to create a new message.
  */
 export const MergeRangeResponseSchema: GenMessage<MergeRangeResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 17);
+  messageDesc(file_pinfold_peer_v1_service, 19);
 
 /**
  * First message: the snapshot's clock, with full hashes, and the tables that rows refer to.
@@ -537,7 +576,7 @@ export type RangeHead = Message<"pinfold.peer.v1.RangeHead"> & {
  * Use `create(RangeHeadSchema)` to create a new message.
  */
 export const RangeHeadSchema: GenMessage<RangeHead> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 18);
+  messageDesc(file_pinfold_peer_v1_service, 20);
 
 /**
  * @generated from message pinfold.peer.v1.RangeClockEntry
@@ -569,7 +608,7 @@ export type RangeClockEntry = Message<"pinfold.peer.v1.RangeClockEntry"> & {
  * Use `create(RangeClockEntrySchema)` to create a new message.
  */
 export const RangeClockEntrySchema: GenMessage<RangeClockEntry> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 19);
+  messageDesc(file_pinfold_peer_v1_service, 21);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRows
@@ -608,7 +647,7 @@ export type RangeRows = Message<"pinfold.peer.v1.RangeRows"> & {
  * Use `create(RangeRowsSchema)` to create a new message.
  */
 export const RangeRowsSchema: GenMessage<RangeRows> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 20);
+  messageDesc(file_pinfold_peer_v1_service, 22);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRowList
@@ -625,7 +664,7 @@ export type RangeRowList = Message<"pinfold.peer.v1.RangeRowList"> & {
  * Use `create(RangeRowListSchema)` to create a new message.
  */
 export const RangeRowListSchema: GenMessage<RangeRowList> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 21);
+  messageDesc(file_pinfold_peer_v1_service, 23);
 
 /**
  * @generated from message pinfold.peer.v1.RangeRow
@@ -647,7 +686,7 @@ export type RangeRow = Message<"pinfold.peer.v1.RangeRow"> & {
  * Use `create(RangeRowSchema)` to create a new message.
  */
 export const RangeRowSchema: GenMessage<RangeRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 22);
+  messageDesc(file_pinfold_peer_v1_service, 24);
 
 /**
  * @generated from message pinfold.peer.v1.RangeDot
@@ -696,7 +735,7 @@ export type RangeDot = Message<"pinfold.peer.v1.RangeDot"> & {
  * Use `create(RangeDotSchema)` to create a new message.
  */
 export const RangeDotSchema: GenMessage<RangeDot> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 23);
+  messageDesc(file_pinfold_peer_v1_service, 25);
 
 /**
  * @generated from message pinfold.peer.v1.RangeEnd
@@ -713,7 +752,7 @@ export type RangeEnd = Message<"pinfold.peer.v1.RangeEnd"> & {
  * Use `create(RangeEndSchema)` to create a new message.
  */
 export const RangeEndSchema: GenMessage<RangeEnd> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 24);
+  messageDesc(file_pinfold_peer_v1_service, 26);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesRequest
@@ -732,7 +771,7 @@ export type GetStatusesRequest = Message<"pinfold.peer.v1.GetStatusesRequest"> &
  * Use `create(GetStatusesRequestSchema)` to create a new message.
  */
 export const GetStatusesRequestSchema: GenMessage<GetStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 25);
+  messageDesc(file_pinfold_peer_v1_service, 27);
 
 /**
  * @generated from message pinfold.peer.v1.GetStatusesResponse
@@ -749,7 +788,7 @@ export type GetStatusesResponse = Message<"pinfold.peer.v1.GetStatusesResponse">
  * Use `create(GetStatusesResponseSchema)` to create a new message.
  */
 export const GetStatusesResponseSchema: GenMessage<GetStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 26);
+  messageDesc(file_pinfold_peer_v1_service, 28);
 
 /**
  * How far a peer's node is with one wish.
@@ -802,7 +841,7 @@ export type StatusRow = Message<"pinfold.peer.v1.StatusRow"> & {
  * Use `create(StatusRowSchema)` to create a new message.
  */
 export const StatusRowSchema: GenMessage<StatusRow> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 27);
+  messageDesc(file_pinfold_peer_v1_service, 29);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesRequest
@@ -829,7 +868,7 @@ export type ListStatusesRequest = Message<"pinfold.peer.v1.ListStatusesRequest">
  * Use `create(ListStatusesRequestSchema)` to create a new message.
  */
 export const ListStatusesRequestSchema: GenMessage<ListStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 28);
+  messageDesc(file_pinfold_peer_v1_service, 30);
 
 /**
  * @generated from message pinfold.peer.v1.ListStatusesResponse
@@ -846,7 +885,7 @@ export type ListStatusesResponse = Message<"pinfold.peer.v1.ListStatusesResponse
  * Use `create(ListStatusesResponseSchema)` to create a new message.
  */
 export const ListStatusesResponseSchema: GenMessage<ListStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 29);
+  messageDesc(file_pinfold_peer_v1_service, 31);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusRequest
@@ -877,7 +916,7 @@ export type WatchStatusRequest = Message<"pinfold.peer.v1.WatchStatusRequest"> &
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 30);
+  messageDesc(file_pinfold_peer_v1_service, 32);
 
 /**
  * @generated from message pinfold.peer.v1.WatchStatusResponse
@@ -920,7 +959,7 @@ export type WatchStatusResponse = Message<"pinfold.peer.v1.WatchStatusResponse">
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 31);
+  messageDesc(file_pinfold_peer_v1_service, 33);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverRequest
@@ -939,7 +978,7 @@ export type RecoverRequest = Message<"pinfold.peer.v1.RecoverRequest"> & {
  * Use `create(RecoverRequestSchema)` to create a new message.
  */
 export const RecoverRequestSchema: GenMessage<RecoverRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 32);
+  messageDesc(file_pinfold_peer_v1_service, 34);
 
 /**
  * @generated from message pinfold.peer.v1.RecoverResponse
@@ -956,7 +995,7 @@ export type RecoverResponse = Message<"pinfold.peer.v1.RecoverResponse"> & {
  * Use `create(RecoverResponseSchema)` to create a new message.
  */
 export const RecoverResponseSchema: GenMessage<RecoverResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 33);
+  messageDesc(file_pinfold_peer_v1_service, 35);
 
 /**
  * @generated from message pinfold.peer.v1.ReportUntrustedRequest
@@ -982,7 +1021,7 @@ export type ReportUntrustedRequest = Message<"pinfold.peer.v1.ReportUntrustedReq
  * Use `create(ReportUntrustedRequestSchema)` to create a new message.
  */
 export const ReportUntrustedRequestSchema: GenMessage<ReportUntrustedRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 34);
+  messageDesc(file_pinfold_peer_v1_service, 36);
 
 /**
  * @generated from message pinfold.peer.v1.ReportUntrustedResponse
@@ -995,7 +1034,7 @@ export type ReportUntrustedResponse = Message<"pinfold.peer.v1.ReportUntrustedRe
  * Use `create(ReportUntrustedResponseSchema)` to create a new message.
  */
 export const ReportUntrustedResponseSchema: GenMessage<ReportUntrustedResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_service, 35);
+  messageDesc(file_pinfold_peer_v1_service, 37);
 
 /**
  * Calls between peers, over libp2p streams. Who may call what, with which limits, is the table src/network/peer-methods.ts.
@@ -1032,6 +1071,16 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof SyncRequestSchema;
     output: typeof SyncResponseSchema;
+  },
+  /**
+   * The caller has on its disk what the callee wanted to be told of (R7).
+   *
+   * @generated from rpc pinfold.peer.v1.PeerService.Acknowledge
+   */
+  acknowledge: {
+    methodKind: "unary";
+    input: typeof AcknowledgeRequestSchema;
+    output: typeof AcknowledgeResponseSchema;
   },
   /**
    * A range of buckets of the pinset as rows (B1).

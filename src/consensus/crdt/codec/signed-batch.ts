@@ -13,6 +13,7 @@ import { decodeHeader, HASH_BYTES, ridOf } from './header.ts';
 const HEADER = 0x0a;
 const SIGNATURE = 0x12;
 const OPS = 0x1a;
+const WANT_ACK = 0x20;
 
 const none = new Uint8Array(0);
 
@@ -20,13 +21,16 @@ export interface BatchParts {
   header: Uint8Array;
   signature: Uint8Array;
   ops: Uint8Array;
+  /** Its author wants to be told when it is on a disk (R7). */
+  wantAck?: boolean;
 }
 
-export function encodeSignedBatch({ header, signature, ops }: BatchParts): Uint8Array {
+export function encodeSignedBatch({ header, signature, ops }: BatchParts, wantAck = false): Uint8Array {
   const writer = new Writer(header.length + signature.length + ops.length + 32);
   writer.bytesField(HEADER, header);
   writer.bytesField(SIGNATURE, signature);
   if (ops.length > 0) writer.bytesField(OPS, ops);
+  if (wantAck) writer.varintField(WANT_ACK, 1);
   return writer.bytes.subarray(0, writer.at);
 }
 
@@ -40,6 +44,7 @@ export function decodeSignedBatch(bytes: Uint8Array): BatchParts {
       if (tag === HEADER) parts.header = reader.view();
       else if (tag === SIGNATURE) parts.signature = reader.view();
       else if (tag === OPS) parts.ops = reader.view();
+      else if (tag === WANT_ACK) parts.wantAck = reader.varint() !== 0;
       else throw new Malformed(`unknown field ${tag >>> 3}`);
     }
   } catch (cause) {
@@ -61,7 +66,14 @@ export function openBatch(parts: BatchParts): Batch {
     throw new InvalidBatch('hash', `${parts.ops.length} bytes of operations where the header says ${head.opsBytes}`);
   }
   const rid = ridOf(publicKeyOf(head.author), head.incarnation);
-  return { ...parts, head, hash: hash('sha256', parts.header, 'buffer'), rid, ridText: byteString(rid) };
+  return {
+    ...parts,
+    wantAck: parts.wantAck ?? false,
+    head,
+    hash: hash('sha256', parts.header, 'buffer'),
+    rid,
+    ridText: byteString(rid),
+  };
 }
 
 function checkHeader(head: BatchHeader): void {

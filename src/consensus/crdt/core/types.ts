@@ -28,6 +28,8 @@ export interface Batch {
   signature: Uint8Array;
   /** Empty: an announcement. */
   ops: Uint8Array;
+  /** Of the frame: its author wants to be told when it is on a disk (R7). */
+  wantAck: boolean;
   head: BatchHeader;
   /** SHA-256 of `header`. */
   hash: Uint8Array;

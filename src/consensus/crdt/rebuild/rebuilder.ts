@@ -246,7 +246,7 @@ export class Rebuilder {
       .map(({ replica, sequence, hash }) => clockEntry(replica.rid, sequence, hash));
     await this.#needs.store.needs.storage.flushed(); // F1
     const end = await sync(this.#needs.rpc, {
-      ...{ peerId: source, clock, follow: false, signal, known: this.#shadow.clock },
+      ...{ peerId: source, clock, follow: false, shadow: true, signal, known: this.#shadow.clock },
       take: async (batch) => {
         await intake.take(batch);
         this.#progressed();

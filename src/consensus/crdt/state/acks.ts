@@ -80,6 +80,12 @@ export class Acks {
     return this.#heard.get(peerId)?.clock.get(ridText) ?? 0;
   }
 
+  /** Whether the peer said that it has all of these on its disk. */
+  covers(peerId: string, entries: readonly IncEntry[]): boolean {
+    const clock = this.#heard.get(peerId)?.clock;
+    return clock !== undefined && entries.every(({ rid, sequence }) => (clock.get(byteString(rid)) ?? 0) >= sequence);
+  }
+
   /** From where on it may ask for the log of that replica: less than what it acknowledged while its shadow is behind (L1). */
   needsAfter(peerId: string, ridText: string): number {
     const shadow = this.#heard.get(peerId)?.shadow;

@@ -28,6 +28,8 @@ export interface Replica extends Taken {
   /** C[r] and H[r] of the flushed state: what may be spoken of (F1). */
   flushedSequence: number;
   flushedHash: Uint8Array;
+  /** Of an own one: others are asked to acknowledge what comes up to here (R7). */
+  wantedSequence: number;
 }
 
 export interface ReplicaName {
@@ -207,6 +209,7 @@ function newReplica(number: number, { rid, author, incarnation }: ReplicaName): 
     settled: new Map(),
     flushedSequence: 0,
     flushedHash: none,
+    wantedSequence: 0,
   };
 }
 

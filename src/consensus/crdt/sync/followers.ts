@@ -3,6 +3,7 @@ import type { Timer, Timers } from '../../../runtime/clock.ts';
 import { jittered } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
+import type { Acknowledger } from '../acknowledger.ts';
 import { flushedClock } from '../codec/clock-entries.ts';
 import { FOLLOW_RETRY_MS, PULL_DELAY_JITTER } from '../constants.ts';
 import type { Clock } from '../core/clocks.ts';
@@ -24,6 +25,7 @@ export interface FollowersNeeds {
   random: Random;
   logger: Logger;
   metrics: CrdtMetrics;
+  acknowledger: Pick<Acknowledger, 'wanted'>;
   /** Reachable trusted peers that have answered a Hello, in random order. */
   sources(): string[];
   isOpen(): boolean;
@@ -93,7 +95,7 @@ export class Followers {
   }
 
   async #run(peerId: string, signal: AbortSignal): Promise<void> {
-    const { store, rpc, intake, logger, metrics, isOpen, heard, broke } = this.#needs;
+    const { store, rpc, intake, acknowledger, logger, metrics, isOpen, heard, broke } = this.#needs;
     try {
       await sync(rpc, {
         peerId,
@@ -101,6 +103,7 @@ export class Followers {
         follow: true,
         signal,
         known: store.replicas,
+        onWanted: (batch) => acknowledger.wanted(batch),
         take: async (batch) => {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
           await intake.take(batch, peerId);

@@ -3,6 +3,7 @@ import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
 import { jittered } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
+import type { Acknowledger } from '../acknowledger.ts';
 import { flushedClock } from '../codec/clock-entries.ts';
 import { PULL_DELAY_JITTER } from '../constants.ts';
 import type { Clock as Covered } from '../core/clocks.ts';
@@ -27,6 +28,7 @@ export interface PullerNeeds {
   random: Random;
   logger: Logger;
   metrics: CrdtMetrics;
+  acknowledger: Pick<Acknowledger, 'wanted'>;
   /** Reachable trusted peers that state is taken from, in random order. */
   sources(): string[];
   /** None while a shadow stands (R4). */
@@ -85,7 +87,7 @@ export class Puller {
   }
 
   async #pull(peerId: string): Promise<void> {
-    const { store, rpc, intake, metrics, logger, isOpen, heard, broke, isCut, sources } = this.#needs;
+    const { store, rpc, intake, acknowledger, metrics, logger, isOpen, heard, broke, isCut, sources } = this.#needs;
     try {
       const result = await sync(rpc, {
         peerId,
@@ -93,6 +95,7 @@ export class Puller {
         follow: false,
         signal: this.#abort.signal,
         known: store.replicas,
+        onWanted: (batch) => acknowledger.wanted(batch),
         heard: (news, floors) => heard(peerId, news, floors),
         take: async (batch) => {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');

@@ -17,26 +17,32 @@ export interface SyncCall {
   /** What the caller has: S1. */
   clock: ClockEntry[];
   follow: boolean;
+  /** The clock is that of a shadow. */
+  shadow?: boolean;
   signal: AbortSignal;
   /** Batches that it covers are dropped before their signature is looked at (R2). */
   known: TakenClock;
   /** Each batch with a valid header and signature, in the order in which it came. */
   take(batch: Batch): Promise<void>;
+  /** The author of that batch wants to know when it is here (R7). */
+  onWanted?(batch: Batch): void;
   /** What the call says of the peer; 'full-needed' with its floors. */
   heard?(news: SyncNews, floors?: Clock): void;
 }
 
 /** S1 and S4: asks a peer for what it has and the caller lacks. Throws InvalidBatch for a source that sends such. */
 export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
-  const request = create(SyncRequestSchema, { clock: call.clock, follow: call.follow });
+  const request = create(SyncRequestSchema, { clock: call.clock, follow: call.follow, shadow: call.shadow ?? false });
   let end: SyncEnd = 'ended';
   let isServing = false;
   for await (const { message } of rpc.call(call.peerId, 'sync', [request], { signal: call.signal })) {
     if (message.case === 'batch') {
-      const { header, signature, ops } = message.value;
-      const batch = openBatch({ header, signature, ops });
-      if (judge(call.known, batch) === 'duplicate') continue;
-      verifyBatch(batch);
+      const { header, signature, ops, wantAck } = message.value;
+      const batch = openBatch({ header, signature, ops, wantAck });
+      const isKnown = judge(call.known, batch) === 'duplicate';
+      if (!isKnown) verifyBatch(batch);
+      if (wantAck) call.onWanted?.(batch);
+      if (isKnown) continue;
       if (!isServing && end === 'ended') call.heard?.('serving');
       isServing = true;
       if (ops.length > 0) await call.take(batch);

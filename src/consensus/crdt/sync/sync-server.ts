@@ -18,8 +18,8 @@ import { LogReader } from './log-reader.ts';
 export interface SyncServerNeeds {
   options: Pick<CrdtOptions, 'syncsServedMax'>;
   store: CrdtStore;
-  /** A peer told how far it is. */
-  onClock(from: string, clock: readonly HeardEntry[]): void;
+  /** A peer told how far it is, or how far its shadow is. */
+  onClock(from: string, clock: readonly HeardEntry[], isShadow: boolean): void;
 }
 
 /** S2, S3 and S5: what this peer has and the caller lacks. */
@@ -34,7 +34,7 @@ export class SyncServer {
 
   async *serve(request: SyncRequest, context: { peerId: string; signal: AbortSignal }): AsyncGenerator<SyncResponse> {
     const clock = readClock(request.clock);
-    this.#needs.onClock(context.peerId, clock);
+    this.#needs.onClock(context.peerId, clock, request.shadow);
     this.#admit(request.follow);
     try {
       yield* this.#stream(clock, request.follow, context.signal);
@@ -64,7 +64,7 @@ export class SyncServer {
         if (log.isBelowFloor(replicas.sorted())) return yield fullNeeded(store);
         const next = log.next(store.needs.storage.read, replicas.sorted());
         if (next === undefined) break;
-        yield batchMessage(next.parts);
+        yield batchMessage(next.parts, next.head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
       }
       if (round === 0) yield caughtUp;
       if (!follow) return;
@@ -75,8 +75,9 @@ export class SyncServer {
 
 const caughtUp = create(SyncResponseSchema, { message: { case: 'caughtUp', value: create(CaughtUpSchema) } });
 
-function batchMessage(parts: BatchParts): SyncResponse {
-  return create(SyncResponseSchema, { message: { case: 'batch', value: create(SignedBatchSchema, parts) } });
+function batchMessage({ header, signature, ops }: BatchParts, wantAck: boolean): SyncResponse {
+  const value = create(SignedBatchSchema, { header, signature, ops, wantAck });
+  return create(SyncResponseSchema, { message: { case: 'batch', value } });
 }
 
 function fullNeeded({ replicas }: CrdtStore): SyncResponse {

@@ -89,6 +89,11 @@ export class Trust {
     return member && this.#lists.get(member.trustHash);
   }
 
+  /** What is known of the members, this peer maybe among them. */
+  members(): readonly { peerId: string; follower: boolean }[] {
+    return this.#needs.members.list();
+  }
+
   /** T4, for what was written by `author`, which is here, too. */
   unseen(author = this.#peerId): Unseen {
     const known = this.#unseen.get(author);
