@@ -22,6 +22,12 @@ export const bulkOperationsOfAllMax = 60_000;
 /** Messages of a bulk stream that wait for their answer at once. */
 export const bulkMessagesInFlightMax = 64;
 
+/**
+ * What waits for its level in one bulk stream: each answer counts as one, each content of PINNED and each refused operation, too. At the
+ * limit no more is read.
+ */
+export const bulkWaitsMax = 4_096;
+
 /** Bytes of an idempotency key or a stream key. */
 export const keyBytesMax = 256;
 

@@ -26,6 +26,13 @@ export const WATCH_READ_MAX = 500;
 export const WATCH_EVENTS_WAITING_MAX = 5_000;
 /** Watches on one peer. Beyond: LIMIT_REACHED. */
 export const WATCHES_MAX = 1_000;
+/** The longest that a call waits for its acknowledgement level, ms. Then it is answered with what was reached. */
+export const LEVEL_WAIT_MS_MAX = 30_000;
+/**
+ * Writes that wait for their level on one peer, each content of PINNED counting as one. Beyond, calls that ask for more than DURABLE are
+ * refused (LIMIT_REACHED), and bulk streams are held back.
+ */
+export const LEVEL_WAITS_MAX = 10_000;
 /** Catch-ups of one member's statuses at once, for all watches here; further ones wait. */
 export const CATCH_UPS_PER_PEER_MAX = 8;
 /** Changed rows of one member kept for all watches here. Watches that stand further back catch up by themselves. */

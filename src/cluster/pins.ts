@@ -1,13 +1,15 @@
 import type { Allocator } from '../allocator/allocator.ts';
-import type { AckLevel, Condition, Consensus, Op, Outcome, Request } from '../consensus/consensus.ts';
+import type { AckLevel, Condition, Consensus, LevelReached, Op, Outcome, Request } from '../consensus/consensus.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { formatCid } from '../model/cid.ts';
 import { type ErrorCode, invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
-import { everywhere, type PinFields } from '../model/pin.ts';
+import { everywhere, type PinFields, type PinKey } from '../model/pin.ts';
 import { pinKey } from '../model/pin-key.ts';
 import { checkNamespace, checkPinFields } from '../model/validate-pin.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { LEVEL_WAITS_MAX } from './constants.ts';
+import { type Levels, type StandingWrite, tooMany } from './levels.ts';
 
 /** The pinset's use cases: pin, unpin, replace, in ones and in bulk. */
 export interface Pins {
@@ -16,13 +18,26 @@ export interface Pins {
   unpin(write: UnpinWrite, options: WriteOptions, call: CallContext): Promise<Written>;
   /** Pins `to` with the options of `from` and unpins `from`, in one transaction. */
   replace(write: ReplaceWrite, options: WriteOptions, call: CallContext): Promise<Written>;
-  /** Operations of a bulk stream, numbered from `first`. One outcome each, in order; never rejects for one of them. */
+  /** Operations of a bulk stream, numbered from `first`. One outcome each at DURABLE, in order; never rejects for one of them. */
   bulk(
     writes: readonly BulkWrite[],
     stream: BulkPosition | undefined,
     ack: AckLevel,
     call: CallContext,
   ): Promise<Outcome[]>;
+  /** Waits on for a write of whoever: see `Levels.waitOn`. For PINNED, `pin` names what. */
+  waitLevel(
+    position: Uint8Array,
+    level: AckLevel,
+    pin: { cid: Uint8Array; namespace: string } | undefined,
+    call: CallContext,
+  ): Promise<{ level: AckLevel; acknowledgedBy: readonly string[] }>;
+  /** Throws for a level that no write can reach. */
+  checkReachable(level: AckLevel): void;
+  /** Waits on for the level of writes of a bulk stream; see `Levels`. */
+  reach(write: StandingWrite, level: AckLevel, call: CallContext): Promise<LevelReached>;
+  /** So many writes wait for their levels that bulk streams are to be held back. */
+  readonly isWaitingMuch: boolean;
   /** Up to which number the operations of that stream are decided. */
   bulkDecided(stream: Uint8Array): Promise<number>;
   /** Throws PIN_NOT_FOUND. */
@@ -40,6 +55,8 @@ export interface PinWrite {
   condition: Condition | undefined;
   /** A peer that must be among the allocations, as it has the blocks. */
   must?: string;
+  /** In bulk: instead of the stream's. */
+  ack?: AckLevel;
 }
 
 export interface UnpinWrite {
@@ -47,6 +64,8 @@ export interface UnpinWrite {
   cid: Uint8Array;
   namespace: string;
   condition: Condition | undefined;
+  /** In bulk: instead of the stream's. */
+  ack?: AckLevel;
 }
 
 export interface ReplaceWrite {
@@ -76,7 +95,10 @@ export interface Written {
   /** Undefined for a retry (idempotency key) of what was done, when the pin is not there any more. */
   pin: StoredPin | undefined;
   position: Uint8Array;
+  /** What was reached: at most what was asked. */
   level: AckLevel;
+  /** Peer IDs of those that had it then. */
+  acknowledgedBy: readonly string[];
   unseenBy: readonly string[];
 }
 
@@ -87,8 +109,9 @@ export interface PinsInit {
 }
 
 export interface PinsNeeds {
-  consensus: Pick<Consensus, 'commit' | 'streamDecided' | 'capabilities'>;
+  consensus: Pick<Consensus, 'commit' | 'streamDecided'>;
   pinset: Pick<Pinset, 'get'>;
+  levels: Levels;
   allocate: Allocator;
   /** Peers that can take pins, with their free space. */
   candidates: () => readonly { peerId: string; freeBytes: number }[];
@@ -96,7 +119,7 @@ export interface PinsNeeds {
 }
 
 export function pins(init: PinsInit, needs: PinsNeeds): Pins {
-  const { consensus, pinset, clock } = needs;
+  const { consensus, pinset, levels, clock } = needs;
 
   /** With the cluster's factors, checked. */
   function fieldsOf(options: PinWrite['options'], updatedFrom?: Uint8Array): PinFields {
@@ -142,25 +165,19 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
   }
 
   async function one(ops: readonly Op[], condition: Condition | undefined, options: WriteOptions, call: CallContext) {
-    checkLevel(options.ack);
-    const { idempotency } = options;
-    const request = requestOf(ops, condition, idempotency === undefined ? {} : { idempotency });
+    const { ack, idempotency } = options;
+    levels.check(ack);
+    checkPinnable(ops, ack);
+    const request = requestOf(ops, condition, { ack, ...(idempotency === undefined ? {} : { idempotency }) });
     const [outcome] = await consensus.commit([request], { signal: call.signal });
     if (outcome === undefined) throw new Error('commit answered no outcome for a request');
     if (!outcome.ok) throw outcome.error;
-    const { pin, position, level, unseenBy } = outcome;
+    const { pin, position, unseenBy } = outcome;
     if (pin === undefined && idempotency === undefined) {
       throw new Error('a write of a user was answered without its pin');
     }
-    return { pin, position, level, unseenBy };
-  }
-
-  function checkLevel(ack: AckLevel): void {
-    if (consensus.capabilities.levels.includes(ack.kind)) return;
-    throw new PinfoldError(
-      'UNIMPLEMENTED',
-      `acknowledgement level ${ack.kind} is not there yet; ask for ${consensus.capabilities.levels.join(' or ')}`,
-    );
+    const { level = outcome.level, acknowledgedBy } = await levels.reach({ position, keys: pinned(ops) }, ack, call);
+    return { pin, position, level, acknowledgedBy, unseenBy };
   }
 
   function checkMayWrite(namespace: string, call: CallContext): void {
@@ -168,11 +185,15 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     checkNamespaceAllowed(namespace, call);
   }
 
-  function bulkRequest(write: BulkWrite, call: CallContext, stream: Request['stream']): Request {
+  function bulkRequest(write: BulkWrite, ack: AckLevel, call: CallContext, stream: Request['stream']): Request {
     if (write.kind === 'invalid') throw write.error;
     checkMayWrite(write.namespace, call);
     const op = write.kind === 'pin' ? pinOp(write) : unpinOp(write);
+    if (write.ack !== undefined) levels.check(write.ack);
+    const level = bulkLevel(write, ack);
+    if (level.kind === 'pinned') checkPinnable([op], level);
     const request: Request = { ops: [op] };
+    if (level.kind === 'replicated') request.ack = level;
     if (stream !== undefined) request.stream = stream;
     if (write.condition !== undefined) request.condition = write.condition;
     return request;
@@ -206,8 +227,12 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
       const old = pinset.get(unpin.key);
       // Not there: not found, unless this is a retry of a call that was done.
       if (old === undefined) {
-        const written = await one([unpin], write.condition, options, call);
-        return { ...written, pin: pinset.get(pinKey(write.to, write.namespace)) };
+        levels.check(options.ack);
+        const written = await one([unpin], write.condition, { ...options, ack: durable }, call);
+        const key = pinKey(write.to, write.namespace);
+        const standing = { position: written.position, keys: [key] };
+        const { level = durable, acknowledgedBy } = await levels.reach(standing, options.ack, call);
+        return { ...written, level, acknowledgedBy, pin: pinset.get(key) };
       }
       const {
         cid: _cid,
@@ -231,13 +256,13 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     },
 
     async bulk(writes, stream, ack, call) {
-      checkLevel(ack);
+      levels.checkReachable(ack);
       if (init.follower) throw followers();
       const refused = new Map<number, PinfoldError>();
       const requests = writes.map((write, i): Request => {
         const position = stream === undefined ? undefined : { key: stream.key, number: stream.first + i };
         try {
-          return bulkRequest(write, call, position);
+          return bulkRequest(write, ack, call, position);
         } catch (error) {
           if (!isPinfoldError(error)) throw error;
           refused.set(i, error);
@@ -251,6 +276,24 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
       return outcomes;
     },
 
+    async waitLevel(position, level, pin, call) {
+      if (pin !== undefined) {
+        checkNamespace(pin.namespace);
+        checkNamespaceAllowed(pin.namespace, call);
+      }
+      if (level.kind === 'pinned' && pin === undefined) throw invalidField('cid', 'must be named for PINNED');
+      const keys = pin === undefined ? [] : [pinKey(pin.cid, pin.namespace)];
+      return await levels.waitOn({ position, keys }, level, call);
+    },
+
+    checkReachable: (level) => levels.checkReachable(level),
+
+    reach: (write, level, call) => levels.reach(write, level, call),
+
+    get isWaitingMuch() {
+      return levels.waiting >= LEVEL_WAITS_MAX;
+    },
+
     bulkDecided: (stream) => consensus.streamDecided(stream),
 
     get,
@@ -258,10 +301,34 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     check(write, ack, call) {
       checkNamespace(write.namespace);
       checkMayWrite(write.namespace, call);
-      checkLevel(ack);
+      levels.check(ack);
       fieldsOf(write.options);
     },
   };
+}
+
+/** The level of an operation of a bulk stream; there is nothing to be pinned of what is unpinned. */
+export function bulkLevel(write: BulkWrite, ack: AckLevel): AckLevel {
+  if (write.kind === 'invalid') return ack;
+  if (write.ack !== undefined) return write.ack;
+  return write.kind === 'unpin' && ack.kind === 'pinned' ? durable : ack;
+}
+
+const durable: AckLevel = { kind: 'durable' };
+
+/** Keys of what operations pin. */
+function pinned(ops: readonly Op[]): PinKey[] {
+  return ops.flatMap((op) => (op.kind === 'pin' ? [op.key] : []));
+}
+
+/** PINNED n of something that is to be pinned, at n nodes at least. */
+function checkPinnable(ops: readonly Op[], ack: AckLevel): void {
+  if (ack.kind !== 'pinned') return;
+  const pins = ops.filter((op) => op.kind === 'pin');
+  if (pins.length === 0) throw invalidField('ack.kind', 'PINNED is for what is pinned, not for what is unpinned');
+  for (const { allocations, fields } of pins) {
+    if (fields.replicationMin !== everywhere && allocations.length < ack.count) throw tooMany(ack, allocations.length);
+  }
 }
 
 const followers = () => new PinfoldError('FOLLOWER', 'this peer is a follower and takes no writes; ask another one');

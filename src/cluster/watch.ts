@@ -69,8 +69,8 @@ export interface WatchNeeds {
   metrics: MetricsRegister;
 }
 
-export function watchPins(needs: WatchNeeds): WatchPins {
-  const shared = new SharedWatching(needs);
+/** `shared`: what it has in common with others who follow the members' statuses. */
+export function watchPins(needs: WatchNeeds, shared = new SharedWatching(needs)): WatchPins {
   needs.metrics.gauge({ name: 'pinfold_watches', help: 'Watches of pins that are open' }, (gauge) => {
     gauge.set(shared.watches);
   });

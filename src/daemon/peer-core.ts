@@ -1,10 +1,13 @@
 import { hash } from 'node:crypto';
 import { mostFreeSpace } from '../allocator/most-free-space.ts';
 import { expiry } from '../cluster/expiry.ts';
+import { levels } from '../cluster/levels.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
 import { type Membership, membership } from '../cluster/membership.ts';
 import { type Overview, overview } from '../cluster/overview.ts';
+import { PinnedWaits } from '../cluster/pinned-waits.ts';
 import { type Pins, pins } from '../cluster/pins.ts';
+import { SharedWatching } from '../cluster/shared-watching.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
 import { type Trusting, trusting } from '../cluster/trusting.ts';
@@ -170,6 +173,11 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
 
   const { replicationMin, replicationMax, follower } = config.cluster;
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
+  const storeIncarnation = () => hash('sha256', identityStamp, 'buffer').subarray(0, 16);
+  const watchNeeds = { ...shared, consensus, storeIncarnation, ...common };
+  const watching = new SharedWatching(watchNeeds);
+  const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
+  const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });
   return {
     pinset: pinned,
     network,
@@ -178,16 +186,18 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
     tracker: work,
     pins: pins(
       { replicationMin, replicationMax, follower },
-      { consensus, pinset: pinned, allocate: mostFreeSpace, candidates: () => candidates(monitored, trust), clock },
+      {
+        consensus,
+        pinset: pinned,
+        levels: acks,
+        allocate: mostFreeSpace,
+        candidates: () => candidates(monitored, trust),
+        clock,
+      },
     ),
     listPins: listPins({ pinset: pinned, timers }),
     status: clusterStatus({ ...shared, timers }),
-    watchPins: watchPins({
-      ...shared,
-      consensus,
-      storeIncarnation: () => hash('sha256', identityStamp, 'buffer').subarray(0, 16),
-      ...common,
-    }),
+    watchPins: watchPins(watchNeeds, watching),
     overview: overview({ clusterName: config.cluster.name, version, consensus, trust, ...shared }),
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),

@@ -2,6 +2,7 @@ import { connect } from 'node:http2';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import t from 'tap';
+import { AckLevel_Kind } from '../../gen/pinfold/v1/pin_pb.ts';
 import {
   PinService,
   type WriteOperationSchema,
@@ -221,13 +222,13 @@ t.test('the failure of a write reaches a client that goes on sending nothing', a
   t.equal(detailsOf(error).info?.reason, 'STORAGE_FAILED');
 });
 
-t.test('a level that is not there is refused', async (t) => {
+t.test('a level that no write can reach is refused', async (t) => {
   const stream = send(
-    create(WritePinsRequestSchema, { message: { case: 'start', value: { ack: { kind: 3, count: 1 } } } }),
+    create(WritePinsRequestSchema, { message: { case: 'start', value: { ack: { kind: 3, count: 2 } } } }),
     batch(1, [pin('i')]),
   );
   const { error } = await answersOf(stream);
-  t.equal(detailsOf(error).info?.reason, 'UNIMPLEMENTED');
+  t.match(detailsOf(error).info, { reason: 'LEVEL_UNREACHABLE', metadata: { peers: '1' } });
 });
 
 t.test('one write is a call of its own, and idempotent by its key', async (t) => {
@@ -237,6 +238,14 @@ t.test('one write is a call of its own, and idempotent by its key', async (t) =>
   t.strictSame(again.position, first.position);
   const other = await failureOf(grpc.unary(PinService.method.pin, { ...request, options: { name: 'x' } }));
   t.equal(detailsOf(other).info?.reason, 'IDEMPOTENCY_MISMATCH');
+  const level = { kind: AckLevel_Kind.REPLICATED, count: 1 };
+  const higher = await grpc.unary(PinService.method.pin, { ...request, ack: level });
+  t.strictSame(higher.position, first.position, 'another level is no other write: it is waited for the first');
+  t.match(higher, { level, acknowledgedBy: [peer.peerId] });
+  const on = await grpc.unary(PinService.method.waitLevel, { position: first.position, level });
+  t.match(on, { level, acknowledgedBy: [peer.peerId] });
+  const rubbish = await failureOf(grpc.unary(PinService.method.waitLevel, { position: Buffer.from('x'), level }));
+  t.equal(detailsOf(rubbish).info?.reason, 'INVALID_TOKEN');
   const { pin: removed } = await grpc.unary(PinService.method.unpin, { cid: request.cid });
   t.equal(removed?.cid, request.cid);
   const gone = await failureOf(grpc.unary(PinService.method.unpin, { cid: request.cid }));

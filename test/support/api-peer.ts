@@ -1,9 +1,12 @@
 import { mostFreeSpace } from '../../src/allocator/most-free-space.ts';
 import { pinWrites } from '../../src/api/services/pin-writes.ts';
 import { writePins } from '../../src/api/services/write-pins.ts';
+import { type Levels, levels } from '../../src/cluster/levels.ts';
 import { type Pins, type PinsInit, pins } from '../../src/cluster/pins.ts';
 import type { CallContext } from '../../src/model/call-context.ts';
+import type { Member } from '../../src/monitor/monitor.ts';
 import { sleep, systemClock, type Timers } from '../../src/runtime/clock.ts';
+import { noMetrics } from '../../src/runtime/metrics.ts';
 import { TestCluster, type TestPeer } from './crdt-peers.ts';
 import { pinServiceWith } from './pin-handlers.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -44,12 +47,25 @@ export async function apiPeer(
     {
       consensus: peer.consensus,
       pinset: peer.pinset,
+      levels: durableLevels(peer),
       allocate: mostFreeSpace,
       candidates: () => candidates,
       clock: systemClock,
     },
   );
   return { peer, pins: useCases, stop: () => cluster.stop() };
+}
+
+/** Levels of a peer without an IPFS node: PINNED is never reached. */
+export function durableLevels({ peerId, consensus }: Pick<TestPeer, 'peerId' | 'consensus'>): Levels {
+  return levels({
+    peerId,
+    consensus,
+    monitor: { members: () => [{ peerId } as Member] },
+    pinned: { wait: async () => ({ count: 0, acknowledgedBy: [] }) },
+    clock: systemClock,
+    metrics: noMetrics,
+  });
 }
 
 export const anyone = (signal = new AbortController().signal): CallContext => ({

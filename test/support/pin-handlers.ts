@@ -13,6 +13,7 @@ export function pinServiceWith(handlers: Partial<Handlers<typeof PinService>>): 
     unpin: missing,
     replacePin: missing,
     writePins: missingStream,
+    waitLevel: missing,
     getPin: missing,
     listPins: missingStream,
     getPinStatus: missing,

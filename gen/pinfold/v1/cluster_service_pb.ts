@@ -8,13 +8,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Peer } from "./peer_service_pb.ts";
 import { file_pinfold_v1_peer_service } from "./peer_service_pb.ts";
+import type { AckLevel_Kind } from "./pin_pb.ts";
+import { file_pinfold_v1_pin } from "./pin_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file pinfold/v1/cluster_service.proto.
  */
 export const file_pinfold_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCKWAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzInsKDENhcGFiaWxpdGllcxISCgpoYXNfbGVhZGVyGAEgASgIEhoKEndyaXRlc19pbl9taW5vcml0eRgCIAEoCBIaChJsaW5lYXJpemFibGVfcmVhZHMYAyABKAgSHwoXbGluZWFyaXphYmxlX2NvbmRpdGlvbnMYBCABKAgiYgoFQWxlcnQSDAoEa2luZBgBIAEoCRIPCgdwZWVyX2lkGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk8KDFN0YXR1c0NvdW50cxIOCgZwaW5uZWQYASABKAQSDwoHcGlubmluZxgCIAEoBBIOCgZxdWV1ZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEMl0KDkNsdXN0ZXJTZXJ2aWNlEksKCkdldENsdXN0ZXISHS5waW5mb2xkLnYxLkdldENsdXN0ZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5HZXRDbHVzdGVyUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service]);
+  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCKWAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoMU3RhdHVzQ291bnRzEg4KBnBpbm5lZBgBIAEoBBIPCgdwaW5uaW5nGAIgASgEEg4KBnF1ZXVlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQyXQoOQ2x1c3RlclNlcnZpY2USSwoKR2V0Q2x1c3RlchIdLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlcXVlc3QaHi5waW5mb2xkLnYxLkdldENsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.v1.GetClusterRequest
@@ -128,6 +130,13 @@ export type Capabilities = Message<"pinfold.v1.Capabilities"> & {
    * @generated from field: bool linearizable_conditions = 4;
    */
   linearizableConditions: boolean;
+
+  /**
+   * Acknowledgement levels that writes can ask for.
+   *
+   * @generated from field: repeated pinfold.v1.AckLevel.Kind levels = 5;
+   */
+  levels: AckLevel_Kind[];
 };
 
 /**

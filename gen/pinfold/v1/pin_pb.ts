@@ -298,7 +298,7 @@ export const AckLevel_Kind = {
   DURABLE: 1,
 
   /**
-   * On the disks of `count` peers.
+   * On the disks of `count` trusted peers, the answering one among them. Followers do not count.
    *
    * @generated from enum value: KIND_REPLICATED = 2;
    */

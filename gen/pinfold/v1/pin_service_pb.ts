@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/pin_service.proto.
  */
 export const file_pinfold_v1_pin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIrsBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCSJ1CgtQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJIpQBCgxVbnBpblJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRIoCgljb25kaXRpb24YAyABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBCABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSJ3Cg1VbnBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAki9wEKEVJlcGxhY2VQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghmcm9tX2NpZBgCIAEoCRIOCgZ0b19jaWQYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCWNvbmRpdGlvbhgGIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgHIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJQgcKBV9uYW1lInwKElJlcGxhY2VQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJIm8KEFdyaXRlUGluc1JlcXVlc3QSJwoFc3RhcnQYASABKAsyFi5waW5mb2xkLnYxLldyaXRlU3RhcnRIABInCgViYXRjaBgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVCYXRjaEgAQgkKB21lc3NhZ2UiQwoKV3JpdGVTdGFydBISCgpzdHJlYW1fa2V5GAEgASgJEiEKA2FjaxgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwiSwoKV3JpdGVCYXRjaBINCgVmaXJzdBgBIAEoBBIuCgpvcGVyYXRpb25zGAIgAygLMhoucGluZm9sZC52MS5Xcml0ZU9wZXJhdGlvbiJrCg5Xcml0ZU9wZXJhdGlvbhIjCgNwaW4YASABKAsyFC5waW5mb2xkLnYxLldyaXRlUGluSAASJwoFdW5waW4YAiABKAsyFi5waW5mb2xkLnYxLldyaXRlVW5waW5IAEILCglvcGVyYXRpb24ifQoIV3JpdGVQaW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEigKCWNvbmRpdGlvbhgEIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uIlYKCldyaXRlVW5waW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRIoCgljb25kaXRpb24YAyABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbiJ4ChFXcml0ZVBpbnNSZXNwb25zZRIrCgdzdGFydGVkGAEgASgLMhgucGluZm9sZC52MS5Xcml0ZVN0YXJ0ZWRIABIrCgdkZWNpZGVkGAIgASgLMhgucGluZm9sZC52MS5Xcml0ZURlY2lkZWRIAEIJCgdtZXNzYWdlIh8KDFdyaXRlU3RhcnRlZBIPCgdkZWNpZGVkGAEgASgEIqEBCgxXcml0ZURlY2lkZWQSDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBBIjCgVsZXZlbBgDIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YBCABKAwSKgoIZmFpbHVyZXMYBSADKAsyGC5waW5mb2xkLnYxLldyaXRlRmFpbHVyZRIRCgl1bnNlZW5fYnkYBiADKAkiPwoMV3JpdGVGYWlsdXJlEg4KBm51bWJlchgBIAEoBBIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSIvCg1HZXRQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkiLgoOR2V0UGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4i9wEKCVBpbkZpbHRlchISCgpuYW1lc3BhY2VzGAEgAygJEgwKBGNpZHMYAiADKAkSFQoLbmFtZV9lcXVhbHMYAyABKAlIABIVCgtuYW1lX3ByZWZpeBgEIAEoCUgAEisKCG1ldGFkYXRhGAUgAygLMhkucGluZm9sZC52MS5NZXRhZGF0YUVudHJ5EjEKDWNyZWF0ZWRfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGCgRuYW1lIoABCg9MaXN0UGluc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISIwoFb3JkZXIYAiABKA4yFC5waW5mb2xkLnYxLlBpbk9yZGVyEhEKCXBhZ2Vfc2l6ZRgDIAEoDRIOCgZjdXJzb3IYBCABKAwiQQoQTGlzdFBpbnNSZXNwb25zZRIdCgRwaW5zGAEgAygLMg8ucGluZm9sZC52MS5QaW4SDgoGY3Vyc29yGAIgASgMIjUKE0dldFBpblN0YXR1c1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSI9ChRHZXRQaW5TdGF0dXNSZXNwb25zZRIlCgZzdGF0dXMYASABKAsyFS5waW5mb2xkLnYxLlBpblN0YXR1cyKhAQoWTGlzdFBpblN0YXR1c2VzUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIrCghzdGF0dXNlcxgCIAMoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghwZWVyX2lkcxgDIAMoCRIRCglwYWdlX3NpemUYBCABKA0SDgoGY3Vyc29yGAUgASgMInkKF0xpc3RQaW5TdGF0dXNlc1Jlc3BvbnNlEicKCHN0YXR1c2VzGAEgAygLMhUucGluZm9sZC52MS5QaW5TdGF0dXMSDgoGY3Vyc29yGAIgASgMEiUKBmVycm9ycxgDIAMoCzIVLnBpbmZvbGQudjEuUGVlckVycm9yIlAKCVBlZXJFcnJvchIPCgdwZWVyX2lkGAEgASgJEhEKCXBlZXJfbmFtZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCSJ4ChBXYXRjaFBpbnNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEhQKDHJlc3VtZV90b2tlbhgCIAEoDBIRCglwaW5zX29ubHkYAyABKAgSFAoMY2hhbmdlc19vbmx5GAQgASgIImQKEVdhdGNoUGluc1Jlc3BvbnNlEiYKBmV2ZW50cxgBIAMoCzIWLnBpbmZvbGQudjEuV2F0Y2hFdmVudBIUCgxyZXN1bWVfdG9rZW4YAiABKAwSEQoJY2F1Z2h0X3VwGAMgASgIIuUBCgpXYXRjaEV2ZW50EiEKBnBpbm5lZBgBIAEoCzIPLnBpbmZvbGQudjEuUGluSAASKAoIdW5waW5uZWQYAiABKAsyFC5waW5mb2xkLnYxLlVucGlubmVkSAASKwoGc3RhdHVzGAMgASgLMhkucGluZm9sZC52MS5TdGF0dXNDaGFuZ2VkSAASKAoFcmVzZXQYBCABKAsyFy5waW5mb2xkLnYxLlN0YXR1c1Jlc2V0SAASKgoJcGVlcl9sb3N0GAUgASgLMhUucGluZm9sZC52MS5QZWVyRXJyb3JIAEIHCgVldmVudCIqCghVbnBpbm5lZBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJIlgKDVN0YXR1c0NoYW5nZWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRInCgRwZWVyGAMgASgLMhkucGluZm9sZC52MS5QZWVyUGluU3RhdHVzIh4KC1N0YXR1c1Jlc2V0Eg8KB3BlZXJfaWQYASABKAkiNQoSUmVjb3ZlclBpbnNSZXF1ZXN0EgwKBGNpZHMYASADKAkSEQoJbmFtZXNwYWNlGAIgASgJImUKE1JlY292ZXJQaW5zUmVzcG9uc2USJwoIc3RhdHVzZXMYASADKAsyFS5waW5mb2xkLnYxLlBpblN0YXR1cxIlCgZlcnJvcnMYAiADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciJ1CgpBZGRSZXF1ZXN0EiUKBXN0YXJ0GAEgASgLMhQucGluZm9sZC52MS5BZGRTdGFydEgAEiUKBWVudHJ5GAIgASgLMhQucGluZm9sZC52MS5BZGRFbnRyeUgAEg4KBGRhdGEYAyABKAxIAEIJCgdtZXNzYWdlIp8BCghBZGRTdGFydBIRCgluYW1lc3BhY2UYASABKAkSJwoHb3B0aW9ucxgCIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIbChN3cmFwX3dpdGhfZGlyZWN0b3J5GAMgASgIEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAUgASgJIisKCEFkZEVudHJ5EgwKBHBhdGgYASABKAkSEQoJZGlyZWN0b3J5GAIgASgIIpMBCgtBZGRSZXNwb25zZRIrCghwcm9ncmVzcxgBIAEoCzIXLnBpbmZvbGQudjEuQWRkUHJvZ3Jlc3NIABIlCgRub2RlGAIgASgLMhUucGluZm9sZC52MS5BZGRlZE5vZGVIABIlCgRyb290GAMgASgLMhUucGluZm9sZC52MS5BZGRlZFJvb3RIAEIJCgdtZXNzYWdlIhwKC0FkZFByb2dyZXNzEg0KBWJ5dGVzGAEgASgEIjQKCUFkZGVkTm9kZRIMCgRwYXRoGAEgASgJEgsKA2NpZBgCIAEoCRIMCgRzaXplGAMgASgEInMKCUFkZGVkUm9vdBIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJKoUBCghQaW5PcmRlchIZChVQSU5fT1JERVJfVU5TUEVDSUZJRUQQABIRCg1QSU5fT1JERVJfS0VZEAESEgoOUElOX09SREVSX05BTUUQAhIVChFQSU5fT1JERVJfQ1JFQVRFRBADEiAKHFBJTl9PUkRFUl9DUkVBVEVEX0RFU0NFTkRJTkcQBDKyBgoKUGluU2VydmljZRI2CgNQaW4SFi5waW5mb2xkLnYxLlBpblJlcXVlc3QaFy5waW5mb2xkLnYxLlBpblJlc3BvbnNlEjwKBVVucGluEhgucGluZm9sZC52MS5VbnBpblJlcXVlc3QaGS5waW5mb2xkLnYxLlVucGluUmVzcG9uc2USSwoKUmVwbGFjZVBpbhIdLnBpbmZvbGQudjEuUmVwbGFjZVBpblJlcXVlc3QaHi5waW5mb2xkLnYxLlJlcGxhY2VQaW5SZXNwb25zZRJMCglXcml0ZVBpbnMSHC5waW5mb2xkLnYxLldyaXRlUGluc1JlcXVlc3QaHS5waW5mb2xkLnYxLldyaXRlUGluc1Jlc3BvbnNlKAEwARI/CgZHZXRQaW4SGS5waW5mb2xkLnYxLkdldFBpblJlcXVlc3QaGi5waW5mb2xkLnYxLkdldFBpblJlc3BvbnNlEkcKCExpc3RQaW5zEhsucGluZm9sZC52MS5MaXN0UGluc1JlcXVlc3QaHC5waW5mb2xkLnYxLkxpc3RQaW5zUmVzcG9uc2UwARJRCgxHZXRQaW5TdGF0dXMSHy5waW5mb2xkLnYxLkdldFBpblN0YXR1c1JlcXVlc3QaIC5waW5mb2xkLnYxLkdldFBpblN0YXR1c1Jlc3BvbnNlElwKD0xpc3RQaW5TdGF0dXNlcxIiLnBpbmZvbGQudjEuTGlzdFBpblN0YXR1c2VzUmVxdWVzdBojLnBpbmZvbGQudjEuTGlzdFBpblN0YXR1c2VzUmVzcG9uc2UwARJKCglXYXRjaFBpbnMSHC5waW5mb2xkLnYxLldhdGNoUGluc1JlcXVlc3QaHS5waW5mb2xkLnYxLldhdGNoUGluc1Jlc3BvbnNlMAESUAoLUmVjb3ZlclBpbnMSHi5waW5mb2xkLnYxLlJlY292ZXJQaW5zUmVxdWVzdBofLnBpbmZvbGQudjEuUmVjb3ZlclBpbnNSZXNwb25zZTABEjoKA0FkZBIWLnBpbmZvbGQudjEuQWRkUmVxdWVzdBoXLnBpbmZvbGQudjEuQWRkUmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_pin]);
+  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIrsBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCSKOAQoLUGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkilAEKDFVucGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEigKCWNvbmRpdGlvbhgDIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAUgASgJIpABCg1VbnBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJIvcBChFSZXBsYWNlUGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEAoIZnJvbV9jaWQYAiABKAkSDgoGdG9fY2lkGAMgASgJEhEKBG5hbWUYBCABKAlIAIgBARIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgljb25kaXRpb24YBiABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYByABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgIIAEoCUIHCgVfbmFtZSKVAQoSUmVwbGFjZVBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJIm8KEFdyaXRlUGluc1JlcXVlc3QSJwoFc3RhcnQYASABKAsyFi5waW5mb2xkLnYxLldyaXRlU3RhcnRIABInCgViYXRjaBgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVCYXRjaEgAQgkKB21lc3NhZ2UiQwoKV3JpdGVTdGFydBISCgpzdHJlYW1fa2V5GAEgASgJEiEKA2FjaxgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwiSwoKV3JpdGVCYXRjaBINCgVmaXJzdBgBIAEoBBIuCgpvcGVyYXRpb25zGAIgAygLMhoucGluZm9sZC52MS5Xcml0ZU9wZXJhdGlvbiJrCg5Xcml0ZU9wZXJhdGlvbhIjCgNwaW4YASABKAsyFC5waW5mb2xkLnYxLldyaXRlUGluSAASJwoFdW5waW4YAiABKAsyFi5waW5mb2xkLnYxLldyaXRlVW5waW5IAEILCglvcGVyYXRpb24ioAEKCFdyaXRlUGluEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsInkKCldyaXRlVW5waW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRIoCgljb25kaXRpb24YAyABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBCABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsIngKEVdyaXRlUGluc1Jlc3BvbnNlEisKB3N0YXJ0ZWQYASABKAsyGC5waW5mb2xkLnYxLldyaXRlU3RhcnRlZEgAEisKB2RlY2lkZWQYAiABKAsyGC5waW5mb2xkLnYxLldyaXRlRGVjaWRlZEgAQgkKB21lc3NhZ2UiHwoMV3JpdGVTdGFydGVkEg8KB2RlY2lkZWQYASABKAQiugEKDFdyaXRlRGVjaWRlZBINCgVmaXJzdBgBIAEoBBIMCgRsYXN0GAIgASgEEiMKBWxldmVsGAMgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgEIAEoDBIqCghmYWlsdXJlcxgFIAMoCzIYLnBpbmZvbGQudjEuV3JpdGVGYWlsdXJlEhEKCXVuc2Vlbl9ieRgGIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYByADKAkiPwoMV3JpdGVGYWlsdXJlEg4KBm51bWJlchgBIAEoBBIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSJpChBXYWl0TGV2ZWxSZXF1ZXN0EhAKCHBvc2l0aW9uGAEgASgMEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIRCgluYW1lc3BhY2UYAyABKAkSCwoDY2lkGAQgASgJIlEKEVdhaXRMZXZlbFJlc3BvbnNlEiMKBWxldmVsGAEgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9hY2tub3dsZWRnZWRfYnkYAiADKAkiLwoNR2V0UGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJIi4KDkdldFBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluIvcBCglQaW5GaWx0ZXISEgoKbmFtZXNwYWNlcxgBIAMoCRIMCgRjaWRzGAIgAygJEhUKC25hbWVfZXF1YWxzGAMgASgJSAASFQoLbmFtZV9wcmVmaXgYBCABKAlIABIrCghtZXRhZGF0YRgFIAMoCzIZLnBpbmZvbGQudjEuTWV0YWRhdGFFbnRyeRIxCg1jcmVhdGVkX2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBgoEbmFtZSKAAQoPTGlzdFBpbnNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEiMKBW9yZGVyGAIgASgOMhQucGluZm9sZC52MS5QaW5PcmRlchIRCglwYWdlX3NpemUYAyABKA0SDgoGY3Vyc29yGAQgASgMIkEKEExpc3RQaW5zUmVzcG9uc2USHQoEcGlucxgBIAMoCzIPLnBpbmZvbGQudjEuUGluEg4KBmN1cnNvchgCIAEoDCI1ChNHZXRQaW5TdGF0dXNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkiPQoUR2V0UGluU3RhdHVzUmVzcG9uc2USJQoGc3RhdHVzGAEgASgLMhUucGluZm9sZC52MS5QaW5TdGF0dXMioQEKFkxpc3RQaW5TdGF0dXNlc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISKwoIc3RhdHVzZXMYAiADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIcGVlcl9pZHMYAyADKAkSEQoJcGFnZV9zaXplGAQgASgNEg4KBmN1cnNvchgFIAEoDCJ5ChdMaXN0UGluU3RhdHVzZXNSZXNwb25zZRInCghzdGF0dXNlcxgBIAMoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzEg4KBmN1cnNvchgCIAEoDBIlCgZlcnJvcnMYAyADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciJQCglQZWVyRXJyb3ISDwoHcGVlcl9pZBgBIAEoCRIRCglwZWVyX25hbWUYAiABKAkSDgoGcmVhc29uGAMgASgJEg8KB21lc3NhZ2UYBCABKAkieAoQV2F0Y2hQaW5zUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAwSEQoJcGluc19vbmx5GAMgASgIEhQKDGNoYW5nZXNfb25seRgEIAEoCCJkChFXYXRjaFBpbnNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5waW5mb2xkLnYxLldhdGNoRXZlbnQSFAoMcmVzdW1lX3Rva2VuGAIgASgMEhEKCWNhdWdodF91cBgDIAEoCCLlAQoKV2F0Y2hFdmVudBIhCgZwaW5uZWQYASABKAsyDy5waW5mb2xkLnYxLlBpbkgAEigKCHVucGlubmVkGAIgASgLMhQucGluZm9sZC52MS5VbnBpbm5lZEgAEisKBnN0YXR1cxgDIAEoCzIZLnBpbmZvbGQudjEuU3RhdHVzQ2hhbmdlZEgAEigKBXJlc2V0GAQgASgLMhcucGluZm9sZC52MS5TdGF0dXNSZXNldEgAEioKCXBlZXJfbG9zdBgFIAEoCzIVLnBpbmZvbGQudjEuUGVlckVycm9ySABCBwoFZXZlbnQiKgoIVW5waW5uZWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSJYCg1TdGF0dXNDaGFuZ2VkEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoEcGVlchgDIAEoCzIZLnBpbmZvbGQudjEuUGVlclBpblN0YXR1cyIeCgtTdGF0dXNSZXNldBIPCgdwZWVyX2lkGAEgASgJIjUKElJlY292ZXJQaW5zUmVxdWVzdBIMCgRjaWRzGAEgAygJEhEKCW5hbWVzcGFjZRgCIAEoCSJlChNSZWNvdmVyUGluc1Jlc3BvbnNlEicKCHN0YXR1c2VzGAEgAygLMhUucGluZm9sZC52MS5QaW5TdGF0dXMSJQoGZXJyb3JzGAIgAygLMhUucGluZm9sZC52MS5QZWVyRXJyb3IidQoKQWRkUmVxdWVzdBIlCgVzdGFydBgBIAEoCzIULnBpbmZvbGQudjEuQWRkU3RhcnRIABIlCgVlbnRyeRgCIAEoCzIULnBpbmZvbGQudjEuQWRkRW50cnlIABIOCgRkYXRhGAMgASgMSABCCQoHbWVzc2FnZSKfAQoIQWRkU3RhcnQSEQoJbmFtZXNwYWNlGAEgASgJEicKB29wdGlvbnMYAiABKAsyFi5waW5mb2xkLnYxLlBpbk9wdGlvbnMSGwoTd3JhcF93aXRoX2RpcmVjdG9yeRgDIAEoCBIhCgNhY2sYBCABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSIrCghBZGRFbnRyeRIMCgRwYXRoGAEgASgJEhEKCWRpcmVjdG9yeRgCIAEoCCKTAQoLQWRkUmVzcG9uc2USKwoIcHJvZ3Jlc3MYASABKAsyFy5waW5mb2xkLnYxLkFkZFByb2dyZXNzSAASJQoEbm9kZRgCIAEoCzIVLnBpbmZvbGQudjEuQWRkZWROb2RlSAASJQoEcm9vdBgDIAEoCzIVLnBpbmZvbGQudjEuQWRkZWRSb290SABCCQoHbWVzc2FnZSIcCgtBZGRQcm9ncmVzcxINCgVieXRlcxgBIAEoBCI0CglBZGRlZE5vZGUSDAoEcGF0aBgBIAEoCRILCgNjaWQYAiABKAkSDAoEc2l6ZRgDIAEoBCKMAQoJQWRkZWRSb290EhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJKoUBCghQaW5PcmRlchIZChVQSU5fT1JERVJfVU5TUEVDSUZJRUQQABIRCg1QSU5fT1JERVJfS0VZEAESEgoOUElOX09SREVSX05BTUUQAhIVChFQSU5fT1JERVJfQ1JFQVRFRBADEiAKHFBJTl9PUkRFUl9DUkVBVEVEX0RFU0NFTkRJTkcQBDL8BgoKUGluU2VydmljZRI2CgNQaW4SFi5waW5mb2xkLnYxLlBpblJlcXVlc3QaFy5waW5mb2xkLnYxLlBpblJlc3BvbnNlEjwKBVVucGluEhgucGluZm9sZC52MS5VbnBpblJlcXVlc3QaGS5waW5mb2xkLnYxLlVucGluUmVzcG9uc2USSwoKUmVwbGFjZVBpbhIdLnBpbmZvbGQudjEuUmVwbGFjZVBpblJlcXVlc3QaHi5waW5mb2xkLnYxLlJlcGxhY2VQaW5SZXNwb25zZRJMCglXcml0ZVBpbnMSHC5waW5mb2xkLnYxLldyaXRlUGluc1JlcXVlc3QaHS5waW5mb2xkLnYxLldyaXRlUGluc1Jlc3BvbnNlKAEwARJICglXYWl0TGV2ZWwSHC5waW5mb2xkLnYxLldhaXRMZXZlbFJlcXVlc3QaHS5waW5mb2xkLnYxLldhaXRMZXZlbFJlc3BvbnNlEj8KBkdldFBpbhIZLnBpbmZvbGQudjEuR2V0UGluUmVxdWVzdBoaLnBpbmZvbGQudjEuR2V0UGluUmVzcG9uc2USRwoITGlzdFBpbnMSGy5waW5mb2xkLnYxLkxpc3RQaW5zUmVxdWVzdBocLnBpbmZvbGQudjEuTGlzdFBpbnNSZXNwb25zZTABElEKDEdldFBpblN0YXR1cxIfLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVxdWVzdBogLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVzcG9uc2USXAoPTGlzdFBpblN0YXR1c2VzEiIucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXF1ZXN0GiMucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXNwb25zZTABEkoKCVdhdGNoUGlucxIcLnBpbmZvbGQudjEuV2F0Y2hQaW5zUmVxdWVzdBodLnBpbmZvbGQudjEuV2F0Y2hQaW5zUmVzcG9uc2UwARJQCgtSZWNvdmVyUGlucxIeLnBpbmZvbGQudjEuUmVjb3ZlclBpbnNSZXF1ZXN0Gh8ucGluZm9sZC52MS5SZWNvdmVyUGluc1Jlc3BvbnNlMAESOgoDQWRkEhYucGluZm9sZC52MS5BZGRSZXF1ZXN0GhcucGluZm9sZC52MS5BZGRSZXNwb25zZSgBMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.v1.PinRequest
@@ -74,6 +74,8 @@ export type PinResponse = Message<"pinfold.v1.PinResponse"> & {
   pin?: Pin | undefined;
 
   /**
+   * What was reached: at most what was asked for. Less is no error, the write stands; WaitLevel waits on.
+   *
    * @generated from field: pinfold.v1.AckLevel level = 2;
    */
   level?: AckLevel | undefined;
@@ -91,6 +93,13 @@ export type PinResponse = Message<"pinfold.v1.PinResponse"> & {
    * @generated from field: repeated string unseen_by = 4;
    */
   unseenBy: string[];
+
+  /**
+   * Peer IDs of those that had it when this was answered: on their disks, or for PINNED in their IPFS nodes.
+   *
+   * @generated from field: repeated string acknowledged_by = 5;
+   */
+  acknowledgedBy: string[];
 };
 
 /**
@@ -162,6 +171,11 @@ export type UnpinResponse = Message<"pinfold.v1.UnpinResponse"> & {
    * @generated from field: repeated string unseen_by = 4;
    */
   unseenBy: string[];
+
+  /**
+   * @generated from field: repeated string acknowledged_by = 5;
+   */
+  acknowledgedBy: string[];
 };
 
 /**
@@ -254,6 +268,11 @@ export type ReplacePinResponse = Message<"pinfold.v1.ReplacePinResponse"> & {
    * @generated from field: repeated string unseen_by = 4;
    */
   unseenBy: string[];
+
+  /**
+   * @generated from field: repeated string acknowledged_by = 5;
+   */
+  acknowledgedBy: string[];
 };
 
 /**
@@ -309,6 +328,8 @@ export type WriteStart = Message<"pinfold.v1.WriteStart"> & {
   streamKey: string;
 
   /**
+   * Of operations that name none of their own.
+   *
    * @generated from field: pinfold.v1.AckLevel ack = 2;
    */
   ack?: AckLevel | undefined;
@@ -399,6 +420,13 @@ export type WritePin = Message<"pinfold.v1.WritePin"> & {
    * @generated from field: pinfold.v1.Condition condition = 4;
    */
   condition?: Condition | undefined;
+
+  /**
+   * Instead of the stream's.
+   *
+   * @generated from field: pinfold.v1.AckLevel ack = 5;
+   */
+  ack?: AckLevel | undefined;
 };
 
 /**
@@ -426,6 +454,13 @@ export type WriteUnpin = Message<"pinfold.v1.WriteUnpin"> & {
    * @generated from field: pinfold.v1.Condition condition = 3;
    */
   condition?: Condition | undefined;
+
+  /**
+   * Instead of the stream's. Not PINNED; that of a stream is DURABLE for what is unpinned.
+   *
+   * @generated from field: pinfold.v1.AckLevel ack = 4;
+   */
+  ack?: AckLevel | undefined;
 };
 
 /**
@@ -450,7 +485,8 @@ export type WritePinsResponse = Message<"pinfold.v1.WritePinsResponse"> & {
     case: "started";
   } | {
     /**
-     * Operations of these numbers are decided: done at the level, but for those among `failures`. In order, without gaps.
+     * Operations of these numbers are decided: done at the level, but for those among `failures`. In order, without gaps; those that were sent
+     * in one message come in several when they ask for different levels.
      *
      * @generated from field: pinfold.v1.WriteDecided decided = 2;
      */
@@ -518,6 +554,13 @@ export type WriteDecided = Message<"pinfold.v1.WriteDecided"> & {
    * @generated from field: repeated string unseen_by = 6;
    */
   unseenBy: string[];
+
+  /**
+   * Those that had all of them.
+   *
+   * @generated from field: repeated string acknowledged_by = 7;
+   */
+  acknowledgedBy: string[];
 };
 
 /**
@@ -557,6 +600,66 @@ export const WriteFailureSchema: GenMessage<WriteFailure> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_pin_service, 15);
 
 /**
+ * @generated from message pinfold.v1.WaitLevelRequest
+ */
+export type WaitLevelRequest = Message<"pinfold.v1.WaitLevelRequest"> & {
+  /**
+   * Of a write, from any peer's answer.
+   *
+   * @generated from field: bytes position = 1;
+   */
+  position: Uint8Array;
+
+  /**
+   * @generated from field: pinfold.v1.AckLevel level = 2;
+   */
+  level?: AckLevel | undefined;
+
+  /**
+   * For PINNED: whose pin of what.
+   *
+   * @generated from field: string namespace = 3;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string cid = 4;
+   */
+  cid: string;
+};
+
+/**
+ * Describes the message pinfold.v1.WaitLevelRequest.
+ * Use `create(WaitLevelRequestSchema)` to create a new message.
+ */
+export const WaitLevelRequestSchema: GenMessage<WaitLevelRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 16);
+
+/**
+ * @generated from message pinfold.v1.WaitLevelResponse
+ */
+export type WaitLevelResponse = Message<"pinfold.v1.WaitLevelResponse"> & {
+  /**
+   * What was reached in time.
+   *
+   * @generated from field: pinfold.v1.AckLevel level = 1;
+   */
+  level?: AckLevel | undefined;
+
+  /**
+   * @generated from field: repeated string acknowledged_by = 2;
+   */
+  acknowledgedBy: string[];
+};
+
+/**
+ * Describes the message pinfold.v1.WaitLevelResponse.
+ * Use `create(WaitLevelResponseSchema)` to create a new message.
+ */
+export const WaitLevelResponseSchema: GenMessage<WaitLevelResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 17);
+
+/**
  * @generated from message pinfold.v1.GetPinRequest
  */
 export type GetPinRequest = Message<"pinfold.v1.GetPinRequest"> & {
@@ -576,7 +679,7 @@ export type GetPinRequest = Message<"pinfold.v1.GetPinRequest"> & {
  * Use `create(GetPinRequestSchema)` to create a new message.
  */
 export const GetPinRequestSchema: GenMessage<GetPinRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 16);
+  messageDesc(file_pinfold_v1_pin_service, 18);
 
 /**
  * @generated from message pinfold.v1.GetPinResponse
@@ -593,7 +696,7 @@ export type GetPinResponse = Message<"pinfold.v1.GetPinResponse"> & {
  * Use `create(GetPinResponseSchema)` to create a new message.
  */
 export const GetPinResponseSchema: GenMessage<GetPinResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 17);
+  messageDesc(file_pinfold_v1_pin_service, 19);
 
 /**
  * @generated from message pinfold.v1.PinFilter
@@ -653,7 +756,7 @@ export type PinFilter = Message<"pinfold.v1.PinFilter"> & {
  * Use `create(PinFilterSchema)` to create a new message.
  */
 export const PinFilterSchema: GenMessage<PinFilter> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 18);
+  messageDesc(file_pinfold_v1_pin_service, 20);
 
 /**
  * @generated from message pinfold.v1.ListPinsRequest
@@ -689,7 +792,7 @@ export type ListPinsRequest = Message<"pinfold.v1.ListPinsRequest"> & {
  * Use `create(ListPinsRequestSchema)` to create a new message.
  */
 export const ListPinsRequestSchema: GenMessage<ListPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 19);
+  messageDesc(file_pinfold_v1_pin_service, 21);
 
 /**
  * @generated from message pinfold.v1.ListPinsResponse
@@ -713,7 +816,7 @@ export type ListPinsResponse = Message<"pinfold.v1.ListPinsResponse"> & {
  * Use `create(ListPinsResponseSchema)` to create a new message.
  */
 export const ListPinsResponseSchema: GenMessage<ListPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 20);
+  messageDesc(file_pinfold_v1_pin_service, 22);
 
 /**
  * @generated from message pinfold.v1.GetPinStatusRequest
@@ -735,7 +838,7 @@ export type GetPinStatusRequest = Message<"pinfold.v1.GetPinStatusRequest"> & {
  * Use `create(GetPinStatusRequestSchema)` to create a new message.
  */
 export const GetPinStatusRequestSchema: GenMessage<GetPinStatusRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 21);
+  messageDesc(file_pinfold_v1_pin_service, 23);
 
 /**
  * @generated from message pinfold.v1.GetPinStatusResponse
@@ -752,7 +855,7 @@ export type GetPinStatusResponse = Message<"pinfold.v1.GetPinStatusResponse"> & 
  * Use `create(GetPinStatusResponseSchema)` to create a new message.
  */
 export const GetPinStatusResponseSchema: GenMessage<GetPinStatusResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 22);
+  messageDesc(file_pinfold_v1_pin_service, 24);
 
 /**
  * @generated from message pinfold.v1.ListPinStatusesRequest
@@ -793,7 +896,7 @@ export type ListPinStatusesRequest = Message<"pinfold.v1.ListPinStatusesRequest"
  * Use `create(ListPinStatusesRequestSchema)` to create a new message.
  */
 export const ListPinStatusesRequestSchema: GenMessage<ListPinStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 23);
+  messageDesc(file_pinfold_v1_pin_service, 25);
 
 /**
  * @generated from message pinfold.v1.ListPinStatusesResponse
@@ -825,7 +928,7 @@ export type ListPinStatusesResponse = Message<"pinfold.v1.ListPinStatusesRespons
  * Use `create(ListPinStatusesResponseSchema)` to create a new message.
  */
 export const ListPinStatusesResponseSchema: GenMessage<ListPinStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 24);
+  messageDesc(file_pinfold_v1_pin_service, 26);
 
 /**
  * @generated from message pinfold.v1.PeerError
@@ -857,7 +960,7 @@ export type PeerError = Message<"pinfold.v1.PeerError"> & {
  * Use `create(PeerErrorSchema)` to create a new message.
  */
 export const PeerErrorSchema: GenMessage<PeerError> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 25);
+  messageDesc(file_pinfold_v1_pin_service, 27);
 
 /**
  * @generated from message pinfold.v1.WatchPinsRequest
@@ -895,7 +998,7 @@ export type WatchPinsRequest = Message<"pinfold.v1.WatchPinsRequest"> & {
  * Use `create(WatchPinsRequestSchema)` to create a new message.
  */
 export const WatchPinsRequestSchema: GenMessage<WatchPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 26);
+  messageDesc(file_pinfold_v1_pin_service, 28);
 
 /**
  * @generated from message pinfold.v1.WatchPinsResponse
@@ -926,7 +1029,7 @@ export type WatchPinsResponse = Message<"pinfold.v1.WatchPinsResponse"> & {
  * Use `create(WatchPinsResponseSchema)` to create a new message.
  */
 export const WatchPinsResponseSchema: GenMessage<WatchPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 27);
+  messageDesc(file_pinfold_v1_pin_service, 29);
 
 /**
  * @generated from message pinfold.v1.WatchEvent
@@ -979,7 +1082,7 @@ export type WatchEvent = Message<"pinfold.v1.WatchEvent"> & {
  * Use `create(WatchEventSchema)` to create a new message.
  */
 export const WatchEventSchema: GenMessage<WatchEvent> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 28);
+  messageDesc(file_pinfold_v1_pin_service, 30);
 
 /**
  * @generated from message pinfold.v1.Unpinned
@@ -1001,7 +1104,7 @@ export type Unpinned = Message<"pinfold.v1.Unpinned"> & {
  * Use `create(UnpinnedSchema)` to create a new message.
  */
 export const UnpinnedSchema: GenMessage<Unpinned> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 29);
+  messageDesc(file_pinfold_v1_pin_service, 31);
 
 /**
  * @generated from message pinfold.v1.StatusChanged
@@ -1028,7 +1131,7 @@ export type StatusChanged = Message<"pinfold.v1.StatusChanged"> & {
  * Use `create(StatusChangedSchema)` to create a new message.
  */
 export const StatusChangedSchema: GenMessage<StatusChanged> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 30);
+  messageDesc(file_pinfold_v1_pin_service, 32);
 
 /**
  * @generated from message pinfold.v1.StatusReset
@@ -1045,7 +1148,7 @@ export type StatusReset = Message<"pinfold.v1.StatusReset"> & {
  * Use `create(StatusResetSchema)` to create a new message.
  */
 export const StatusResetSchema: GenMessage<StatusReset> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 31);
+  messageDesc(file_pinfold_v1_pin_service, 33);
 
 /**
  * @generated from message pinfold.v1.RecoverPinsRequest
@@ -1069,7 +1172,7 @@ export type RecoverPinsRequest = Message<"pinfold.v1.RecoverPinsRequest"> & {
  * Use `create(RecoverPinsRequestSchema)` to create a new message.
  */
 export const RecoverPinsRequestSchema: GenMessage<RecoverPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 32);
+  messageDesc(file_pinfold_v1_pin_service, 34);
 
 /**
  * @generated from message pinfold.v1.RecoverPinsResponse
@@ -1093,7 +1196,7 @@ export type RecoverPinsResponse = Message<"pinfold.v1.RecoverPinsResponse"> & {
  * Use `create(RecoverPinsResponseSchema)` to create a new message.
  */
 export const RecoverPinsResponseSchema: GenMessage<RecoverPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 33);
+  messageDesc(file_pinfold_v1_pin_service, 35);
 
 /**
  * @generated from message pinfold.v1.AddRequest
@@ -1134,7 +1237,7 @@ export type AddRequest = Message<"pinfold.v1.AddRequest"> & {
  * Use `create(AddRequestSchema)` to create a new message.
  */
 export const AddRequestSchema: GenMessage<AddRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 34);
+  messageDesc(file_pinfold_v1_pin_service, 36);
 
 /**
  * @generated from message pinfold.v1.AddStart
@@ -1173,7 +1276,7 @@ export type AddStart = Message<"pinfold.v1.AddStart"> & {
  * Use `create(AddStartSchema)` to create a new message.
  */
 export const AddStartSchema: GenMessage<AddStart> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 35);
+  messageDesc(file_pinfold_v1_pin_service, 37);
 
 /**
  * @generated from message pinfold.v1.AddEntry
@@ -1197,7 +1300,7 @@ export type AddEntry = Message<"pinfold.v1.AddEntry"> & {
  * Use `create(AddEntrySchema)` to create a new message.
  */
 export const AddEntrySchema: GenMessage<AddEntry> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 36);
+  messageDesc(file_pinfold_v1_pin_service, 38);
 
 /**
  * @generated from message pinfold.v1.AddResponse
@@ -1236,7 +1339,7 @@ export type AddResponse = Message<"pinfold.v1.AddResponse"> & {
  * Use `create(AddResponseSchema)` to create a new message.
  */
 export const AddResponseSchema: GenMessage<AddResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 37);
+  messageDesc(file_pinfold_v1_pin_service, 39);
 
 /**
  * @generated from message pinfold.v1.AddProgress
@@ -1255,7 +1358,7 @@ export type AddProgress = Message<"pinfold.v1.AddProgress"> & {
  * Use `create(AddProgressSchema)` to create a new message.
  */
 export const AddProgressSchema: GenMessage<AddProgress> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 38);
+  messageDesc(file_pinfold_v1_pin_service, 40);
 
 /**
  * @generated from message pinfold.v1.AddedNode
@@ -1284,7 +1387,7 @@ export type AddedNode = Message<"pinfold.v1.AddedNode"> & {
  * Use `create(AddedNodeSchema)` to create a new message.
  */
 export const AddedNodeSchema: GenMessage<AddedNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 39);
+  messageDesc(file_pinfold_v1_pin_service, 41);
 
 /**
  * @generated from message pinfold.v1.AddedRoot
@@ -1309,6 +1412,11 @@ export type AddedRoot = Message<"pinfold.v1.AddedRoot"> & {
    * @generated from field: repeated string unseen_by = 4;
    */
   unseenBy: string[];
+
+  /**
+   * @generated from field: repeated string acknowledged_by = 5;
+   */
+  acknowledgedBy: string[];
 };
 
 /**
@@ -1316,7 +1424,7 @@ export type AddedRoot = Message<"pinfold.v1.AddedRoot"> & {
  * Use `create(AddedRootSchema)` to create a new message.
  */
 export const AddedRootSchema: GenMessage<AddedRoot> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 40);
+  messageDesc(file_pinfold_v1_pin_service, 42);
 
 /**
  * @generated from enum pinfold.v1.PinOrder
@@ -1410,6 +1518,16 @@ export const PinService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof WritePinsRequestSchema;
     output: typeof WritePinsResponseSchema;
+  },
+  /**
+   * Waits on until a write is at a level, for 30 s at most.
+   *
+   * @generated from rpc pinfold.v1.PinService.WaitLevel
+   */
+  waitLevel: {
+    methodKind: "unary";
+    input: typeof WaitLevelRequestSchema;
+    output: typeof WaitLevelResponseSchema;
   },
   /**
    * @generated from rpc pinfold.v1.PinService.GetPin

@@ -45,7 +45,7 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
         ? undefined
         : {
             key: keyHash('pinfold.v1.Add', key, 'start.idempotency_key', call),
-            request: hash('sha256', toBinary(AddStartSchema, start), 'buffer').subarray(0, 16),
+            request: hash('sha256', toBinary(AddStartSchema, { ...start, ack: undefined }), 'buffer').subarray(0, 16),
           },
   };
 }
@@ -98,12 +98,13 @@ function eventMessage(event: AddEvent): AddResponse {
       return create(AddResponseSchema, { message: { case: 'node', value } });
     }
     case 'pinned': {
-      const { pin, level, position, unseenBy } = event.written;
+      const { pin, level, position, unseenBy, acknowledgedBy } = event.written;
       const value = {
         ...(pin === undefined ? {} : { pin: pinMessage(pin) }),
         level: ackMessage(level),
         position,
         unseenBy: [...unseenBy],
+        acknowledgedBy: [...acknowledgedBy],
       };
       return create(AddResponseSchema, { message: { case: 'root', value } });
     }

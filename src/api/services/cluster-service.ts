@@ -3,6 +3,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type ClusterService, GetClusterResponseSchema } from '../../../gen/pinfold/v1/cluster_service_pb.ts';
 import type { Overview } from '../../cluster/overview.ts';
 import type { Handlers } from '../handlers.ts';
+import { ackKinds } from './convert.ts';
 import { peerMessage } from './peer-service.ts';
 
 export function clusterService(overview: Overview): Handlers<typeof ClusterService> {
@@ -18,6 +19,8 @@ export function clusterService(overview: Overview): Handlers<typeof ClusterServi
           writesInMinority: capabilities.writesInMinority,
           linearizableReads: capabilities.linearizableReads,
           linearizableConditions: capabilities.conditionScope === 'linearizable',
+          // PINNED is learned from the nodes, whatever the consensus is.
+          levels: [...capabilities.levels, 'pinned' as const].map((kind) => ackKinds[kind]),
         },
         members: cluster.members.map(peerMessage),
         leader: cluster.leader ?? '',

@@ -82,35 +82,34 @@ export function conditionFrom(message: ConditionMessage | undefined): Condition 
   }
 }
 
-export function ackFrom(message: AckLevelMessage | undefined): AckLevel {
+export function ackFrom(message: AckLevelMessage | undefined, field = 'ack'): AckLevel {
   switch (message?.kind) {
     case undefined:
     case AckLevel_Kind.UNSPECIFIED:
     case AckLevel_Kind.DURABLE:
       return { kind: 'durable' };
     case AckLevel_Kind.REPLICATED:
-      return { kind: 'replicated', count: countOf(message) };
+      return { kind: 'replicated', count: countOf(message, field) };
     case AckLevel_Kind.PINNED:
-      return { kind: 'pinned', count: countOf(message) };
+      return { kind: 'pinned', count: countOf(message, field) };
     default:
-      throw invalidField('ack.kind', `${message?.kind} is not a level that this version knows`);
+      throw invalidField(`${field}.kind`, `${message?.kind} is not a level that this version knows`);
   }
 }
 
-function countOf(message: AckLevelMessage): number {
-  if (message.count === 0) throw invalidField('ack.count', 'must be at least 1 for this level');
+function countOf(message: AckLevelMessage, field: string): number {
+  if (message.count === 0) throw invalidField(`${field}.count`, 'must be at least 1 for this level');
   return message.count;
 }
 
+export const ackKinds = {
+  durable: AckLevel_Kind.DURABLE,
+  replicated: AckLevel_Kind.REPLICATED,
+  pinned: AckLevel_Kind.PINNED,
+} as const satisfies Record<AckLevel['kind'], AckLevel_Kind>;
+
 export function ackMessage(level: AckLevel): AckLevelMessage {
-  switch (level.kind) {
-    case 'durable':
-      return create(AckLevelSchema, { kind: AckLevel_Kind.DURABLE, count: 1 });
-    case 'replicated':
-      return create(AckLevelSchema, { kind: AckLevel_Kind.REPLICATED, count: level.count });
-    case 'pinned':
-      return create(AckLevelSchema, { kind: AckLevel_Kind.PINNED, count: level.count });
-  }
+  return create(AckLevelSchema, { kind: ackKinds[level.kind], count: level.kind === 'durable' ? 1 : level.count });
 }
 
 export function pinMessage({ pin, etag }: StoredPin): PinMessage {

@@ -16,13 +16,14 @@ import { checkPeerId } from '../../model/peer-id.ts';
 import { peerWordsPerMessage, pinsPerMessage } from '../constants.ts';
 import type { Handlers } from '../handlers.ts';
 import { add } from './add.ts';
+import type { BulkLoad } from './answers-in-order.ts';
 import { namespaceOf, pinMessage, statusFrom } from './convert.ts';
 import { cursorFrom, filterFrom, orderFrom } from './pin-filter.ts';
 import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
 import { pinStatusMessage } from './statuses.ts';
 import { watchMessage } from './watch.ts';
-import { type BulkLoad, writePins } from './write-pins.ts';
+import { writePins } from './write-pins.ts';
 
 export interface PinServiceNeeds {
   pins: Pins;

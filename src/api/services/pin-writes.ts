@@ -10,6 +10,8 @@ import {
   type UnpinRequest,
   UnpinRequestSchema,
   UnpinResponseSchema,
+  type WaitLevelRequest,
+  WaitLevelResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { Pins, WriteOptions, Written } from '../../cluster/pins.ts';
 import type { CallContext } from '../../model/call-context.ts';
@@ -56,15 +58,25 @@ export function pinWrites(pins: Pins) {
       const options = writeOptions(ReplacePinRequestSchema, request, call);
       return create(ReplacePinResponseSchema, writtenMessage(await pins.replace(write, options, call)));
     },
+
+    async waitLevel({ position, level, cid, namespace }: WaitLevelRequest, call: CallContext) {
+      const pin = cid === '' ? undefined : { cid: parseCid(cid), namespace: namespaceOf(namespace) };
+      const reached = await pins.waitLevel(position, ackFrom(level, 'level'), pin, call);
+      return create(WaitLevelResponseSchema, {
+        level: ackMessage(reached.level),
+        acknowledgedBy: [...reached.acknowledgedBy],
+      });
+    },
   };
 }
 
-function writtenMessage({ pin, level, position, unseenBy }: Written) {
+function writtenMessage({ pin, level, position, acknowledgedBy, unseenBy }: Written) {
   return {
     ...(pin === undefined ? {} : { pin: pinMessage(pin) }),
     level: ackMessage(level),
     position,
     unseenBy: [...unseenBy],
+    acknowledgedBy: [...acknowledgedBy],
   };
 }
 
@@ -82,7 +94,8 @@ function writeOptions<D extends DescMessage>(
     ack,
     idempotency: {
       key: keyHash(schema.typeName, key, 'idempotency_key', call),
-      request: hash('sha256', toBinary(schema, request), 'buffer').subarray(0, 16),
+      // Another level makes it no other write.
+      request: hash('sha256', toBinary(schema, { ...request, ack: undefined }), 'buffer').subarray(0, 16),
     },
   };
 }

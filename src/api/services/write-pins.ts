@@ -7,32 +7,19 @@ import {
   WritePinsResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { BulkWrite, Pins } from '../../cluster/pins.ts';
-import type { AckLevel, Outcome } from '../../consensus/consensus.ts';
+import type { AckLevel } from '../../consensus/consensus.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { parseCid } from '../../model/cid.ts';
 import { invalidField, isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import {
-  bulkMessagesInFlightMax,
-  bulkOperationsInFlightMax,
-  bulkOperationsOfAllMax,
-  operationsPerBatchMax,
-} from '../constants.ts';
-import { ackFrom, ackMessage, conditionFrom, namespaceOf, pinOptionsFrom } from './convert.ts';
+import { operationsPerBatchMax } from '../constants.ts';
+import { AnswersInOrder, type BulkLoad } from './answers-in-order.ts';
+import { ackFrom, conditionFrom, namespaceOf, pinOptionsFrom } from './convert.ts';
+import { answerOf, type DecidedRun, decidedRuns } from './decided-runs.ts';
 import { keyHash } from './pin-writes.ts';
-
-/** Operations that wait for their answer, of all bulk streams. */
-export interface BulkLoad {
-  operations: number;
-}
-
-interface InFlight {
-  answer: Promise<WritePinsResponse>;
-  operations: number;
-}
 
 /**
  * One bulk stream: batches are read ahead by a few, so that the disk is never idle, and answered in order. The client is held back by the
- * flow control of its stream, since no more is read while the answers wait.
+ * flow control of its stream, since no more is read while too much waits.
  */
 export async function* writePins(
   pins: Pins,
@@ -42,68 +29,56 @@ export async function* writePins(
 ): AsyncIterable<WritePinsResponse> {
   const incoming = new Incoming(requests);
   const { key, ack } = await startOf(incoming, call);
+  pins.checkReachable(ack);
   const decided = key === undefined ? 0 : await pins.bulkDecided(key);
   yield started(decided);
 
   let next = decided + 1;
   let ended = false;
-  const inFlight: InFlight[] = [];
-  let operations = 0;
+  const answers = new AnswersInOrder(load, () => pins.isWaitingMuch);
+  const answer = (run: DecidedRun) => answerOf(pins, run, call);
 
-  /** Undefined: all of it is decided already. A message that cannot be taken is answered in its turn, after what came before it. */
-  function answerTo(request: WritePinsRequest): InFlight | undefined {
+  /** A message that cannot be taken is answered in its turn, after what came before it. */
+  function take(request: WritePinsRequest): void {
     try {
       const writes = writesOf(batchOf(request), next);
-      if (writes.length === 0) return undefined;
+      // All of it is decided already.
+      if (writes.length === 0) return;
       const first = next;
       next += writes.length;
       const position = key === undefined ? undefined : { key, first };
-      const answer = pins.bulk(writes, position, ack, call).then((outcomes) => decidedMessage(first, outcomes));
-      return { answer, operations: writes.length };
+      const outcomes = pins.bulk(writes, position, ack, call);
+      answers.add(
+        outcomes.then((all) => decidedRuns(first, writes, all, ack)),
+        writes.length,
+        answer,
+      );
     } catch (error) {
       ended = true;
-      return { answer: Promise.reject(error), operations: 0 };
+      answers.add(Promise.reject(error), 0, answer);
     }
-  }
-
-  function counted(change: number): void {
-    operations += change;
-    load.operations += change;
-  }
-
-  function isFull(): boolean {
-    if (inFlight.length === 0) return false;
-    const isMuch = operations >= bulkOperationsInFlightMax || load.operations >= bulkOperationsOfAllMax;
-    return isMuch || inFlight.length >= bulkMessagesInFlightMax;
   }
 
   try {
     for (;;) {
-      while (!ended && !isFull()) {
-        const request = await incoming.next(inFlight[0]?.answer);
-        if (request === 'answered') break;
-        if (request.done) {
-          ended = true;
-          break;
-        }
-        const taken = answerTo(request.value);
-        if (taken === undefined) continue;
-        // It is awaited in its turn; until then its failure must not count as unhandled.
-        taken.answer.catch(() => {
-          ended = true;
-        });
-        inFlight.push(taken);
-        counted(taken.operations);
+      const responses = answers.next();
+      if (responses !== undefined) {
+        yield* responses;
+        continue;
       }
-      const oldest = inFlight[0];
-      if (oldest === undefined) return;
-      const response = await oldest.answer;
-      inFlight.shift();
-      counted(-oldest.operations);
-      yield response;
+      ended ||= answers.hasFailed;
+      if (ended && answers.isEmpty) return;
+      if (ended || answers.isFull) {
+        await answers.changed;
+        continue;
+      }
+      const request = await incoming.next(answers.isEmpty ? undefined : answers.changed);
+      if (request === 'answered') continue;
+      if (request.done) ended = true;
+      else take(request.value);
     }
   } finally {
-    counted(-operations);
+    answers.close();
     await incoming.close();
   }
 }
@@ -166,19 +141,20 @@ function writeOf({ operation }: WriteOperation): BulkWrite {
   try {
     switch (operation.case) {
       case 'pin': {
-        const { cid, namespace, options, condition } = operation.value;
+        const { cid, namespace, options, condition, ack } = operation.value;
         return {
           kind: 'pin',
           cid: parseCid(cid),
           namespace: namespaceOf(namespace),
           options: pinOptionsFrom(options),
           condition: conditionFrom(condition),
+          ...(ack === undefined ? {} : { ack: ackFrom(ack) }),
         };
       }
       case 'unpin': {
-        const { cid, namespace, condition } = operation.value;
+        const { cid, namespace, condition, ack } = operation.value;
         const write = { cid: parseCid(cid), namespace: namespaceOf(namespace), condition: conditionFrom(condition) };
-        return { kind: 'unpin', ...write };
+        return { kind: 'unpin', ...write, ...(ack === undefined ? {} : { ack: ackFrom(ack) }) };
       }
       default:
         throw invalidField('operation', 'must be a pin or an unpin');
@@ -191,31 +167,4 @@ function writeOf({ operation }: WriteOperation): BulkWrite {
 
 function started(decided: number): WritePinsResponse {
   return create(WritePinsResponseSchema, { message: { case: 'started', value: { decided: BigInt(decided) } } });
-}
-
-function decidedMessage(first: number, outcomes: readonly Outcome[]): WritePinsResponse {
-  const failures = [];
-  let last: Extract<Outcome, { ok: true }> | undefined;
-  const unseen = new Set<string>();
-  for (let i = 0; i < outcomes.length; i++) {
-    const outcome = outcomes[i] as Outcome;
-    if (outcome.ok) {
-      // Mostly the very same list as that of the one before.
-      if (outcome.unseenBy !== last?.unseenBy) for (const peerId of outcome.unseenBy) unseen.add(peerId);
-      last = outcome;
-    } else failures.push({ number: BigInt(first + i), reason: outcome.error.code, message: outcome.error.message });
-  }
-  return create(WritePinsResponseSchema, {
-    message: {
-      case: 'decided',
-      value: {
-        first: BigInt(first),
-        last: BigInt(first + outcomes.length - 1),
-        failures,
-        ...(last === undefined
-          ? {}
-          : { level: ackMessage(last.level), position: last.position, unseenBy: [...unseen] }),
-      },
-    },
-  });
 }

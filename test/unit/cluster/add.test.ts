@@ -53,7 +53,7 @@ function world(init: { adder?: Adder; refuse?: PinfoldError; pin?: () => Promise
         await init.pin?.();
         t.ok(protections > 0, 'the blocks are protected while they are being pinned');
         pinned.push({ write, options });
-        return { pin: undefined, position: new Uint8Array(), level: options.ack, unseenBy: [] };
+        return { pin: undefined, position: new Uint8Array(), level: options.ack, acknowledgedBy: [], unseenBy: [] };
       },
     },
     connector: {

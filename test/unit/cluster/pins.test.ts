@@ -15,7 +15,7 @@ const [peer1, peer2, peer3, peer4] = [1, 2, 3, 4].map((n) => ed25519Signer(new U
   string,
 ];
 const candidates = [peer1, peer2, peer3, peer4].map((peerId, i) => ({ peerId, freeBytes: 1_000 * (1 + i) }));
-const { pins, stop } = await apiPeer({ replicationMin: 2, replicationMax: 3 }, candidates);
+const { pins, peer, stop } = await apiPeer({ replicationMin: 2, replicationMax: 3 }, candidates);
 const follower = await apiPeer({ follower: true });
 t.teardown(() => Promise.all([stop(), follower.stop()]));
 
@@ -168,10 +168,35 @@ t.test('bulk: one outcome each, in order; the refused keep their numbers', async
   t.equal(await pins.bulkDecided(key), 5);
 });
 
-t.test('a level that is not there is refused before anything is done', async (t) => {
-  const pinned = { ack: { kind: 'pinned' as const, count: 1 }, idempotency: undefined };
-  await t.rejects(pins.pin(pin('l'), pinned, anyone()), { code: 'UNIMPLEMENTED', message: /durable/ });
-  await t.rejects(pins.bulk([pin('l')], undefined, pinned.ack, anyone()), { code: 'UNIMPLEMENTED' });
-  t.throws(() => pins.check(pin('l'), pinned.ack, anyone()), { code: 'UNIMPLEMENTED' });
+t.test('a level that no write can reach is refused before anything is done', async (t) => {
+  for (const kind of ['replicated', 'pinned'] as const) {
+    const level = { ack: { kind, count: 2 }, idempotency: undefined };
+    const refused = { code: 'LEVEL_UNREACHABLE', details: { facts: { peers: '1' } } };
+    await t.rejects(pins.pin(pin('l'), level, anyone()), refused);
+    await t.rejects(pins.bulk([pin('l')], undefined, level.ack, anyone()), refused);
+    t.throws(() => pins.check(pin('l'), level.ack, anyone()), refused);
+    const item = await pins.bulk([{ ...pin('l'), ack: level.ack }], undefined, durable.ack, anyone());
+    t.match(item, [{ ok: false, error: refused }]);
+  }
   t.throws(() => stored('l'), { code: 'PIN_NOT_FOUND' });
+});
+
+t.test('PINNED is for what is pinned, and at no more nodes than are to hold it', async (t) => {
+  const level = { ack: { kind: 'pinned' as const, count: 1 }, idempotency: undefined };
+  await pins.pin(pin('m'), durable, anyone());
+  await t.rejects(pins.unpin(unpin('m'), level, anyone()), { code: 'INVALID_ARGUMENT' });
+  t.ok(stored('m'));
+  const outcomes = await pins.bulk([unpin('m'), { ...unpin('m'), ack: level.ack }], undefined, level.ack, anyone());
+  t.match(outcomes, [{ ok: true }, { ok: false, error: { code: 'INVALID_ARGUMENT' } }]);
+  await t.rejects(pins.waitLevel(new Uint8Array(), level.ack, undefined, anyone()), { code: 'INVALID_ARGUMENT' });
+});
+
+t.test('a write that does not reach its level in time stands, and says what was reached', async (t) => {
+  const level = { ack: { kind: 'pinned' as const, count: 1 }, idempotency: undefined };
+  const { level: reached, acknowledgedBy, position } = await pins.pin(pin('n'), level, anyone());
+  t.same(reached, { kind: 'durable' });
+  t.same(acknowledgedBy, [peer.peerId]);
+  t.ok(stored('n'));
+  const on = await pins.waitLevel(position, { kind: 'replicated', count: 1 }, undefined, anyone());
+  t.same(on, { level: { kind: 'replicated', count: 1 }, acknowledgedBy: [peer.peerId] });
 });

@@ -3,6 +3,7 @@ import { mostFreeSpace } from '../../../src/allocator/most-free-space.ts';
 import { type BulkWrite, pins } from '../../../src/cluster/pins.ts';
 import type { CallContext } from '../../../src/model/call-context.ts';
 import { PinfoldError } from '../../../src/model/errors.ts';
+import { durableLevels } from '../../support/api-peer.ts';
 import { plainFields, TestCluster, type TestPeer, testCid } from '../../support/crdt-peers.ts';
 
 // A keyed bulk stream is promised that what is answered as decided is decided, and that it can go on from there.
@@ -15,9 +16,11 @@ function pin(name: string): BulkWrite {
   return { kind: 'pin', cid: testCid(name), namespace: 'default', options, condition: undefined };
 }
 
-function pinsOf({ consensus, pinset }: TestPeer, { time }: TestCluster) {
+function pinsOf(peer: TestPeer, { time }: TestCluster) {
+  const { consensus, pinset } = peer;
   const init = { replicationMin: -1, replicationMax: -1, follower: false };
-  return pins(init, { consensus, pinset, allocate: mostFreeSpace, candidates: () => [], clock: time.clock });
+  const levels = durableLevels(peer);
+  return pins(init, { consensus, pinset, levels, allocate: mostFreeSpace, candidates: () => [], clock: time.clock });
 }
 
 t.test('a peer that takes no writes now fails the call: nothing is told as decided', async (t) => {
