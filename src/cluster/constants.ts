@@ -67,3 +67,6 @@ export const AHEAD_WAIT_MS_MAX = 30_000;
 export const ALLOCATED_SCAN_MS_MAX = 10_000;
 /** Buckets looked at between two turns of others: a 64th of the pins. */
 export const ALLOCATED_BUCKETS_PER_STEP = 1_024;
+
+/** Between two words on how far a scrub is. */
+export const SCRUB_PROGRESS_INTERVAL_MS = 250;

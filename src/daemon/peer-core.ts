@@ -10,6 +10,7 @@ import { type Pins, pins } from '../cluster/pins.ts';
 import { SharedWatching } from '../cluster/shared-watching.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
+import { type StoreCare, storeCare } from '../cluster/store-care.ts';
 import { type Trusting, trusting } from '../cluster/trusting.ts';
 import { type WatchPins, watchPins } from '../cluster/watch.ts';
 import { TRUSTED_PEERS_MAX } from '../consensus/crdt/constants.ts';
@@ -83,6 +84,7 @@ export interface PeerCore {
   readonly status: ClusterStatus;
   readonly watchPins: WatchPins;
   readonly overview: Overview;
+  readonly storeCare: StoreCare;
   readonly trusting: Trusting;
   readonly membership: Membership;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
@@ -198,6 +200,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
     listPins: listPins({ pinset: pinned, timers }),
     status: clusterStatus({ ...shared, timers }),
     watchPins: watchPins(watchNeeds, watching),
+    storeCare: storeCare({ pinset: pinned, consensus, clock }),
     overview: overview({ clusterName: config.cluster.name, version, consensus, trust, ...shared }),
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),

@@ -1,9 +1,8 @@
 import { type FaultName, faults, type Patch } from './faults.ts';
 import { plant } from './planted.ts';
 import { type Searched, search } from './search.ts';
-import { type Slice, type SliceName, slices } from './slices.ts';
+import { type SliceName, slices } from './slices.ts';
 import { story } from './story.ts';
-import { walk } from './walk.ts';
 import { World } from './world.ts';
 
 /** A search that a thread of its own does. */
@@ -13,8 +12,6 @@ export interface Job {
   readonly statesMax: number;
   /** Instead of the slice's own. */
   readonly healEvery?: number;
-  /** Of random walks. */
-  readonly seed?: number;
 }
 
 export interface JobResult extends Searched {
@@ -30,13 +27,10 @@ export function patchesOf({ kind, name }: Job): readonly Patch[] {
 }
 
 export function runJob(job: Job): JobResult {
-  const slice: Slice = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
-  const world = new World(slice.bounds);
+  const { bounds, healEvery } = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
+  const world = new World(bounds);
   const before = process.threadCpuUsage();
-  const { statesMax, healEvery = slice.healEvery, seed = 1 } = job;
-  const searched = slice.isWalked
-    ? walk({ world, seed, stepsMax: statesMax })
-    : search({ world, statesMax, healEvery });
+  const searched = search({ world, statesMax: job.statesMax, healEvery: job.healEvery ?? healEvery });
   const { user, system } = process.threadCpuUsage(before);
   const seconds = (user + system) / 1e6;
   const told = searched.found === undefined ? [] : story(world, searched.found);

@@ -16,7 +16,6 @@ const help = `Runs the core of the CRDT through every state of small worlds, and
 
   --states N   where a slice ends, at the end of a depth (200,000; for faults 3,000,000)
   --heal N     heals one state in so many; 1: each (as the slice says)
-  --seed N     of the random walks of the slice walks (1); --states ends them
   --jobs N     searches at once, each with a thread (half of the processors)
   --stories    tells the story of every fault that is found
   --list       the slices and the faults there are
@@ -31,7 +30,6 @@ const { values, positionals } = parseArgs({
     states: { type: 'string' },
     heal: { type: 'string' },
     jobs: { type: 'string' },
-    seed: { type: 'string' },
     stories: { type: 'boolean' },
     list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
@@ -68,7 +66,7 @@ async function exploreSlices(): Promise<void> {
         [name, 14],
         [figure(states), -10],
         [figure(transitions), -11],
-        [seenText(name, isWhole, depth), -10],
+        [isWhole ? `all, ${depth}` : `to ${depth}`, -10],
         [figure(healed), -9],
         [seconds.toFixed(1), -7],
         [figure(states / seconds), -10],
@@ -76,11 +74,6 @@ async function exploreSlices(): Promise<void> {
     );
     if (result.found !== undefined) broken(result);
   }
-}
-
-function seenText(name: string, isWhole: boolean, depth: number): string {
-  if (name === 'walks') return `up to ${depth}`;
-  return isWhole ? `all, ${depth}` : `to ${depth}`;
 }
 
 function broken({ found, story }: JobResult): void {
@@ -114,7 +107,6 @@ function jobsOf(kind: Job['kind'], known: readonly string[], statesMax: number):
     name,
     statesMax: number('states') ?? statesMax,
     ...(values.heal === undefined ? {} : { healEvery: number('heal') as number }),
-    ...(values.seed === undefined ? {} : { seed: number('seed') as number }),
   }));
 }
 
@@ -122,7 +114,7 @@ function atOnce(): number {
   return number('jobs') ?? Math.max(1, availableParallelism() >> 1);
 }
 
-function number(option: 'states' | 'heal' | 'jobs' | 'seed'): number | undefined {
+function number(option: 'states' | 'heal' | 'jobs'): number | undefined {
   const text = values[option];
   if (text === undefined) return undefined;
   const given = Number(text);

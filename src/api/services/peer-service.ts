@@ -13,17 +13,26 @@ import {
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
+import type { StoreCare } from '../../cluster/store-care.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
 import type { Handlers } from '../handlers.ts';
+import { repairMethods } from './repair.ts';
 
 export interface PeerServiceNeeds {
   overview: Overview;
   trusting: Trusting;
   membership: Membership;
+  storeCare: StoreCare;
 }
 
-export function peerService({ overview, trusting, membership }: PeerServiceNeeds): Handlers<typeof PeerService> {
+export function peerService({
+  overview,
+  trusting,
+  membership,
+  storeCare,
+}: PeerServiceNeeds): Handlers<typeof PeerService> {
   return {
+    ...repairMethods(storeCare),
     async getPeer({ peerId }) {
       return create(GetPeerResponseSchema, { peer: peerMessage(overview.peer(peerId)) });
     },
