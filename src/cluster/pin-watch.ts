@@ -2,7 +2,7 @@ import { byteString } from '../model/bytes.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { toV1 } from '../model/cid.ts';
 import { PinfoldError } from '../model/errors.ts';
-import { isAllocatedTo } from '../model/pin.ts';
+import { isAllocatedTo, type PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { StoredPin } from '../pinset/pinset.ts';
@@ -27,6 +27,7 @@ import type { PinChange } from './pin-changes.ts';
 import { PinSelection } from './pin-filter.ts';
 import { decodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
 import type { SharedWatching } from './shared-watching.ts';
+import { slowReader } from './slow-reader.ts';
 import { type Covers, TokenMint } from './token-mint.ts';
 import type { WatchEvent, WatchMessage, WatchNeeds, WatchQuery } from './watch.ts';
 
@@ -127,20 +128,27 @@ export class PinWatch {
   async #watchPins(resumed: WatchPlace | undefined): Promise<void> {
     const { signal } = this.#scope;
     const { feed } = this.#needs.pinset;
-    let revision = feed.revision;
-    if (resumed !== undefined) revision = await this.#resumePins(resumed, revision);
+    const now = feed.revision;
+    let revision = now;
+    let retold: readonly PinKey[] = [];
+    if (resumed !== undefined) ({ revision, keys: retold } = await this.#resumePins(resumed, revision));
     else if (!this.#query.changesOnly) await this.#listPins();
     await this.#emit({ events: [], pins: revision });
     this.#pinsListed = true;
-    if (!this.#query.pinsOnly) this.#watchMembers(resumed);
+    if (!this.#query.pinsOnly) {
+      this.#watchMembers(resumed);
+      await this.#askForRetold(retold);
+    }
     this.#noteCaughtUp();
     for (;;) {
       const batch = this.#shared.changes.read(revision);
       if (batch === 'gone') throw new PinfoldError('HISTORY_GONE', 'the changes that come next are gone; list again');
       if (batch.to > revision) {
+        // Of what changed before this watch began nobody here remembers whether its nodes hold it already.
+        const isRetold = resumed !== undefined && revision < now;
         revision = batch.to;
         await this.#emitFlushed({ events: this.#pinEvents(batch.changes), pins: revision });
-        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes);
+        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes, isRetold);
       }
       if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
       else await feed.wait(revision, { flushed: false, signal });
@@ -165,12 +173,12 @@ export class PinWatch {
     } while (cursor !== undefined);
   }
 
-  /** Tells what changed since the token; returns from which revision to go on. */
-  async #resumePins(resumed: WatchPlace, now: number): Promise<number> {
+  /** Tells what changed since the token, if the feed will not; returns from which revision to go on, and what it told. */
+  async #resumePins(resumed: WatchPlace, now: number): Promise<{ revision: number; keys: readonly PinKey[] }> {
     const { peerId, storeIncarnation } = this.#needs;
     const isHere = resumed.peerId === peerId && byteString(resumed.storeIncarnation) === byteString(storeIncarnation());
     if (isHere && resumed.revision <= now && this.#shared.changes.read(resumed.revision) !== 'gone') {
-      return resumed.revision;
+      return { revision: resumed.revision, keys: [] };
     }
     if (resumed.position === undefined) {
       throw new PinfoldError('HISTORY_GONE', 'the resume token holds only at the peer that gave it; list again');
@@ -181,7 +189,14 @@ export class PinWatch {
       await this.#emitFlushed({ events: this.#pinEvents(changes) });
       await sleep(this.#needs.timers, 0, this.#scope.signal);
     }
-    return revision;
+    return { revision, keys };
+  }
+
+  async #askForRetold(keys: readonly PinKey[]): Promise<void> {
+    for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
+      const stored = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
+      await this.#askForNew(stored, true);
+    }
   }
 
   async #changedSince(position: Uint8Array) {
@@ -327,9 +342,9 @@ export class PinWatch {
    * A claim on a wish that a node holds already changes no status, so nothing would be told of it: it is asked for. What
    * the member's stream says meanwhile is newer and counts.
    */
-  async #askForNew(changes: readonly PinChange[]): Promise<void> {
+  async #askForNew(changes: readonly Partial<PinChange>[], isEach: boolean): Promise<void> {
     const pins = changes.flatMap(({ stored, mustAsk }) =>
-      stored !== undefined && mustAsk && this.#selection.matches(stored.pin) ? [stored] : [],
+      stored !== undefined && (mustAsk || isEach) && this.#selection.matches(stored.pin) ? [stored] : [],
     );
     if (pins.length === 0) return;
     for (const peerId of this.#members.keys()) {
@@ -367,8 +382,6 @@ export class PinWatch {
     return [];
   }
 
-  // Marks
-
   #noteCaughtUp(): void {
     if (this.#caughtUp || !this.#pinsListed) return;
     if (![...this.#members.values()].every(({ caughtUp }) => caughtUp)) return;
@@ -384,14 +397,4 @@ export class PinWatch {
       throw slowReader(this.#tokens.last);
     }
   }
-}
-
-function slowReader(token: Uint8Array | undefined): PinfoldError {
-  const facts = token === undefined ? {} : { resumeToken: Buffer.from(token).toString('base64') };
-  const seconds = READER_STALL_MS_MAX / 1000;
-  return new PinfoldError(
-    'SLOW_READER',
-    `nothing was read for ${seconds} s while changes wait; resume from the last token`,
-    { facts },
-  );
 }

@@ -143,6 +143,15 @@ export class StatusIndex {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** The same for the last time: no group comes after it. */
+  async stop(): Promise<void> {
+    try {
+      await this.settled();
+    } finally {
+      this.#timer?.cancel();
+    }
+  }
+
   listAll(afterCid: Uint8Array | undefined, limit: number): { cid: Uint8Array; row: StatusRow }[] {
     const from = afterCid === undefined ? {} : { from: after(afterCid) };
     const rows: { cid: Uint8Array; row: StatusRow }[] = [];

@@ -99,7 +99,7 @@ class WishTracker implements Tracker {
     await this.#work.stop();
     await this.#running;
     await this.#node.stopped();
-    if (this.#isOpen) await this.#index.settled().catch(() => {});
+    if (this.#isOpen) await this.#index.stop().catch(() => {});
   }
 
   statuses(cids: readonly Uint8Array[]): WishStatus[] {

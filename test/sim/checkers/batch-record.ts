@@ -22,6 +22,7 @@ export interface OperationRecord {
   readonly stamp: number;
   /** Hash of the value. */
   readonly value: string;
+  readonly bytes: Uint8Array;
   readonly placement: Placement;
   readonly idempotency: string | undefined;
 }
@@ -57,6 +58,7 @@ export function batchRecord(row: Uint8Array): BatchRecord {
       sees,
       stamp: operation.stamp,
       value: valueHash(operation.value),
+      bytes: operation.value,
       placement: {
         stamp: operation.stamp,
         rid,

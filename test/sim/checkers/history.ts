@@ -1,5 +1,6 @@
 import { Violation } from '../world/violation.ts';
 import type { BatchRecord } from './batch-record.ts';
+import { Removals } from './removals.ts';
 
 /** What a replica's author has done. */
 interface Authored {
@@ -20,6 +21,7 @@ export class History {
   readonly #deps = new Map<string, Deps>();
   /** Idempotency key -> dots that were written with it. */
   readonly #calls = new Map<string, string[]>();
+  readonly removals = new Removals();
   readonly #runs = new Map<string, { batch: BatchRecord; first: number; last: number }[]>();
   /** Replicas that were rolled back under their process: for them one dot may be two operations. */
   readonly forked = new Set<string>();
@@ -91,6 +93,7 @@ export class History {
       if (idempotency !== undefined) this.#checkOnce(idempotency, dot, deps);
     }
     for (const run of batch.runs) this.#checkRun(batch, run, deps);
+    this.removals.learn(batch);
   }
 
   /** 6.3: a peer that has taken in what came of a call answers its retry with that. */

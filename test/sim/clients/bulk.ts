@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
 import type { BulkWrite } from '../../../src/cluster/pins.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
+import { pinKey } from '../../../src/model/pin-key.ts';
+import { hexOf } from '../checkers/hex.ts';
 import type { BulkEvent } from '../plan/plan.ts';
 import { content } from '../world/contents.ts';
 import type { SimProcess } from '../world/sim-process.ts';
@@ -37,6 +39,8 @@ async function onePeer(
       const first = decided + 1;
       const count = Math.min(event.perCall, event.count - decided);
       const writes = Array.from({ length: count }, (_, i) => writeOf(event, id, first + i));
+      for (const write of writes)
+        if (write.kind === 'unpin') world.history.removals.asked(hexOf(pinKey(write.cid, write.namespace)));
       const outcomes = await called(world, process, timeoutMs, (call) =>
         process.core.pins.bulk(writes, { key, first }, { kind: 'durable' }, call),
       );

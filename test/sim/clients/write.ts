@@ -3,6 +3,7 @@ import type { Pins, PinWrite, WriteOptions, Written } from '../../../src/cluster
 import type { CallContext } from '../../../src/model/call-context.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
+import { hexOf } from '../checkers/hex.ts';
 import type { WriteEvent } from '../plan/plan.ts';
 import { content } from '../world/contents.ts';
 import type { SimProcess } from '../world/sim-process.ts';
@@ -54,6 +55,7 @@ function ask(process: SimProcess, id: number, event: WriteEvent, world: World, c
   const options: WriteOptions = { ack: event.ack, idempotency: idempotencyOf(id, event) };
   const { cid } = content(event.content);
   const { namespace } = event;
+  if (event.op === 'unpin' || event.op === 'replace') world.history.removals.asked(hexOf(pinKey(cid, namespace)));
   if (event.op === 'unpin') return pins.unpin({ kind: 'unpin', cid, namespace, condition: undefined }, options, call);
   if (event.op === 'replace') {
     const to = content(event.to).cid;

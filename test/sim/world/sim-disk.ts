@@ -98,7 +98,11 @@ export class SimDisk implements Storage {
   /** The machine or the process ends: what is left of the store. */
   crash(of: 'machine' | 'process'): MemoryStorage {
     this.#isOver = true;
-    return this.inner.control.crash(of);
+    const { control } = this.inner;
+    const { queued, committed } = control.pending();
+    // Some of what was on its way has reached the disk, in order.
+    if (of === 'machine' && !this.#isFailing) control.flush(this.#needs.random.int(0, queued + committed));
+    return control.crash(of);
   }
 
   #work(): void {

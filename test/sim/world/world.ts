@@ -4,6 +4,7 @@ import { memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
 import type { Logger } from '../../../src/runtime/logger.ts';
 import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import { Convergence } from '../checkers/convergence.ts';
+import { checkDigest } from '../checkers/digests.ts';
 import { History } from '../checkers/history.ts';
 import { Promises } from '../checkers/promises.ts';
 import { StoreChecker } from '../checkers/store-checker.ts';
@@ -268,7 +269,9 @@ export class World {
       const checker = this.checkerOf(process.machine);
       const { names } = process.core.pinset;
       checker.check(reader, names);
-      if (isAll) checker.checkAll(reader, names);
+      if (!isAll) return;
+      checker.checkAll(reader, names);
+      checkDigest(process, checker.truth.rows.keys());
     } catch (problem) {
       this.fail(problem);
     }

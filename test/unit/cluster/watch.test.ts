@@ -322,6 +322,30 @@ t.test('a resumed watch goes on exactly where it was', async (t) => {
   await pinsOnly.stop();
 });
 
+t.test('a resumed watch asks for what changes no status', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  await w.writeAll(cidOf(1), {});
+  b.tracker.set(cidOf(1), 'pinned');
+  const first = open(w, a, {}, { ...noPositions, flushedPosition: () => Buffer.from('then') });
+  await w.until(() => statusOf(first, b, cidOf(1)) === 'pinned');
+  await a.remove(cidOf(1));
+  await w.until(() => first.pins.size === 0);
+  await w.time.advance(5_000);
+  await first.stop();
+  const resumeToken = first.tokens.at(-1) as Uint8Array;
+  // Before the node has let go of it: its row stays as it is.
+  await a.write(cidOf(1), {});
+  const here = open(w, a, { resumeToken });
+  await w.until(() => statusOf(here, b, cidOf(1)) === 'pinned');
+  await here.stop();
+  const keys = [pinKey(cidOf(1), 'default')];
+  const there = open(w, b, { resumeToken }, { ...noPositions, changedSince: () => keys });
+  await w.until(() => statusOf(there, b, cidOf(1)) === 'pinned');
+  await there.stop();
+  t.same([here.pins.size, there.pins.size], [1, 1]);
+});
+
 t.test('nothing is told, and no token names, what is not on the disk', async (t) => {
   const w = await world(1, 'manual');
   const [a] = w.peers as [WorldPeer];

@@ -1,0 +1,43 @@
+import { decodePinValue } from '../../../src/pinset/codec/pin-value.ts';
+import { Violation } from '../world/violation.ts';
+import type { BatchRecord, OperationRecord } from './batch-record.ts';
+import { short } from './history.ts';
+
+/**
+ * Nothing is removed that nobody had removed, but what has expired (5.3): of the operations that remove a key's dots, those that
+ * see one which has not expired are no more than the removals that users have asked for.
+ */
+export class Removals {
+  /** Pin key -> removals that clients have sent. */
+  readonly #asked = new Map<string, number>();
+  readonly #done = new Map<string, number>();
+  readonly #expiries = new Map<string, number>();
+
+  asked(key: string): void {
+    this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
+  }
+
+  learn(batch: BatchRecord): void {
+    for (const operation of batch.operations) {
+      if (operation.kind === 'pin') this.#expiries.set(operation.dot, decodePinValue(operation.bytes).expiresMs);
+    }
+    for (const operation of batch.operations) if (operation.kind === 'unpin') this.#removal(batch, operation);
+  }
+
+  #removal(batch: BatchRecord, { key, sees, stamp }: OperationRecord): void {
+    const stampMs = Math.ceil(stamp / 1024);
+    const isExpiry = sees.every((dot) => {
+      const expiresMs = this.#expiries.get(dot) ?? 0;
+      return expiresMs > 0 && expiresMs <= stampMs;
+    });
+    if (isExpiry) return;
+    const done = (this.#done.get(key) ?? 0) + 1;
+    this.#done.set(key, done);
+    const asked = this.#asked.get(key) ?? 0;
+    if (done <= asked) return;
+    throw new Violation(
+      'I10',
+      `${short(batch.rid)} ${batch.first}-${batch.last} removes ${key.slice(0, 8)} for the ${done}th time, users asked for ${asked}`,
+    );
+  }
+}
