@@ -1,5 +1,6 @@
 import { Violation } from '../world/violation.ts';
 import type { BatchRecord } from './batch-record.ts';
+import { short } from './hex.ts';
 import { Removals } from './removals.ts';
 
 /** What a replica's author has done. */
@@ -125,10 +126,6 @@ export class History {
       }
     }
   }
-}
-
-export function short(rid: string): string {
-  return rid.slice(0, 6);
 }
 
 function label({ rid, first, last }: BatchRecord): string {

@@ -5,8 +5,7 @@ import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
 import type { World } from '../world/world.ts';
-import { hexOf } from './hex.ts';
-import { short } from './history.ts';
+import { hexOf, short } from './hex.ts';
 
 interface Acknowledged {
   readonly rid: string;

@@ -1,7 +1,7 @@
 import { decodePinValue } from '../../../src/pinset/codec/pin-value.ts';
 import { Violation } from '../world/violation.ts';
 import type { BatchRecord, OperationRecord } from './batch-record.ts';
-import { short } from './history.ts';
+import { short } from './hex.ts';
 
 /**
  * Nothing is removed that nobody had removed, but what has expired (5.3): of the operations that remove a key's dots, those that

@@ -10,9 +10,8 @@ import { feedTable, type TableSet, tableSets } from '../../../src/pinset/tables.
 import type { Reader } from '../../../src/storage/storage.ts';
 import { Violation } from '../world/violation.ts';
 import { batchRecord, valueHash } from './batch-record.ts';
-import { hexOf } from './hex.ts';
+import { hexOf, short } from './hex.ts';
 import type { History } from './history.ts';
-import { short } from './history.ts';
 import { checkIndexes, indexEntries } from './indexes.ts';
 import { type TrueDot, Truth } from './truth.ts';
 
