@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type FaultName, faults } from './faults.ts';
-import { type Job, patchesOf } from './job.ts';
-import { runInThread, runInThreads } from './run-in-thread.ts';
+import { type Job, patchesOf } from './search/job.ts';
+import { runInThread, runInThreads } from './search/run-in-thread.ts';
 import { type SliceName, slices } from './slices.ts';
 
 // TEST_LONG (npm run test:long): every slice, and every fault. docs/exploration.md says what they are.

@@ -1,4 +1,4 @@
-import { type Bounds, plainBounds } from './bounds.ts';
+import { type Bounds, plainBounds } from './world/bounds.ts';
 
 /** A text of the core's sources, and what stands in its place. */
 export interface Patch {

@@ -2,8 +2,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { faults } from './faults.ts';
-import type { Job, JobResult } from './job.ts';
-import { runInThreads } from './run-in-thread.ts';
+import type { Job, JobResult } from './search/job.ts';
+import { runInThreads } from './search/run-in-thread.ts';
 import { slices } from './slices.ts';
 
 const help = `Runs the core of the CRDT through every state of small worlds, and checks every invariant in each.
@@ -16,6 +16,7 @@ const help = `Runs the core of the CRDT through every state of small worlds, and
 
   --states N   where a slice ends, at the end of a depth (200,000; for faults 3,000,000)
   --heal N     heals one state in so many; 1: each (as the slice says)
+  --seed N     of the random walks of the slice walks (1); --states ends them
   --jobs N     searches at once, each with a thread (half of the processors)
   --stories    tells the story of every fault that is found
   --list       the slices and the faults there are
@@ -30,6 +31,7 @@ const { values, positionals } = parseArgs({
     states: { type: 'string' },
     heal: { type: 'string' },
     jobs: { type: 'string' },
+    seed: { type: 'string' },
     stories: { type: 'boolean' },
     list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
@@ -66,7 +68,7 @@ async function exploreSlices(): Promise<void> {
         [name, 14],
         [figure(states), -10],
         [figure(transitions), -11],
-        [isWhole ? `all, ${depth}` : `to ${depth}`, -10],
+        [seenText(name, isWhole, depth), -10],
         [figure(healed), -9],
         [seconds.toFixed(1), -7],
         [figure(states / seconds), -10],
@@ -74,6 +76,11 @@ async function exploreSlices(): Promise<void> {
     );
     if (result.found !== undefined) broken(result);
   }
+}
+
+function seenText(name: string, isWhole: boolean, depth: number): string {
+  if (name === 'walks') return `up to ${depth}`;
+  return isWhole ? `all, ${depth}` : `to ${depth}`;
 }
 
 function broken({ found, story }: JobResult): void {
@@ -107,6 +114,7 @@ function jobsOf(kind: Job['kind'], known: readonly string[], statesMax: number):
     name,
     statesMax: number('states') ?? statesMax,
     ...(values.heal === undefined ? {} : { healEvery: number('heal') as number }),
+    ...(values.seed === undefined ? {} : { seed: number('seed') as number }),
   }));
 }
 
@@ -114,7 +122,7 @@ function atOnce(): number {
   return number('jobs') ?? Math.max(1, availableParallelism() >> 1);
 }
 
-function number(option: 'states' | 'heal' | 'jobs'): number | undefined {
+function number(option: 'states' | 'heal' | 'jobs' | 'seed'): number | undefined {
   const text = values[option];
   if (text === undefined) return undefined;
   const given = Number(text);

@@ -1,8 +1,10 @@
-import { type Bounds, plainBounds } from './bounds.ts';
+import { type Bounds, plainBounds } from './world/bounds.ts';
 
 export interface Slice {
   readonly bounds: Bounds;
   readonly healEvery: number;
+  /** Too wide to be searched: walks at random instead (walk.ts). */
+  readonly isWalked?: true;
 }
 
 function slice(healEvery: number, bounds: Partial<Bounds>): Slice {
@@ -33,6 +35,26 @@ export const slices = {
   acknowledged: slice(8, { acknowledges: true, rebuilds: 1, ...notAtOnce, writes: 2 }),
   feed: slice(8, { writes: 4, rebuilds: 1, isFeedChecked: true }),
   feeds: slice(8, { rebuilds: 2, cuts: 1, isFeedChecked: true }),
+  walks: {
+    ...slice(1, {
+      peers: 3,
+      writes: 12,
+      amends: true,
+      updates: true,
+      expires: true,
+      acknowledges: true,
+      backups: true,
+      losses: true,
+      pends: true,
+      isFlushedAtOnce: false,
+      crashes: 4,
+      cuts: 3,
+      cutsAnywhere: true,
+      rebuilds: 4,
+      isFeedChecked: true,
+    }),
+    isWalked: true,
+  },
 } as const satisfies Record<string, Slice>;
 
 export type SliceName = keyof typeof slices;

@@ -1,13 +1,13 @@
-import { isNeedless } from '../../src/consensus/crdt/core/rebuild.ts';
-import { hearsOnlyFullNeeded, type SyncNews } from '../../src/consensus/crdt/core/rebuild-need.ts';
-import { knownBatch } from './batches.ts';
-import type { Bounds } from './bounds.ts';
-import { clockOfSlots, covers, join } from './clocks.ts';
-import { answeredAt, DEAD, flushedAt, type Layout, replicaAt } from './layout.ts';
-import { dotName, peerName } from './names.ts';
+import { isNeedless } from '../../../src/consensus/crdt/core/rebuild.ts';
+import { hearsOnlyFullNeeded, type SyncNews } from '../../../src/consensus/crdt/core/rebuild-need.ts';
+import { knownBatch } from '../world/batches.ts';
+import type { Bounds } from '../world/bounds.ts';
+import { clockOfSlots, covers, join } from '../world/clocks.ts';
+import { answeredAt, DEAD, flushedAt, type Layout, replicaAt } from '../world/layout.ts';
+import { dotName, peerName } from '../world/names.ts';
+import type { State } from '../world/steps.ts';
+import { type Shadow, type Store, storeAt } from '../world/store.ts';
 import { begun, clocksOf, discarded, filled, isUseless, mergedRange, swappedStore, unnamed } from './rebuilding.ts';
-import type { State } from './steps.ts';
-import { type Shadow, type Store, storeAt } from './store.ts';
 import { fullNeeded, nothingLeft, offered } from './syncing.ts';
 import { take, takeIntoShadow } from './taking.ts';
 

@@ -1,13 +1,22 @@
-import { action } from './action.ts';
-import { knownBatch } from './batches.ts';
-import { type Call, callNumbered, callOf, noCall } from './calls.ts';
-import { chain, join, sequenceOf } from './clocks.ts';
-import { callAt, currentAt, REBUILDS, sentAt } from './layout.ts';
-import { isPlanted } from './planted.ts';
-import { begun, discarded, everyKey, filled, isUseless, mergedRange, swappedStore, unnamed } from './rebuilding.ts';
-import { count, countUp, type Steps } from './steps.ts';
-import { type Shadow, type Store, storeOf } from './store.ts';
-import { takeIntoShadow } from './taking.ts';
+import { isPlanted } from '../planted.ts';
+import {
+  begun,
+  discarded,
+  everyKey,
+  filled,
+  isUseless,
+  mergedRange,
+  swappedStore,
+  unnamed,
+} from '../rules/rebuilding.ts';
+import { takeIntoShadow } from '../rules/taking.ts';
+import { action } from '../world/action.ts';
+import { knownBatch } from '../world/batches.ts';
+import { type Call, callNumbered, callOf, noCall } from '../world/calls.ts';
+import { chain, join, sequenceOf } from '../world/clocks.ts';
+import { callAt, currentAt, REBUILDS, sentAt } from '../world/layout.ts';
+import { count, countUp, type Steps } from '../world/steps.ts';
+import { type Shadow, type Store, storeOf } from '../world/store.ts';
 
 /** A rebuild at one peer, step by step; each range from any peer, also from one that rebuilds itself. */
 export function rebuildSteps(steps: Steps, peer: number): void {

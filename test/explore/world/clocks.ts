@@ -1,5 +1,5 @@
-import type { Taken, TakenClock } from '../../src/consensus/crdt/core/judge.ts';
-import type { IncEntry } from '../../src/consensus/crdt/core/types.ts';
+import type { Taken, TakenClock } from '../../../src/consensus/crdt/core/judge.ts';
+import type { IncEntry } from '../../../src/consensus/crdt/core/types.ts';
 import { knownBatch } from './batches.ts';
 import { replicaNumber, replicas } from './names.ts';
 

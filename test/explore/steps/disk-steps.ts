@@ -1,9 +1,19 @@
-import { action } from './action.ts';
-import { answeredAt, BACKUP, COUNTS, currentAt, DEAD, flushedAt, HAS_BACKUP, LOST, replicaAt } from './layout.ts';
-import { secondIncarnation } from './names.ts';
-import { isPlanted } from './planted.ts';
-import { crash, type State, type Steps } from './steps.ts';
-import { type Store, storeAt, storeOf } from './store.ts';
+import { isPlanted } from '../planted.ts';
+import { action } from '../world/action.ts';
+import {
+  answeredAt,
+  BACKUP,
+  COUNTS,
+  currentAt,
+  DEAD,
+  flushedAt,
+  HAS_BACKUP,
+  LOST,
+  replicaAt,
+} from '../world/layout.ts';
+import { secondIncarnation } from '../world/names.ts';
+import { crash, type State, type Steps } from '../world/steps.ts';
+import { type Store, storeAt, storeOf } from '../world/store.ts';
 
 /** Backups, restores from one or from nothing, and disks lost for ever. */
 export function diskSteps(steps: Steps): void {
@@ -29,7 +39,7 @@ function backupSteps(steps: Steps): void {
   loseDisk(steps, to, 0, storeAt(backup));
   to[currentAt(0)] = to[flushedAt(0)] = backup;
   if (!isPlanted('incarnation-reused')) to[replicaAt(0)] = secondIncarnation; // N1, N2
-  steps.end(action('restore', 0), 0);
+  steps.endAnew(action('restore', 0), 0);
 }
 
 function lossStep(steps: Steps): void {
@@ -38,7 +48,7 @@ function lossStep(steps: Steps): void {
   loseDisk(steps, to, 1, emptyStore());
   to[replicaAt(1)] = (to[replicaAt(1)] as number) | DEAD;
   to[currentAt(1)] = to[flushedAt(1)] = emptyStore().id;
-  steps.end(action('lose', 1), 1);
+  steps.endAnew(action('lose', 1), 1);
 }
 
 /** What no disk holds any more is not promised any more (I4). */

@@ -1,6 +1,6 @@
-import type { Action } from './action.ts';
+import type { Action } from '../world/action.ts';
+import type { World } from '../world/world.ts';
 import { StateSet } from './state-set.ts';
-import type { World } from './world.ts';
 
 export interface SearchInit {
   readonly world: World;

@@ -45,9 +45,26 @@ export class Steps {
     return this.to;
   }
 
-  end(action: Action, peer: number, problem?: string): void {
+  /** I11 holds of every step but those that end with `endAnew`. */
+  end(action: Action, peer: number, problem = this.#goneBack(peer)): void {
+    this.endAnew(action, peer, problem);
+  }
+
+  /** A peer starts again, with what its disk has. */
+  endAnew(action: Action, peer: number, problem?: string): void {
     if (this.bounds.isFlushedAtOnce && this.isAlive(peer, this.to)) flush(this.to, peer);
     this.emit(action, this.to, problem);
+  }
+
+  #goneBack(peer: number): string | undefined {
+    const [before, after] = [this.from[currentAt(peer)] as number, this.to[currentAt(peer)] as number];
+    if (before === after) return undefined;
+    const [was, is] = [storeAt(before), storeAt(after)];
+    for (let replica = 0; replica < this.layout.replicas; replica++) {
+      if ((is.sequences[replica] as number) < (was.sequences[replica] as number)) return 'I11: the clock went back';
+      if ((is.value.floor[replica] as number) < (was.value.floor[replica] as number)) return 'I11: the floor went back';
+    }
+    return undefined;
   }
 
   isAlive(peer: number, state = this.from): boolean {

@@ -1,14 +1,14 @@
-import type { RangeRow } from '../../src/consensus/crdt/codec/range-rows.ts';
-import { answered, maySwap, type ShadowClocks, swapped } from '../../src/consensus/crdt/core/rebuild.ts';
-import { MergedRows, type MergeInput } from '../../src/consensus/crdt/rebuild/merged-rows.ts';
-import type { PinKey } from '../../src/model/pin.ts';
-import { bucketOf } from '../../src/model/pin-key.ts';
-import type { Call } from './calls.ts';
-import { clockOfSlots, type Slots, sequenceOf, slotsOfClock } from './clocks.ts';
-import { keys, names, rangeEnds, replicas } from './names.ts';
-import { isPlanted } from './planted.ts';
-import { emptyRowNumber, rowNumber, rowOf } from './rows.ts';
-import { type Shadow, type Store, storeOf } from './store.ts';
+import type { RangeRow } from '../../../src/consensus/crdt/codec/range-rows.ts';
+import { answered, maySwap, type ShadowClocks, swapped } from '../../../src/consensus/crdt/core/rebuild.ts';
+import { MergedRows, type MergeInput } from '../../../src/consensus/crdt/rebuild/merged-rows.ts';
+import type { PinKey } from '../../../src/model/pin.ts';
+import { bucketOf } from '../../../src/model/pin-key.ts';
+import { isPlanted } from '../planted.ts';
+import type { Call } from '../world/calls.ts';
+import { clockNumber, clockOfSlots, type Slots, sequenceOf, slotsOfClock } from '../world/clocks.ts';
+import { keys, names, rangeEnds, replicas } from '../world/names.ts';
+import { emptyRowNumber, rowNumber, rowOf } from '../world/rows.ts';
+import { type Shadow, type Store, storeOf } from '../world/store.ts';
 import { fullNeeded, nothingLeft, offered } from './syncing.ts';
 import { takeIntoShadow } from './taking.ts';
 
@@ -34,8 +34,16 @@ export function clocksOf({ next, base, taken, goal }: Shadow): ShadowClocks | un
 
 /** B2: whether a first answer under `ct` would bring nothing. */
 export function isUseless(cm: Slots, ct: Slots): boolean {
-  return answered(undefined, clockOfSlots(cm), clockOfSlots(ct)) === 'useless';
+  const pair = clockNumber(cm) * 2 ** 26 + clockNumber(ct);
+  let known = useless.get(pair);
+  if (known === undefined) {
+    known = answered(undefined, clockOfSlots(cm), clockOfSlots(ct)) === 'useless';
+    useless.set(pair, known);
+  }
+  return known;
 }
+
+const useless = new Map<number, boolean>();
 
 export interface Merged {
   readonly row: number;

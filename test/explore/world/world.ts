@@ -1,11 +1,11 @@
-import { ackSteps } from './ack-steps.ts';
+import { Healing } from '../rules/healing.ts';
+import { ackSteps } from '../steps/ack-steps.ts';
+import { cutSteps } from '../steps/cut-steps.ts';
+import { diskSteps, emptyStore } from '../steps/disk-steps.ts';
+import { liveSteps } from '../steps/live-steps.ts';
+import { rebuildSteps } from '../steps/rebuild-steps.ts';
 import type { Bounds } from './bounds.ts';
-import { cutSteps } from './cut-steps.ts';
-import { diskSteps, emptyStore } from './disk-steps.ts';
-import { Healing } from './healing.ts';
 import { BACKUP, currentAt, flushedAt, replicaAt } from './layout.ts';
-import { liveSteps } from './live-steps.ts';
-import { rebuildSteps } from './rebuild-steps.ts';
 import { stateProblem } from './state-problem.ts';
 import { type Emit, type State, Steps } from './steps.ts';
 

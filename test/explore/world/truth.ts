@@ -1,5 +1,5 @@
-import { AMEND, type Operation, PIN, UNPIN } from '../../src/consensus/crdt/core/types.ts';
-import type { LiveDot, PinRow } from '../../src/pinset/pinset.ts';
+import { AMEND, type Operation, PIN, UNPIN } from '../../../src/consensus/crdt/core/types.ts';
+import type { LiveDot, PinRow } from '../../../src/pinset/pinset.ts';
 import { type KnownBatch, knownBatch } from './batches.ts';
 import { chain, covers, type Slot, type Slots, sequenceOf } from './clocks.ts';
 import { dotName, keyNumber, keysMax } from './names.ts';

@@ -1,8 +1,8 @@
-import { Pending } from '../../src/consensus/crdt/core/pending.ts';
-import { knownBatch } from './batches.ts';
-import { SlotClock } from './clocks.ts';
-import { memoryAt, memoryOf } from './memory.ts';
-import type { Store } from './store.ts';
+import { Pending } from '../../../src/consensus/crdt/core/pending.ts';
+import { knownBatch } from '../world/batches.ts';
+import { SlotClock } from '../world/clocks.ts';
+import { memoryAt, memoryOf } from '../world/memory.ts';
+import type { Store } from '../world/store.ts';
 import { take } from './taking.ts';
 
 export interface Settled {

@@ -1,11 +1,11 @@
-import { cut } from '../../src/consensus/crdt/core/log-cut.ts';
-import { needsLogAbove } from '../../src/consensus/crdt/core/rebuild.ts';
-import { knownBatch } from './batches.ts';
-import { clockNumber, clockOfSlots, type Slots } from './clocks.ts';
-import { replicas } from './names.ts';
-import { isPlanted } from './planted.ts';
+import { cut } from '../../../src/consensus/crdt/core/log-cut.ts';
+import { needsLogAbove } from '../../../src/consensus/crdt/core/rebuild.ts';
+import { isPlanted } from '../planted.ts';
+import { knownBatch } from '../world/batches.ts';
+import { clockNumber, clockOfSlots, type Slots } from '../world/clocks.ts';
+import { replicas } from '../world/names.ts';
+import { type Store, storeOf } from '../world/store.ts';
 import { clockOfSequences, clocksOf } from './rebuilding.ts';
-import { type Store, storeOf } from './store.ts';
 
 function above(log: readonly number[], floor: readonly number[]): number[] {
   return log.filter((id) => knownBatch(id).last > (floor[knownBatch(id).replica] as number));

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { ridOf } from '../../src/consensus/crdt/codec/header.ts';
-import type { ReplicaName } from '../../src/consensus/crdt/state/replicas.ts';
-import { byteString } from '../../src/model/bytes.ts';
-import { parsePeerId, peerIdOfPublicKey } from '../../src/model/peer-id.ts';
-import type { PinKey } from '../../src/model/pin.ts';
-import { bucketCount, bucketOf, pinKey } from '../../src/model/pin-key.ts';
-import type { Names, NameTable } from '../../src/pinset/pinset.ts';
+import { ridOf } from '../../../src/consensus/crdt/codec/header.ts';
+import type { ReplicaName } from '../../../src/consensus/crdt/state/replicas.ts';
+import { byteString } from '../../../src/model/bytes.ts';
+import { parsePeerId, peerIdOfPublicKey } from '../../../src/model/peer-id.ts';
+import type { PinKey } from '../../../src/model/pin.ts';
+import { bucketCount, bucketOf, pinKey } from '../../../src/model/pin-key.ts';
+import type { Names, NameTable } from '../../../src/pinset/pinset.ts';
 
 /** Peers A, B and C, each with a replica of the same number; replica 3 is the second incarnation of A. */
 export const peersMax = 3;

@@ -1,10 +1,10 @@
-import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.ts';
-import { type LoggedReplica, LogReader } from '../../src/consensus/crdt/sync/log-reader.ts';
-import type { Reader } from '../../src/storage/storage.ts';
-import { knownBatch } from './batches.ts';
-import { clockNumber, type Slots, sequenceOf } from './clocks.ts';
-import { replicas } from './names.ts';
-import type { Store } from './store.ts';
+import { encodeSignedBatch } from '../../../src/consensus/crdt/codec/signed-batch.ts';
+import { type LoggedReplica, LogReader } from '../../../src/consensus/crdt/sync/log-reader.ts';
+import type { Reader } from '../../../src/storage/storage.ts';
+import { knownBatch } from '../world/batches.ts';
+import { clockNumber, type Slots, sequenceOf } from '../world/clocks.ts';
+import { replicas } from '../world/names.ts';
+import type { Store } from '../world/store.ts';
 
 export const fullNeeded = -1;
 export const nothingLeft = 0;

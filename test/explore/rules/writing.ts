@@ -1,18 +1,18 @@
-import type { Op, Request } from '../../src/consensus/consensus.ts';
-import { encodeHeader } from '../../src/consensus/crdt/codec/header.ts';
-import { BatchBuilder } from '../../src/consensus/crdt/core/batch-builder.ts';
-import { incSince, ownHeader } from '../../src/consensus/crdt/core/own-header.ts';
-import { type RowEntry, TransactionRows } from '../../src/consensus/crdt/core/rows.ts';
-import { PinfoldError } from '../../src/model/errors.ts';
-import { parsePeerId } from '../../src/model/peer-id.ts';
-import type { PinFields, PinKey } from '../../src/model/pin.ts';
-import { rowEtag, shownDot } from '../../src/pinset/row-hash.ts';
-import { addBatch, type KnownBatch } from './batches.ts';
-import { batchOf, hashOf, sequenceOf, slotAfter } from './clocks.ts';
-import { memoryAt, memoryOf } from './memory.ts';
-import { keyNumber, keys, names, peerId, replicas } from './names.ts';
-import { rowOf } from './rows.ts';
-import { type Store, storeOf } from './store.ts';
+import type { Op, Request } from '../../../src/consensus/consensus.ts';
+import { encodeHeader } from '../../../src/consensus/crdt/codec/header.ts';
+import { BatchBuilder } from '../../../src/consensus/crdt/core/batch-builder.ts';
+import { incSince, ownHeader } from '../../../src/consensus/crdt/core/own-header.ts';
+import { type RowEntry, TransactionRows } from '../../../src/consensus/crdt/core/rows.ts';
+import { PinfoldError } from '../../../src/model/errors.ts';
+import { parsePeerId } from '../../../src/model/peer-id.ts';
+import type { PinFields, PinKey } from '../../../src/model/pin.ts';
+import { rowEtag, shownDot } from '../../../src/pinset/row-hash.ts';
+import { addBatch, type KnownBatch } from '../world/batches.ts';
+import { batchOf, hashOf, sequenceOf, slotAfter } from '../world/clocks.ts';
+import { memoryAt, memoryOf } from '../world/memory.ts';
+import { keyNumber, keys, names, peerId, replicas } from '../world/names.ts';
+import { rowOf } from '../world/rows.ts';
+import { type Store, storeOf } from '../world/store.ts';
 import { changedRows, liveNamed, withBatch, withNamed } from './taking.ts';
 
 /** What may be written: in the numbers of actions. */

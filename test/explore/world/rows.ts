@@ -1,5 +1,5 @@
-import { byteString } from '../../src/model/bytes.ts';
-import type { LiveDot, PinRow } from '../../src/pinset/pinset.ts';
+import { byteString } from '../../../src/model/bytes.ts';
+import type { LiveDot, PinRow } from '../../../src/pinset/pinset.ts';
 
 // Every row that came up, once: its number stands for it, and equal numbers are equal rows.
 const rows: PinRow[] = [[]];

@@ -1,6 +1,6 @@
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Patch } from './faults.ts';
+import type { Patch } from '../faults.ts';
 import type { Job, JobResult } from './job.ts';
 
 export interface ThreadData {

@@ -1,14 +1,14 @@
-import { applyOperations, unseenDot } from '../../src/consensus/crdt/core/apply.ts';
-import { judge, type Verdict } from '../../src/consensus/crdt/core/judge.ts';
-import { TransactionRows } from '../../src/consensus/crdt/core/rows.ts';
-import { type Operation, PIN } from '../../src/consensus/crdt/core/types.ts';
-import type { PinKey } from '../../src/model/pin.ts';
-import { type KnownBatch, knownBatch } from './batches.ts';
-import { SlotClock, type Slots, sequenceOf, slotAfter } from './clocks.ts';
-import { keyNumber, names } from './names.ts';
-import { isPlanted } from './planted.ts';
-import { rowNumber, rowOf } from './rows.ts';
-import { type Shadow, type Store, storeOf } from './store.ts';
+import { applyOperations, unseenDot } from '../../../src/consensus/crdt/core/apply.ts';
+import { judge, type Verdict } from '../../../src/consensus/crdt/core/judge.ts';
+import { TransactionRows } from '../../../src/consensus/crdt/core/rows.ts';
+import { type Operation, PIN } from '../../../src/consensus/crdt/core/types.ts';
+import type { PinKey } from '../../../src/model/pin.ts';
+import { isPlanted } from '../planted.ts';
+import { type KnownBatch, knownBatch } from '../world/batches.ts';
+import { SlotClock, type Slots, sequenceOf, slotAfter } from '../world/clocks.ts';
+import { keyNumber, names } from '../world/names.ts';
+import { rowNumber, rowOf } from '../world/rows.ts';
+import { type Shadow, type Store, storeOf } from '../world/store.ts';
 
 /** R1 to R6 for one batch: what came of it. */
 export type Taken = Store | Exclude<Verdict, 'apply'> | 'erred';

@@ -1,16 +1,26 @@
-import { action } from './action.ts';
-import { knownBatch } from './batches.ts';
-import { chain, covers, join } from './clocks.ts';
-import { CRASHES, callAt, currentAt, flushedAt, madeAt, memoryAtPeer, replicaAt, sentAt, WRITES } from './layout.ts';
-import { memoryAt, memoryOf } from './memory.ts';
-import { isPlanted } from './planted.ts';
-import { emptyRowNumber } from './rows.ts';
-import { settled } from './settling.ts';
-import { count, countUp, crash, flush, lastOf, type Steps } from './steps.ts';
-import { type Store, storeOf } from './store.ts';
-import { fullNeeded, nothingLeft, offered } from './syncing.ts';
-import { isDead, leftOut, take } from './taking.ts';
-import { type Write, write, writes } from './writing.ts';
+import { isPlanted } from '../planted.ts';
+import { settled } from '../rules/settling.ts';
+import { fullNeeded, nothingLeft, offered } from '../rules/syncing.ts';
+import { isDead, leftOut, take } from '../rules/taking.ts';
+import { type Write, write, writes } from '../rules/writing.ts';
+import { action } from '../world/action.ts';
+import { knownBatch } from '../world/batches.ts';
+import { chain, covers, join } from '../world/clocks.ts';
+import {
+  CRASHES,
+  callAt,
+  currentAt,
+  flushedAt,
+  madeAt,
+  memoryAtPeer,
+  replicaAt,
+  sentAt,
+  WRITES,
+} from '../world/layout.ts';
+import { memoryAt, memoryOf } from '../world/memory.ts';
+import { emptyRowNumber } from '../world/rows.ts';
+import { count, countUp, crash, flush, lastOf, type Steps } from '../world/steps.ts';
+import { type Store, storeOf } from '../world/store.ts';
 
 /** Writing, flushing, crashing, and taking in what others wrote, at one peer. */
 export function liveSteps(steps: Steps, peer: number): void {
@@ -70,7 +80,7 @@ function flushSteps(steps: Steps, peer: number): void {
     const to = steps.begin();
     crash(to, peer);
     countUp(to, CRASHES);
-    steps.end(action('crash', peer), peer);
+    steps.endAnew(action('crash', peer), peer);
   }
 }
 

@@ -1,9 +1,9 @@
-import { checkedOperations } from '../../src/consensus/crdt/codec/operations.ts';
-import { type BatchParts, openBatch } from '../../src/consensus/crdt/codec/signed-batch.ts';
-import type { LocalTables } from '../../src/consensus/crdt/core/apply.ts';
-import type { Batch, Operations } from '../../src/consensus/crdt/core/types.ts';
-import { byteString } from '../../src/model/bytes.ts';
-import { formatPeerId } from '../../src/model/peer-id.ts';
+import { checkedOperations } from '../../../src/consensus/crdt/codec/operations.ts';
+import { type BatchParts, openBatch } from '../../../src/consensus/crdt/codec/signed-batch.ts';
+import type { LocalTables } from '../../../src/consensus/crdt/core/apply.ts';
+import type { Batch, Operations } from '../../../src/consensus/crdt/core/types.ts';
+import { byteString } from '../../../src/model/bytes.ts';
+import { formatPeerId } from '../../../src/model/peer-id.ts';
 import { names, replicaNumber } from './names.ts';
 
 /** A batch that some history has written. The same bytes are the same batch: its number stands for it. */

@@ -1,8 +1,8 @@
-import { action } from './action.ts';
-import { sequenceOf } from './clocks.ts';
-import { answeredAt, replicaAt } from './layout.ts';
-import { isPlanted } from './planted.ts';
-import type { Steps } from './steps.ts';
+import { isPlanted } from '../planted.ts';
+import { action } from '../world/action.ts';
+import { sequenceOf } from '../world/clocks.ts';
+import { answeredAt, replicaAt } from '../world/layout.ts';
+import type { Steps } from '../world/steps.ts';
 
 /** R7 and 6.1: another says after its flush how far it is, and what is on both disks is answered REPLICATED 2. */
 export function ackSteps(steps: Steps, peer: number): void {

@@ -1,15 +1,15 @@
-import { type Action, actionParts } from './action.ts';
-import { knownBatch } from './batches.ts';
-import { callNumbered } from './calls.ts';
-import { type Slots, sequenceOf } from './clocks.ts';
-import { all } from './cutting.ts';
-import { callAt, currentAt, DEAD, flushedAt, madeAt, replicaAt } from './layout.ts';
-import { dotName, keyNumber, peerName, replicaName } from './names.ts';
-import { rowOf } from './rows.ts';
+import { all } from '../rules/cutting.ts';
+import { type Action, actionParts } from '../world/action.ts';
+import { knownBatch } from '../world/batches.ts';
+import { callNumbered } from '../world/calls.ts';
+import { type Slots, sequenceOf } from '../world/clocks.ts';
+import { callAt, currentAt, DEAD, flushedAt, madeAt, replicaAt } from '../world/layout.ts';
+import { dotName, keyNumber, peerName, replicaName } from '../world/names.ts';
+import { rowOf } from '../world/rows.ts';
+import type { State } from '../world/steps.ts';
+import { type Store, storeAt } from '../world/store.ts';
+import type { World } from '../world/world.ts';
 import type { Found } from './search.ts';
-import type { State } from './steps.ts';
-import { type Store, storeAt } from './store.ts';
-import type { World } from './world.ts';
 
 /** A way through a world, told again: a line for each step, then what each peer holds at the end. */
 export function story(world: World, { path, problem }: Found): string[] {
@@ -42,13 +42,13 @@ function sentence(step: Action, before: State, after: State): string {
     case 'write':
       return `${name} writes ${batchText(after[madeAt(after[replicaAt(peer)] as number)] as number)}`;
     case 'deliver':
-      return `${name} hears of ${dotName(b, c)}${nothingIf(isSame(before, after, peer), ', and puts it aside', ', and takes it')}`;
+      return `${name} hears of ${dotName(b, c)}, and ${isSame(before, after, peer) ? 'puts it aside' : 'takes it'}`;
     case 'sync':
       return `${name} asks ${other} for what it lacks (Sync), and takes the next batch: ${difference(before, after, peer)}`;
     case 'take':
       return `${name} takes ${dotName(b, c)} into its shadow`;
     case 'cut':
-      return `${name} cuts its log${b === all ? '' : ` of ${replicaName(b)}`}${c === 1 ? ', which cannot wait for a shadow' : ''}: F ${sequencesText(storeAt(after[currentAt(peer)] as number).value.floor)}`;
+      return `${name} cuts its log${cutText(b, c)}: F ${sequencesText(storeAt(after[currentAt(peer)] as number).value.floor)}`;
     case 'ask':
       return `${name} asks ${other} for the next range: key ${shadowOf(before, peer)?.next}`;
     case 'answer':
@@ -75,8 +75,9 @@ const sentences = {
   lose: 'is lost for ever',
 } as const;
 
-function nothingIf(condition: boolean, yes: string, no: string): string {
-  return condition ? yes : no;
+function cutText(what: number, isOverdue: number): string {
+  const of = what === all ? '' : ` of ${replicaName(what)}`;
+  return isOverdue === 1 ? `${of}, which cannot wait for a shadow` : of;
 }
 
 function isSame(before: State, after: State, peer: number): boolean {

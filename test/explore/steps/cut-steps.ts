@@ -1,8 +1,8 @@
-import { action } from './action.ts';
-import { callNumbered, noCall } from './calls.ts';
-import { all, cutStore } from './cutting.ts';
-import { CUTS, callAt, currentAt } from './layout.ts';
-import { count, countUp, type Steps } from './steps.ts';
+import { all, cutStore } from '../rules/cutting.ts';
+import { action } from '../world/action.ts';
+import { callNumbered, noCall } from '../world/calls.ts';
+import { CUTS, callAt, currentAt } from '../world/layout.ts';
+import { count, countUp, type Steps } from '../world/steps.ts';
 
 /** L1 to L3: cut anywhere, any time. */
 export function cutSteps(steps: Steps, peer: number): void {

@@ -1,9 +1,10 @@
-import { type FaultName, faults, type Patch } from './faults.ts';
-import { plant } from './planted.ts';
+import { type FaultName, faults, type Patch } from '../faults.ts';
+import { plant } from '../planted.ts';
+import { type Slice, type SliceName, slices } from '../slices.ts';
+import { World } from '../world/world.ts';
 import { type Searched, search } from './search.ts';
-import { type SliceName, slices } from './slices.ts';
 import { story } from './story.ts';
-import { World } from './world.ts';
+import { walk } from './walk.ts';
 
 /** A search that a thread of its own does. */
 export interface Job {
@@ -12,6 +13,8 @@ export interface Job {
   readonly statesMax: number;
   /** Instead of the slice's own. */
   readonly healEvery?: number;
+  /** Of random walks. */
+  readonly seed?: number;
 }
 
 export interface JobResult extends Searched {
@@ -27,10 +30,13 @@ export function patchesOf({ kind, name }: Job): readonly Patch[] {
 }
 
 export function runJob(job: Job): JobResult {
-  const { bounds, healEvery } = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
-  const world = new World(bounds);
+  const slice: Slice = job.kind === 'slice' ? slices[job.name as SliceName] : planted(job.name as FaultName);
+  const world = new World(slice.bounds);
   const before = process.threadCpuUsage();
-  const searched = search({ world, statesMax: job.statesMax, healEvery: job.healEvery ?? healEvery });
+  const { statesMax, healEvery = slice.healEvery, seed = 1 } = job;
+  const searched = slice.isWalked
+    ? walk({ world, seed, stepsMax: statesMax })
+    : search({ world, statesMax, healEvery });
   const { user, system } = process.threadCpuUsage(before);
   const seconds = (user + system) / 1e6;
   const told = searched.found === undefined ? [] : story(world, searched.found);
