@@ -152,7 +152,10 @@ t.test('id, peers, health and the address from the folder, also after a restart'
   t.notMatch(table, '\u001b[', 'no colours but on a terminal');
   t.match((await pinfold('peers', 'get', two.peerId)).stdout, two.peerId);
   t.equal((await pinfold('peers', 'get', 'nonsense')).code, 1);
-  t.match((await pinfold('health')).stdout, /cluster +pinfold, crdt, 0 pins\n/);
+  const { stdout: health } = await pinfold('health');
+  t.match(health, /cluster +pinfold, crdt, 0 pins\n/);
+  t.match(health, /log +\d+ batches, /);
+  t.match(health, /LOG KEPT FOR +LACKS +HEARD\n12D3KooW\w+ +nothing +20/);
   t.match((await json('health'))[0], { consensus: 'crdt', members: [{}, {}] });
   t.match((await tryPinfold(['id', '--folder', two.folder])).stdout, two.peerId);
 });

@@ -2,21 +2,21 @@
 // @generated from file pinfold/v1/cluster_service.proto (package pinfold.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Peer } from "./peer_service_pb.ts";
 import { file_pinfold_v1_peer_service } from "./peer_service_pb.ts";
 import type { AckLevel_Kind } from "./pin_pb.ts";
 import { file_pinfold_v1_pin } from "./pin_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file pinfold/v1/cluster_service.proto.
  */
 export const file_pinfold_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCKWAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoMU3RhdHVzQ291bnRzEg4KBnBpbm5lZBgBIAEoBBIPCgdwaW5uaW5nGAIgASgEEg4KBnF1ZXVlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQyXQoOQ2x1c3RlclNlcnZpY2USSwoKR2V0Q2x1c3RlchIdLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlcXVlc3QaHi5waW5mb2xkLnYxLkdldENsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin]);
+  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCLaAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzEiQKB3JlYnVpbGQYCyABKAsyEy5waW5mb2xkLnYxLlJlYnVpbGQSHAoDbG9nGAwgASgLMg8ucGluZm9sZC52MS5Mb2citQEKB1JlYnVpbGQSJgoEc3RlcBgBIAEoDjIYLnBpbmZvbGQudjEuUmVidWlsZC5TdGVwEgwKBGRvbmUYAiABKA0SCgoCb2YYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSJXCgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIQCgxTVEVQX0ZJTExJTkcQARIRCg1TVEVQX0lOREVYSU5HEAISFAoQU1RFUF9DQVRDSElOR19VUBADInkKA0xvZxIPCgdiYXRjaGVzGAEgASgEEg0KBWJ5dGVzGAIgASgEEioKBm9sZGVzdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHaG9sZGVycxgEIAMoCzIVLnBpbmZvbGQudjEuTG9nSG9sZGVyIlgKCUxvZ0hvbGRlchIPCgdwZWVyX2lkGAEgASgJEikKBWhlYXJkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdsYWNraW5nGAMgASgEIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoMU3RhdHVzQ291bnRzEg4KBnBpbm5lZBgBIAEoBBIPCgdwaW5uaW5nGAIgASgEEg4KBnF1ZXVlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQyXQoOQ2x1c3RlclNlcnZpY2USSwoKR2V0Q2x1c3RlchIdLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlcXVlc3QaHi5waW5mb2xkLnYxLkdldENsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.v1.GetClusterRequest
@@ -92,6 +92,20 @@ export type GetClusterResponse = Message<"pinfold.v1.GetClusterResponse"> & {
    * @generated from field: pinfold.v1.StatusCounts statuses = 10;
    */
   statuses?: StatusCounts | undefined;
+
+  /**
+   * While this peer fills a new set of tables, by joining or rebuilding.
+   *
+   * @generated from field: pinfold.v1.Rebuild rebuild = 11;
+   */
+  rebuild?: Rebuild | undefined;
+
+  /**
+   * What this peer keeps for those that are behind.
+   *
+   * @generated from field: pinfold.v1.Log log = 12;
+   */
+  log?: Log | undefined;
 };
 
 /**
@@ -100,6 +114,150 @@ export type GetClusterResponse = Message<"pinfold.v1.GetClusterResponse"> & {
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_cluster_service, 1);
+
+/**
+ * A new set of tables is filled from other peers, beside the one that is read and written.
+ *
+ * @generated from message pinfold.v1.Rebuild
+ */
+export type Rebuild = Message<"pinfold.v1.Rebuild"> & {
+  /**
+   * @generated from field: pinfold.v1.Rebuild.Step step = 1;
+   */
+  step: Rebuild_Step;
+
+  /**
+   * Parts of the pinset that are filled, of all.
+   *
+   * @generated from field: uint32 done = 2;
+   */
+  done: number;
+
+  /**
+   * @generated from field: uint32 of = 3;
+   */
+  of: number;
+
+  /**
+   * Why it does not get on; empty: it does.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message pinfold.v1.Rebuild.
+ * Use `create(RebuildSchema)` to create a new message.
+ */
+export const RebuildSchema: GenMessage<Rebuild> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 2);
+
+/**
+ * @generated from enum pinfold.v1.Rebuild.Step
+ */
+export const Rebuild_Step = {
+  /**
+   * @generated from enum value: STEP_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: STEP_FILLING = 1;
+   */
+  FILLING: 1,
+
+  /**
+   * @generated from enum value: STEP_INDEXING = 2;
+   */
+  INDEXING: 2,
+
+  /**
+   * With what was written meanwhile.
+   *
+   * @generated from enum value: STEP_CATCHING_UP = 3;
+   */
+  CATCHING_UP: 3,
+} as const;
+
+/**
+ * @generated from enum pinfold.v1.Rebuild.Step
+ */
+export type Rebuild_Step = (typeof Rebuild_Step)[keyof typeof Rebuild_Step] | UnknownEnum;
+
+/**
+ * Describes the enum pinfold.v1.Rebuild.Step.
+ */
+export const Rebuild_StepSchema: GenEnum<Rebuild_Step> = /*@__PURE__*/
+  enumDesc(file_pinfold_v1_cluster_service, 2, 0);
+
+/**
+ * Recent batches of operations, from which others catch up. It is cut where all that were heard lately have them, or where
+ * it is too old or too large.
+ *
+ * @generated from message pinfold.v1.Log
+ */
+export type Log = Message<"pinfold.v1.Log"> & {
+  /**
+   * @generated from field: uint64 batches = 1;
+   */
+  batches: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * When the oldest was taken in, about; not set: not known.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest = 3;
+   */
+  oldest?: Timestamp | undefined;
+
+  /**
+   * Trusted peers heard in the last 24 hours: the log is kept for what they lack.
+   *
+   * @generated from field: repeated pinfold.v1.LogHolder holders = 4;
+   */
+  holders: LogHolder[];
+};
+
+/**
+ * Describes the message pinfold.v1.Log.
+ * Use `create(LogSchema)` to create a new message.
+ */
+export const LogSchema: GenMessage<Log> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 3);
+
+/**
+ * @generated from message pinfold.v1.LogHolder
+ */
+export type LogHolder = Message<"pinfold.v1.LogHolder"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp heard = 2;
+   */
+  heard?: Timestamp | undefined;
+
+  /**
+   * Operations that the answering peer has and this one has not acknowledged.
+   *
+   * @generated from field: uint64 lacking = 3;
+   */
+  lacking: bigint;
+};
+
+/**
+ * Describes the message pinfold.v1.LogHolder.
+ * Use `create(LogHolderSchema)` to create a new message.
+ */
+export const LogHolderSchema: GenMessage<LogHolder> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 4);
 
 /**
  * What the consensus can do.
@@ -144,7 +302,7 @@ export type Capabilities = Message<"pinfold.v1.Capabilities"> & {
  * Use `create(CapabilitiesSchema)` to create a new message.
  */
 export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 2);
+  messageDesc(file_pinfold_v1_cluster_service, 5);
 
 /**
  * @generated from message pinfold.v1.Alert
@@ -180,7 +338,7 @@ export type Alert = Message<"pinfold.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 3);
+  messageDesc(file_pinfold_v1_cluster_service, 6);
 
 /**
  * @generated from message pinfold.v1.StatusCounts
@@ -212,7 +370,7 @@ export type StatusCounts = Message<"pinfold.v1.StatusCounts"> & {
  * Use `create(StatusCountsSchema)` to create a new message.
  */
 export const StatusCountsSchema: GenMessage<StatusCounts> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 4);
+  messageDesc(file_pinfold_v1_cluster_service, 7);
 
 /**
  * The cluster as a whole, as the answering peer sees it.

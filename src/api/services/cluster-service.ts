@@ -1,7 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { type ClusterService, GetClusterResponseSchema } from '../../../gen/pinfold/v1/cluster_service_pb.ts';
-import type { Overview } from '../../cluster/overview.ts';
+import {
+  type ClusterService,
+  GetClusterResponseSchema,
+  Rebuild_Step,
+} from '../../../gen/pinfold/v1/cluster_service_pb.ts';
+import type { ClusterOverview, Overview } from '../../cluster/overview.ts';
 import type { Handlers } from '../handlers.ts';
 import { ackKinds } from './convert.ts';
 import { peerMessage } from './peer-service.ts';
@@ -39,7 +43,32 @@ export function clusterService(overview: Overview): Handlers<typeof ClusterServi
           queued: BigInt(statuses.queued),
           failed: BigInt(statuses.failed),
         },
+        ...rebuildMessage(cluster),
+        log: logMessage(cluster),
       });
     },
+  };
+}
+
+const steps = {
+  filling: Rebuild_Step.FILLING,
+  indexing: Rebuild_Step.INDEXING,
+  'catching-up': Rebuild_Step.CATCHING_UP,
+} as const;
+
+function rebuildMessage({ rebuild }: ClusterOverview) {
+  return rebuild === undefined ? {} : { rebuild: { ...rebuild, step: steps[rebuild.step] } };
+}
+
+function logMessage({ log: { batches, bytes, oldestMs, holders } }: ClusterOverview) {
+  return {
+    batches: BigInt(batches),
+    bytes: BigInt(bytes),
+    ...(oldestMs === undefined ? {} : { oldest: timestampFromMs(oldestMs) }),
+    holders: holders.map(({ peerId, heardMs, lacking }) => ({
+      peerId,
+      heard: timestampFromMs(heardMs),
+      lacking: BigInt(lacking),
+    })),
   };
 }
