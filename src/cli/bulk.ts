@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { create, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { AckLevel } from '../../gen/pinfold/v1/pin_pb.ts';
 import {
   type WriteDecided,
   WriteOperationSchema,
@@ -8,6 +9,7 @@ import {
   WritePinsRequestSchema,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import { systemRandom } from '../runtime/random.ts';
+import type { Ack } from './ack-flag.ts';
 import type { Clients } from './client.ts';
 
 export interface BulkOperation {
@@ -20,7 +22,15 @@ export interface BulkResult {
   failure: Failure;
   /** Members that will not see it, or are not known to. */
   unseenBy: readonly string[];
+  /** What was reached; undefined: durable. */
+  level: AckLevel | undefined;
+  acknowledgedBy: readonly string[];
 }
+
+type Reached = Pick<WriteDecided, 'unseenBy' | 'acknowledgedBy'> & { level?: AckLevel | undefined };
+
+/** Of an answer that was lost. */
+const unknownReached: Reached = { unseenBy: [], acknowledgedBy: [], level: undefined };
 
 type Failure = { reason: string; message: string } | undefined;
 
@@ -28,8 +38,9 @@ type Failure = { reason: string; message: string } | undefined;
 const operationsPerMessage = 500;
 /** Bytes of a message, about: half of what the API allows in one. */
 const messageBytes = 512 * 1024;
-/** Operations sent and not answered yet. */
+/** Operations sent and not answered yet; more where the answers wait for other peers. */
 const operationsInFlightMax = 20_000;
+const operationsWaitingMax = 100_000;
 /** A daemon that is being started again answers after some seconds. */
 const reconnectsMax = 7;
 const reconnectPauseMsMin = 100;
@@ -41,8 +52,9 @@ const reconnectPauseMsMin = 100;
 export async function* writeInBulk(
   clients: Clients,
   operations: AsyncIterable<BulkOperation>,
+  ack?: Ack,
 ): AsyncIterable<BulkResult> {
-  const writer = new BulkWriter(operations);
+  const writer = new BulkWriter(operations, ack);
   for (let cuts = 0; ; ) {
     try {
       for await (const { message } of clients.pins.writePins(writer.requests())) {
@@ -91,6 +103,7 @@ class BulkWriter {
   /** Whether a daemon has taken the stream at all. */
   isStarted = false;
   readonly #streamKey = Buffer.from(systemRandom.bytes(16)).toString('hex');
+  readonly #ack: Ack | undefined;
   readonly #source: AsyncIterator<BulkOperation>;
   /** Operations read and not answered; the first has the number `#answered + 1`. */
   #window: BulkOperation[] = [];
@@ -104,15 +117,21 @@ class BulkWriter {
   #ready = false;
   #attempt = 0;
 
-  constructor(operations: AsyncIterable<BulkOperation>) {
+  constructor(operations: AsyncIterable<BulkOperation>, ack: Ack | undefined) {
+    this.#ack = ack;
     this.#source = operations[Symbol.asyncIterator]();
+  }
+
+  get #windowMax(): number {
+    return this.#ack === undefined ? operationsInFlightMax : operationsWaitingMax;
   }
 
   async *requests(): AsyncIterable<WritePinsRequest> {
     const attempt = this.#attempt;
-    yield create(WritePinsRequestSchema, { message: { case: 'start', value: { streamKey: this.#streamKey } } });
+    const start = { streamKey: this.#streamKey, ...(this.#ack === undefined ? {} : { ack: this.#ack }) };
+    yield create(WritePinsRequestSchema, { message: { case: 'start', value: start } });
     while (attempt === this.#attempt) {
-      if (!this.#ready || this.#window.length >= operationsInFlightMax) await this.#change();
+      if (!this.#ready || this.#window.length >= this.#windowMax) await this.#change();
       else if (this.#sent === this.#window.length) {
         // After a cut meanwhile what was read is the next attempt's to send.
         if (!(await this.#read()) && attempt === this.#attempt) return;
@@ -143,9 +162,9 @@ class BulkWriter {
     this.#wake();
   }
 
-  *decided({ last, failures, unseenBy }: WriteDecided): Iterable<BulkResult> {
+  *decided({ last, failures, ...reached }: WriteDecided): Iterable<BulkResult> {
     const byNumber = new Map(failures.map((failure) => [Number(failure.number), failure]));
-    yield* this.#settle(Number(last), byNumber, unseenBy);
+    yield* this.#settle(Number(last), byNumber, reached);
     this.#wake();
   }
 
@@ -159,13 +178,15 @@ class BulkWriter {
   *#settle(
     last: number,
     failures: ReadonlyMap<number, Failure>,
-    unseenBy: readonly string[] = [],
+    { level, acknowledgedBy, unseenBy }: Reached = unknownReached,
   ): Iterable<BulkResult> {
     const settled = this.#window.splice(0, Math.max(0, last - this.#answered));
     this.#sent = Math.max(0, this.#sent - settled.length);
     const first = this.#answered + 1;
     this.#answered += settled.length;
-    for (const [i, { cid }] of settled.entries()) yield { cid, failure: failures.get(first + i), unseenBy };
+    for (const [i, { cid }] of settled.entries()) {
+      yield { cid, failure: failures.get(first + i), unseenBy, level, acknowledgedBy };
+    }
   }
 
   #change(): Promise<void> {

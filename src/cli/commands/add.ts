@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
 import { type AddRequest, AddRequestSchema, AddResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import { ackFlag, ackFrom, isLess, levelText, noteLess } from '../ack-flag.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { countOf } from '../output.ts';
@@ -13,18 +14,19 @@ import type { Run } from '../run.ts';
 import { noteUnseen } from '../unseen.ts';
 
 interface AddFlags extends PinFlags {
+  ack?: string;
   wrap?: boolean;
   hidden?: boolean;
 }
 
 export function addCommand(program: Command, run: Run): void {
-  pinFlags(program.command('add <path...>'))
+  ackFlag(pinFlags(program.command('add <path...>')))
     .description('add files and directories, and pin them (- reads one file from standard input)')
     .option('--wrap', 'put all paths into one directory')
     .option('--hidden', 'take files and directories whose names begin with a dot, too')
     .addHelpText(
       'after',
-      '\nExamples:\n  pinfold add photos/ --name photos -r 2\n  tar c . | pinfold add - --name backup.tar',
+      '\nExamples:\n  pinfold add photos/ --name photos -r 2\n  tar c . | pinfold add - --name backup.tar\n  pinfold add photos/ -r 2 --ack pinned=2',
     )
     .action(run((context, paths: string[], flags: AddFlags) => addPaths(context, paths, flags)));
 }
@@ -37,6 +39,8 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
   const { pins } = await context.clients();
   const reading: Reading = { failure: undefined };
   const unseen = new Set<string>();
+  const ack = ackFrom(flags.ack);
+  let less = 0;
   try {
     for await (const response of pins.add(requests(entries, flags, reading))) {
       const { message } = response;
@@ -44,9 +48,11 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
       else if (out.json) out.message(AddResponseSchema, response);
       else if (message.case === 'node') progress.line(`added  ${message.value.cid}  ${message.value.path}`);
       else if (message.case === 'root') {
-        const { pin, unseenBy } = message.value;
+        const { pin, unseenBy, level } = message.value;
+        if (isLess(level, ack)) less++;
         const where = pin?.allocations.length ? `on ${countOf(pin.allocations.length, 'peer')}` : 'everywhere';
-        progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}`);
+        const reached = ack === undefined ? '' : `  ${levelText(level)}`;
+        progress.line(`pinned ${pin?.cid}  ${pin?.options?.name ?? ''}  ${where}${reached}`);
         for (const peerId of unseenBy) unseen.add(peerId);
       }
     }
@@ -56,6 +62,7 @@ async function addPaths(context: CliContext, paths: string[], flags: AddFlags): 
     progress.stop();
   }
   noteUnseen(out, unseen);
+  noteLess(out, less, ack);
 }
 
 /** Why the content could not be read: the call itself only says that it was broken off. */
@@ -97,10 +104,12 @@ async function walk(file: string, path: string, hidden: boolean, entries: Entry[
 }
 
 async function* requests(entries: readonly Entry[], flags: AddFlags, reading: Reading): AsyncIterable<AddRequest> {
+  const ack = ackFrom(flags.ack);
   const start = {
     namespace: flags.namespace,
     options: pinOptionsFrom(flags),
     wrapWithDirectory: flags.wrap === true,
+    ...(ack === undefined ? {} : { ack }),
   };
   yield create(AddRequestSchema, { message: { case: 'start', value: start } });
   for (const { path, file, directory } of entries) {

@@ -2,7 +2,13 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import type { Command } from 'commander';
 import { type Pin, PinMode, PinOptionsSchema, PinSchema } from '../../../gen/pinfold/v1/pin_pb.ts';
-import { ListPinsRequestSchema, PinOrder, WriteOperationSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import {
+  ListPinsRequestSchema,
+  PinOrder,
+  ReplacePinResponseSchema,
+  WriteOperationSchema,
+} from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import { type Ack, ackFlag, ackFrom, isLess, levelFields, levelText, noteLess, unpinAckFrom } from '../ack-flag.ts';
 import { type BulkOperation, writeInBulk } from '../bulk.ts';
 import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
@@ -16,7 +22,7 @@ import { noteUnseen } from '../unseen.ts';
 export function pinCommands(program: Command, run: Run): void {
   const pin = program.command('pin').description('change and show the pinset');
 
-  pinFlags(pin.command('add [cid...]'))
+  ackFlag(pinFlags(pin.command('add [cid...]')))
     .description('pin CIDs: from the arguments, or one a line from standard input')
     .addHelpText(
       'after',
@@ -24,16 +30,17 @@ export function pinCommands(program: Command, run: Run): void {
 Examples:
   pinfold pin add bafybei... --name backups/monday
   pinfold pin add bafybei... --replication 3 --expires-in 30d --meta owner=alice
+  pinfold pin add bafybei... --ack replicated=2       answered when two peers have it on their disks
+  pinfold pin add bafybei... -r 2 --ack pinned=2      ... when two IPFS nodes hold the content
   pinfold pin add < cids.txt`,
     )
-    .action(run((context, cids: string[], flags: PinFlags) => addPins(context, cids, flags)));
+    .action(run((context, cids: string[], flags: AddFlags) => addPins(context, cids, flags)));
 
-  pin
-    .command('rm [cid...]')
+  ackFlag(pin.command('rm [cid...]'))
     .description('unpin CIDs: from the arguments, or one a line from standard input')
     .option('-n, --namespace <name>', 'whose pins', '')
-    .addHelpText('after', '\nExample:\n  pinfold pin rm bafybei...')
-    .action(run((context, cids: string[], flags: { namespace: string }) => removePins(context, cids, flags.namespace)));
+    .addHelpText('after', '\nExamples:\n  pinfold pin rm bafybei...\n  pinfold pin rm bafybei... --ack replicated=2')
+    .action(run((context, cids: string[], flags: RemoveFlags) => removePins(context, cids, flags)));
 
   pin
     .command('ls')
@@ -53,29 +60,39 @@ Examples:
     .option('-n, --namespace <name>', 'whose pin', '')
     .action(run((context, cid: string, flags: { namespace: string }) => getPin(context, cid, flags.namespace)));
 
-  pin
-    .command('replace <from> <to>')
+  ackFlag(pin.command('replace <from> <to>'))
     .description('pin <to> with the options of <from> and unpin <from>, in one step')
     .option('-n, --namespace <name>', 'whose pins', '')
     .option('--name <name>', 'a new name')
-    .addHelpText('after', '\nExample:\n  pinfold pin replace bafy...old bafy...new --name site-v2')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pinfold pin replace bafy...old bafy...new --name site-v2\n  pinfold pin replace bafy...old bafy...new --ack pinned=2',
+    )
     .action(run((context, from: string, to: string, flags: ReplaceFlags) => replacePin(context, from, to, flags)));
 }
 
-async function addPins(context: CliContext, cids: string[], flags: PinFlags): Promise<void> {
+type AddFlags = PinFlags & { ack?: string };
+
+async function addPins(context: CliContext, cids: string[], flags: AddFlags): Promise<void> {
   const options = create(PinOptionsSchema, pinOptionsFrom(flags));
-  await bulk(context, cids, (cid) => ({
+  await bulk(context, cids, ackFrom(flags.ack), (cid) => ({
     operation: { case: 'pin', value: { cid, namespace: flags.namespace, options } },
   }));
 }
 
-async function removePins(context: CliContext, cids: string[], namespace: string): Promise<void> {
-  await bulk(context, cids, (cid) => ({ operation: { case: 'unpin', value: { cid, namespace } } }));
+interface RemoveFlags {
+  namespace: string;
+  ack?: string;
+}
+
+async function removePins(context: CliContext, cids: string[], { namespace, ack }: RemoveFlags): Promise<void> {
+  await bulk(context, cids, unpinAckFrom(ack), (cid) => ({ operation: { case: 'unpin', value: { cid, namespace } } }));
 }
 
 async function bulk(
   context: CliContext,
   cids: string[],
+  ack: Ack | undefined,
   operationOf: (cid: string) => MessageInitShape<typeof WriteOperationSchema>,
 ): Promise<void> {
   const { out } = context;
@@ -86,26 +103,29 @@ async function bulk(
   const progress = progressOf(out, cids.length > 0 ? cids.length : undefined, 'operations');
   let failed = 0;
   let done = 0;
+  let less = 0;
   const unseen = new Set<string>();
   try {
-    for await (const { cid, failure, unseenBy } of writeInBulk(clients, operations())) {
+    for await (const { cid, failure, unseenBy, level, acknowledgedBy } of writeInBulk(clients, operations(), ack)) {
       done++;
       progress.advance(1);
-      if (failure !== undefined) failed++;
-      else for (const peerId of unseenBy) unseen.add(peerId);
-      if (out.json)
-        out.object(
-          failure === undefined
-            ? { cid, level: 'DURABLE', ...(unseenBy.length > 0 ? { unseenBy } : {}) }
-            : { cid, error: failure.reason, message: failure.message },
-        );
-      else if (failure === undefined) progress.line(`${cid}  durable`);
-      else progress.line(`${cid}  ${failure.message} (${failure.reason})`);
+      if (failure !== undefined) {
+        failed++;
+        if (out.json) out.object({ cid, error: failure.reason, message: failure.message });
+        else progress.line(`${cid}  ${failure.message} (${failure.reason})`);
+        continue;
+      }
+      for (const peerId of unseenBy) unseen.add(peerId);
+      if (isLess(level, ack)) less++;
+      const reached = levelFields(level, acknowledgedBy);
+      if (out.json) out.object({ cid, ...reached, ...(unseenBy.length > 0 ? { unseenBy } : {}) });
+      else progress.line(`${cid}  ${levelText(level)}`);
     }
   } finally {
     progress.stop();
   }
   noteUnseen(out, unseen);
+  noteLess(out, less, ack);
   if (failed > 0) throw new CliError(`${failed} of ${done} operations were refused; see above`, 'SOME_FAILED');
 }
 
@@ -189,12 +209,19 @@ export function showPin({ out }: CliContext, pin: Pin): void {
 interface ReplaceFlags {
   namespace: string;
   name?: string;
+  ack?: string;
 }
 
 async function replacePin(context: CliContext, fromCid: string, toCid: string, flags: ReplaceFlags): Promise<void> {
   const { namespace, name } = flags;
-  const request = { fromCid, toCid, namespace, ...(name === undefined ? {} : { name }) };
-  const { pin, unseenBy } = await (await context.clients()).pins.replacePin(request);
-  if (pin !== undefined) showPin(context, pin);
-  noteUnseen(context.out, unseenBy);
+  const { out } = context;
+  const ack = ackFrom(flags.ack);
+  const options = { ...(name === undefined ? {} : { name }), ...(ack === undefined ? {} : { ack }) };
+  const answer = await (await context.clients()).pins.replacePin({ fromCid, toCid, namespace, ...options });
+  const { pin, unseenBy, level } = answer;
+  if (ack !== undefined && out.json) out.message(ReplacePinResponseSchema, answer);
+  else if (pin !== undefined) showPin(context, pin);
+  if (ack !== undefined && !out.json) out.line(`${'level'.padEnd(12)} ${levelText(level)}`);
+  noteUnseen(out, unseenBy);
+  if (isLess(level, ack)) noteLess(out, 1, ack);
 }
