@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import t from 'tap';
+import { AckLevel_Kind } from '../../../gen/pinfold/v1/pin_pb.ts';
 import {
   WriteOperationSchema,
   type WritePinsRequest,
@@ -99,6 +100,31 @@ t.test('everything is sent, numbered, and each is told what became of it', async
   t.strictSame(found.slice(0, 3), ['cid1 ok', 'cid2 INVALID_CID', 'cid3 ok']);
   t.strictSame(batches, [['1+500', '501+500', '1001+200']]);
   t.match(keys[0], /^[0-9a-f]{32}$/);
+});
+
+t.test('a level is asked for at the start of each connection, and told with each operation', async (t) => {
+  const ack = { kind: AckLevel_Kind.REPLICATED, count: 3 };
+  const asked: unknown[] = [];
+  const level = { kind: AckLevel_Kind.REPLICATED, count: 2 };
+  const levelled: Script = async function* (requests) {
+    const start = await requests.next();
+    if (start.value.message.case === 'start') asked.push(start.value.message.value.ack);
+    yield started(asked.length === 1 ? 0 : 2);
+    await requests.next();
+    if (asked.length === 1) {
+      const value = { first: 1n, last: 1n, level, acknowledgedBy: ['a', 'b'] };
+      yield create(WritePinsResponseSchema, { message: { case: 'decided', value } });
+      throw cut();
+    }
+  };
+  const { clients } = daemon([levelled, levelled], new Set(['cid2']));
+  const found = [];
+  for await (const each of writeInBulk(clients, operations(2), ack)) found.push(each);
+  t.match(asked, [ack, ack]);
+  t.match(found, [
+    { cid: 'cid1', level, acknowledgedBy: ['a', 'b'] },
+    { cid: 'cid2', failure: undefined, level: undefined, acknowledgedBy: [] },
+  ]);
 });
 
 t.test('nothing to do is no failure', async (t) => {
