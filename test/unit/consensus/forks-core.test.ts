@@ -5,6 +5,9 @@ import { judge } from '../../../src/consensus/crdt/core/judge.ts';
 import type { LocalOperation } from '../../../src/consensus/crdt/core/operation-writer.ts';
 import { rewrite } from '../../../src/consensus/crdt/core/rewrite.ts';
 import { AMEND, type Batch, PIN, UNPIN } from '../../../src/consensus/crdt/core/types.ts';
+import { ShadowTaken } from '../../../src/consensus/crdt/rebuild/shadow-taken.ts';
+import type { Replica } from '../../../src/consensus/crdt/state/replicas.ts';
+import { StagedClock } from '../../../src/consensus/crdt/state/staged-clock.ts';
 import type { LiveDot } from '../../../src/pinset/pinset.ts';
 
 const hashOf = (text: string) => Uint8Array.from(hash('sha256', text, 'buffer'));
@@ -141,4 +144,30 @@ t.test('N4: a known fork takes what goes on from the branch that was taken, and 
   const settled = new Map([[5, hashOf('winner')]]);
   t.equal(judge(clock({ settled }), batch(5, 'four', 'loser')), 'frozen');
   t.equal(judge(clock({ settled }), batch(5, 'four', 'winner')), 'apply');
+});
+
+t.test('N4: a branch that was given up is not taken in the middle of a transaction, nor into a shadow', async (t) => {
+  const batch = (first: number, prev: string, label: string) =>
+    ({
+      head: { first, last: first, prev: hashOf(prev), inc: [] },
+      hash: hashOf(label),
+      ridText: 'r',
+    }) as unknown as Batch;
+  const settled = new Map([[5, hashOf('winner')]]);
+  const known = { sequence: 3, hash: hashOf('three'), frozen: '', isForked: false, settled };
+  const clock = { taken: () => known, covers: () => true };
+
+  const staged = new StagedClock(clock);
+  staged.stage({ replica: { ridText: 'r' } as Replica, sequence: 4, hash: hashOf('four') });
+  t.equal(judge(staged, batch(5, 'four', 'loser')), 'frozen');
+  t.equal(judge(staged, batch(5, 'four', 'winner')), 'apply');
+
+  const behind = { taken: () => ({ sequence: 4, hash: hashOf('four'), frozen: '' }), covers: () => true };
+  t.equal(judge(new ShadowTaken(behind, clock), batch(5, 'four', 'loser')), 'frozen');
+  t.equal(judge(new ShadowTaken(behind, clock), batch(5, 'four', 'winner')), 'apply');
+  const nothing = { taken: () => undefined, covers: () => true };
+  const first = { ...known, settled: new Map([[1, hashOf('winner')]]) };
+  const begins = { ...batch(1, '', 'loser'), head: { ...batch(1, '', '').head, prev: new Uint8Array(0) } } as Batch;
+  t.equal(judge(new ShadowTaken(nothing, { taken: () => first }), begins), 'frozen', 'from its first batch on');
+  t.equal(judge(new ShadowTaken(nothing, nothing), begins), 'apply', 'of whom nothing is known');
 });

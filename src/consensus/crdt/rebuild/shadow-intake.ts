@@ -15,6 +15,7 @@ import type { CrdtStore } from '../state/store.ts';
 import { type LoggedReplica, LogReader } from '../sync/log-reader.ts';
 import { Lost, Unusable } from './problems.ts';
 import type { ShadowState } from './shadow-state.ts';
+import { ShadowTaken } from './shadow-taken.ts';
 
 /** Batches that the shadow will take in one transaction. */
 export interface ShadowGroup {
@@ -79,7 +80,7 @@ export class ShadowIntake {
 
   /** Judges batches under the clock as it will be then, and gives names their numbers. Undefined: all are here already. */
   prepare(batches: readonly Batch[]): ShadowGroup | undefined {
-    const clock = new StagedClock(this.#state.clock);
+    const clock = new StagedClock(new ShadowTaken(this.#state.clock, this.#store.replicas));
     const group: Prepared[] = [];
     const changed: PinKey[] = [];
     for (const batch of batches) {

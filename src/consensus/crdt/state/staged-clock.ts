@@ -3,6 +3,8 @@ import type { Taken, TakenClock } from '../core/judge.ts';
 import type { IncEntry } from '../core/types.ts';
 import type { ClockStep, Replica } from './replicas.ts';
 
+const none: ReadonlyMap<number, Uint8Array> = new Map();
+
 /** A clock with the steps of a transaction that is not queued yet. */
 export class StagedClock implements TakenClock {
   readonly #base: TakenClock;
@@ -14,8 +16,11 @@ export class StagedClock implements TakenClock {
 
   taken(ridText: string): Taken | undefined {
     const step = this.#steps.get(ridText);
-    if (step === undefined) return this.#base.taken(ridText);
-    return { sequence: step.sequence, hash: step.hash, frozen: '' };
+    const before = this.#base.taken(ridText);
+    if (step === undefined) return before;
+    // What is known of its forks stays: a branch that was given up may begin in the middle of a transaction (N4).
+    const { isForked = false, settled = none } = before ?? {};
+    return { sequence: step.sequence, hash: step.hash, frozen: '', isForked, settled };
   }
 
   covers(entry: IncEntry): boolean {
