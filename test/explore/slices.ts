@@ -18,6 +18,7 @@ export const slices = {
   /** What a few seconds allow: every state of a causal world with one write less. */
   small: slice(1, { peers: 3, writes: 3 }),
   pending: slice(4, { peers: 3, writes: 3, pends: true }),
+  groups: slice(4, { peers: 3, writes: 4, groups: true }),
   causal: slice(4, { peers: 3, writes: 4 }),
   unpins: slice(8, { writes: 4, rebuilds: 1 }),
   amends: slice(8, { rebuilds: 1, cuts: 1, amends: true }),
@@ -41,6 +42,7 @@ export const slices = {
       writes: 12,
       amends: true,
       updates: true,
+      groups: true,
       expires: true,
       acknowledges: true,
       backups: true,

@@ -99,16 +99,22 @@ function verdictOn(clock: Slots, { batch, content, tables, replica, first }: Kno
   return unseenDot(content.operations, covered, own) === undefined ? 'apply' : 'erred';
 }
 
-function applied(
+function applied(rows: readonly number[], known: KnownBatch, isTaken: (key: PinKey) => boolean): number[] {
+  const transaction = new TransactionRows();
+  applyInto(transaction, rows, known, isTaken);
+  return changedRows(rows, transaction);
+}
+
+/** R6 in a transaction that may have begun. */
+export function applyInto(
+  transaction: TransactionRows,
   rows: readonly number[],
   { content, tables }: KnownBatch,
   isTaken: (key: PinKey) => boolean,
-): number[] {
-  const transaction = new TransactionRows();
+): void {
   const read = (key: PinKey) => rowOf(rows[keyNumber(key)] as number);
   const entry = (key: PinKey) => transaction.entry(key, read);
   applyOperations(content.operations, entry, tables, names.replicas, isTaken);
-  return changedRows(rows, transaction);
 }
 
 /** Writes what production would: the rows that the transaction says it changed. */

@@ -1,6 +1,6 @@
 import type { Op, Request } from '../../../src/consensus/consensus.ts';
 import { encodeHeader } from '../../../src/consensus/crdt/codec/header.ts';
-import { BatchBuilder } from '../../../src/consensus/crdt/core/batch-builder.ts';
+import { BatchBuilder, full } from '../../../src/consensus/crdt/core/batch-builder.ts';
 import { incSince, ownHeader } from '../../../src/consensus/crdt/core/own-header.ts';
 import { type RowEntry, TransactionRows } from '../../../src/consensus/crdt/core/rows.ts';
 import { PinfoldError } from '../../../src/model/errors.ts';
@@ -16,7 +16,16 @@ import { type Store, storeOf } from '../world/store.ts';
 import { changedRows, liveNamed, withBatch, withNamed } from './taking.ts';
 
 /** What may be written: in the numbers of actions. */
-export const writes = ['pin', 'pin that expires', 'unpin', 'expire', 'amend', 'update'] as const;
+export const writes = [
+  'pin',
+  'pin that expires',
+  'unpin',
+  'expire',
+  'amend',
+  'update',
+  'pin and unpin',
+  'pin twice',
+] as const;
 export type Write = (typeof writes)[number];
 
 export interface Written {
@@ -28,26 +37,27 @@ export interface Written {
 /** All happens at one time, so stamps count; what expires has done so by then. */
 const nowMs = 2;
 
-/** C1 and C2: one request, one batch. Undefined: the request does nothing. */
+/** C1 and C2: one batch, of one request or of two that came together. Undefined: nothing is done. */
 export function write(store: Store, memory: number, replica: number, what: number, key: number): Written | undefined {
   const code = (((memory * 4 + replica) * 8 + what) * 2 + key) * 8 + 2;
   return (
-    store.once(code, () => written(store, memory, replica, requestOf(store, replica, what, key)) ?? null) ?? undefined
+    store.once(code, () => written(store, memory, replica, requestsOf(store, replica, what, key)) ?? null) ?? undefined
   );
 }
 
-function written(store: Store, memory: number, replica: number, request: Request): Written | undefined {
+function written(store: Store, memory: number, replica: number, requests: Request[]): Written | undefined {
   const { clock, rows, log, lastStamp, shadow } = store.value;
   const own = clock[replica] as number;
   const builder = builderFor(replica, sequenceOf(own) + 1, lastStamp);
   const transaction = new TransactionRows();
   const read = (key: PinKey) => rowOf(rows[keyNumber(key)] as number);
-  const entries: RowEntry[] = request.ops.map(({ key }) => transaction.entry(key, read));
-  const done = builder.add(request, entries);
-  if (done instanceof PinfoldError && done.code === 'PIN_NOT_FOUND') return undefined;
-  if (done instanceof PinfoldError || typeof done === 'symbol') throw new Error(`a write was refused: ${String(done)}`);
+  for (const request of requests) {
+    const entries: RowEntry[] = request.ops.map(({ key }) => transaction.entry(key, read));
+    const done = builder.add(request, entries);
+    if (done instanceof PinfoldError || done === full) throw new Error(`a write was refused: ${String(done)}`);
+  }
   if (builder.operations === 0) return undefined;
-  const batch = sealed(store, memoryAt(memory).incBase, replica, builder, isAutomatic(request));
+  const batch = sealed(store, memoryAt(memory).incBase, replica, builder, requests.some(isAutomatic));
   const value = {
     ...store.value,
     clock: clock.with(replica, slotAfter(batch.id)),
@@ -98,10 +108,14 @@ function sealed(
   return addBatch(parts, { previous: batchOf(clock[replica] as number), deps: clock, isAutomatic });
 }
 
-function requestOf(store: Store, replica: number, what: number, key: number): Request {
+function requestsOf(store: Store, replica: number, what: number, number: number): Request[] {
   const kind = writes[what] as Write;
-  if (kind === 'update') return { ops: [pin(store, replica, 1, 0), { kind: 'unpin', key: keys[0] as PinKey }] };
-  return { ops: [opOf(store, replica, kind, key)] };
+  const key = keys[number] as PinKey;
+  const first = pin(store, replica, number, 0);
+  if (kind === 'update') return [{ ops: [pin(store, replica, 1, 0), { kind: 'unpin', key: keys[0] as PinKey }] }];
+  if (kind === 'pin and unpin') return [{ ops: [first] }, { ops: [{ kind: 'unpin', key }] }];
+  if (kind === 'pin twice') return [{ ops: [first] }, { ops: [first] }];
+  return [{ ops: [opOf(store, replica, kind, number)] }];
 }
 
 function opOf(store: Store, replica: number, kind: Write, number: number): Op {

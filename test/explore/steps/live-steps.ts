@@ -1,4 +1,5 @@
 import { isPlanted } from '../planted.ts';
+import { groupProblem } from '../rules/grouping.ts';
 import { settled } from '../rules/settling.ts';
 import { fullNeeded, nothingLeft, offered } from '../rules/syncing.ts';
 import { isDead, leftOut, take } from '../rules/taking.ts';
@@ -46,7 +47,12 @@ function writeSteps(steps: Steps, peer: number): void {
     if (bounds.expires) writeStep(steps, peer, 'expire', key);
     if (bounds.amends) writeStep(steps, peer, 'amend', key);
   }
-  if (bounds.updates && rows[0] !== emptyRowNumber && count(from, WRITES) + 1 < bounds.writes) {
+  const mayWriteTwo = count(from, WRITES) + 1 < bounds.writes;
+  for (let key = 0; key < bounds.keys && bounds.groups && mayWriteTwo; key++) {
+    if (bounds.unpins) writeStep(steps, peer, 'pin and unpin', key);
+    writeStep(steps, peer, 'pin twice', key);
+  }
+  if (bounds.updates && rows[0] !== emptyRowNumber && mayWriteTwo) {
     writeStep(steps, peer, 'update', 0);
   }
 }
@@ -118,7 +124,7 @@ function taken(steps: Steps, peer: number, store: Store, id: number, step: numbe
     isPlanted('superseded-left-out') && isDead(steps.flushedStores(), id) ? leftOut(store, id) : take(store, id);
   if (result === 'duplicate') return;
   if (typeof result === 'object') {
-    settle(steps, peer, result, step);
+    settle(steps, peer, result, step, steps.bounds.groups ? groupedProblem(steps, store, id, result) : undefined);
     return;
   }
   if (result === 'pend' && !isSync) {
@@ -143,13 +149,26 @@ function headerStep(steps: Steps, peer: number, source: number): void {
 }
 
 /** The batch is taken, and those put aside that waited for it. */
-function settle(steps: Steps, peer: number, store: Store, step: number): void {
+function settle(steps: Steps, peer: number, store: Store, step: number, problem: string | undefined): void {
   const memory = steps.from[memoryAtPeer(peer)] as number;
   const after = settled(store, memory);
   const to = steps.begin();
   to[currentAt(peer)] = after.store.id;
   to[memoryAtPeer(peer)] = after.memory;
-  steps.end(step, peer, after.problem);
+  steps.end(step, peer, problem ?? after.problem);
+}
+
+/** Whatever may follow it, in the same transaction. */
+function groupedProblem(steps: Steps, store: Store, id: number, after: Store): string | undefined {
+  for (let replica = 0; replica < steps.layout.replicas; replica++) {
+    for (const second of chain((steps.from[sentAt(replica)] as number) * 8)) {
+      if (knownBatch(second).last <= (after.sequences[replica] as number)) break;
+      const both = take(after, second);
+      const problem = typeof both === 'object' ? groupProblem(store, id, second, both) : undefined;
+      if (problem !== undefined) return problem;
+    }
+  }
+  return undefined;
 }
 
 function putAside(steps: Steps, peer: number, id: number, step: number): void {

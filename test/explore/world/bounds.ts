@@ -11,6 +11,8 @@ export interface Bounds {
   readonly expires: boolean;
   /** Batches of two keys. */
   readonly updates: boolean;
+  /** Two requests in one batch; and whether two batches in one transaction come to the same as one by one. */
+  readonly groups: boolean;
   /** Every transaction is flushed at once; else flushing is a step of its own. */
   readonly isFlushedAtOnce: boolean;
   /** Crashes, each of which loses what was not flushed, and all that is in memory. */
@@ -40,6 +42,7 @@ export const plainBounds: Bounds = {
   amends: false,
   expires: false,
   updates: false,
+  groups: false,
   isFlushedAtOnce: true,
   crashes: 0,
   cuts: 0,
