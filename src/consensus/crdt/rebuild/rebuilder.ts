@@ -265,6 +265,7 @@ export class Rebuilder {
     const { store, logger, metrics } = this.#needs;
     if (!(await swapIn(store, this.#shadow, signal))) throw new Unusable('the shadow lacks what its rows may contain');
     this.#state = undefined;
+    mark('crdt rebuild: swapped');
     metrics.rebuilds.add(1, { result: 'swapped' });
     logger.info('rebuilt: the new table set is live', { pins: this.#pinset.count() });
     void ChangedKeys.clear(store.needs.storage).catch((error) => {
