@@ -157,6 +157,7 @@ export class TestPeer {
   monitor: Monitor | undefined;
   identityStamp: Uint8Array = Buffer.from('first');
   isUp = false;
+  freeDiskBytes = () => Number.POSITIVE_INFINITY;
   readonly #cluster: TestCluster;
   readonly #init: TestPeerInit & { bootstrap: readonly string[] };
 
@@ -199,6 +200,7 @@ export class TestPeer {
         identityStamp: async () => this.identityStamp,
         hello: this.monitor ?? { forHello: () => ({ records: [], metrics: [] }), receive() {} },
         trust: this.trust,
+        freeDiskBytes: () => this.freeDiskBytes(),
         ...common,
       },
     );
