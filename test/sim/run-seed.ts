@@ -37,7 +37,8 @@ export async function runPlan(
   const onMark = (name: unknown) => {
     marks[String(name)] = (marks[String(name)] ?? 0) + 1;
   };
-  const onStray = (problem: unknown) => world.fail(problem);
+  const onStray = (cause: unknown) =>
+    world.fail(new Violation('STRAY', 'a promise was rejected and nobody looked', { cause }));
   const outside = closeOutsideWorld();
   subscribe('pinfold:mark', onMark);
   process.on('unhandledRejection', onStray);

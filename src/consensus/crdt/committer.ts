@@ -330,7 +330,8 @@ export class Committer {
       if (place instanceof PinfoldError) return refused(place);
       if (place !== 'next') return this.#repeated(place);
     }
-    const known = request.idempotency === undefined ? undefined : readRemembered(tx, request.idempotency.key);
+    const { idempotency } = request;
+    const known = idempotency && this.#needs.store.live(readRemembered(tx, idempotency.key));
     const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(tx, rows, request, known);
     if (outcome !== full && stream !== undefined) this.#streams.advance(tx, stream, builder.last);
     return outcome;

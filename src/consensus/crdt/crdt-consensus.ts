@@ -301,7 +301,7 @@ class ReplicatedMap implements CrdtConsensus {
   }
 
   async streamDecided(stream: Uint8Array): Promise<number> {
-    const decided = readRemembered(this.#needs.storage.read, stream)?.decided ?? 0;
+    const decided = this.#store.live(readRemembered(this.#needs.storage.read, stream))?.decided ?? 0;
     // F1: what the client is told was decided must not be lost with power.
     if (decided > 0) await this.#needs.storage.flushed();
     return decided;

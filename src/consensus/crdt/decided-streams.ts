@@ -56,7 +56,7 @@ export class DecidedStreams {
   }
 
   #read(tx: Transaction, key: Uint8Array): StreamState {
-    const row = readRemembered(tx, key);
+    const row = this.#store.live(readRemembered(tx, key));
     if (row !== undefined) return { key, row, isNew: false, isChanged: false };
     const { own } = this.#store;
     const fresh: Remembered = {

@@ -17,7 +17,7 @@ import { Pending, type PendingLimits } from './core/pending.ts';
 import { TransactionRows } from './core/rows.ts';
 import type { Batch, Operations } from './core/types.ts';
 import type { CrdtMetrics } from './metrics.ts';
-import { putRemembered, readRemembered } from './state/idempotency.ts';
+import { encodeRemembered, putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
 import { logKey } from './state/keys.ts';
 import type { ClockStep, Replica } from './state/replicas.ts';
 import { StagedClock } from './state/staged-clock.ts';
@@ -301,7 +301,7 @@ function applyLive(tx: Transaction, store: CrdtStore, group: readonly Prepared[]
   for (const prepared of group) {
     applyTo(rows, prepared, store, (key) => pinset.row(tx, key));
     putLog(tx, prepared);
-    remember(tx, prepared, store);
+    remember(tx, prepared, store, 'live');
   }
   for (const step of steps) store.replicas.put(tx, step);
   store.touched.note(rows);
@@ -324,35 +324,36 @@ export function putLog(tx: Transaction, { replica, batch }: Prepared): void {
   tx.put(logTable, logKey(replica.number, batch.head.last), encodeSignedBatch(batch));
 }
 
-/** 6.3: every peer that takes a batch knows afterwards what came of the calls and streams in it. */
-function remember(tx: Transaction, { content, replica, batch }: Prepared, store: CrdtStore): void {
-  const timeMs = store.needs.clock.nowMs();
-  const none = new Uint8Array(0);
+/** 6.3: every peer that takes a batch, also into a shadow, knows afterwards what came of the calls and streams in it. */
+export function remember(tx: Transaction, prepared: Prepared, store: CrdtStore, into: 'live' | 'shadow'): void {
+  const { content, replica, batch } = prepared;
+  const common = { replica: replica.number, timeMs: store.needs.clock.nowMs(), request: new Uint8Array(0) };
   for (let i = 0; i < content.operations.length; i++) {
     const key = content.operations[i]?.idempotency;
-    if (key === undefined) continue;
-    const row = {
-      kind: 'call',
-      replica: replica.number,
-      sequence: batch.head.first + i,
-      decided: 0,
-      timeMs,
-      request: none,
-    } as const;
-    if (readRemembered(tx, key) === undefined) putRemembered(tx, key, row, true);
+    if (key === undefined || readRemembered(tx, key) !== undefined) continue;
+    putRemembered(tx, key, { ...common, kind: 'call', sequence: batch.head.first + i, decided: 0 }, true);
   }
   for (const { stream, last } of content.runs) {
     // Its author had decided all numbers before this one, and by I3 this peer has taken in all that this rests on.
-    const known = readRemembered(tx, stream);
-    if (known !== undefined && known.decided >= last) continue;
-    const row = {
-      kind: 'stream',
-      replica: replica.number,
-      sequence: batch.head.last,
-      decided: last,
-      timeMs,
-      request: none,
-    } as const;
-    putRemembered(tx, stream, row, known === undefined);
+    const row = { ...common, kind: 'stream', sequence: batch.head.last, decided: last } as const;
+    rememberStream(tx, stream, row, store, into);
   }
+}
+
+function rememberStream(
+  tx: Transaction,
+  stream: Uint8Array,
+  row: Remembered,
+  store: CrdtStore,
+  into: 'live' | 'shadow',
+) {
+  const stored = readRemembered(tx, stream);
+  const live = store.live(stored);
+  const known = into === 'live' ? live : stored;
+  if (known !== undefined && known.decided >= row.decided) return;
+  if (into === 'shadow' && live !== undefined)
+    putRemembered(tx, stream, { ...row, request: encodeRemembered(live) }, false);
+  else if (stored !== undefined && stored !== live && stored.decided > row.decided)
+    putRemembered(tx, stream, { ...stored, request: encodeRemembered(row) }, false);
+  else putRemembered(tx, stream, row, stored === undefined);
 }

@@ -11,13 +11,18 @@ import type { World } from '../world/world.ts';
 import { hexOf } from './hex.ts';
 
 const contentsMax = 40;
+interface Lacking {
+  readonly invariant: string;
+  readonly what: string;
+}
+
 /** How often it is looked whether all has converged. */
 const lookMs = 500;
 
 /** The second phase: faults end, what is left is whole, and must come to agree within a stated time (I8). */
 export class Convergence {
   readonly #world: World;
-  #why = '';
+  #lacks: Lacking | undefined;
 
   constructor(world: World) {
     this.#world = world;
@@ -49,8 +54,10 @@ export class Convergence {
     const untilMs = world.time.nowMs + world.plan.convergeWithinMs;
     let isReached = false;
     while (!isReached) {
-      if (world.time.nowMs >= untilMs)
-        throw new Violation('I8', `not converged within ${world.plan.convergeWithinMs} ms: ${this.#why}`);
+      if (world.time.nowMs >= untilMs) {
+        const { invariant, what } = this.#lacks ?? { invariant: 'I8', what: 'nothing was looked at' };
+        throw new Violation(invariant, `not converged within ${world.plan.convergeWithinMs} ms: ${what}`);
+      }
       await world.advance(world.time.nowMs + lookMs);
       isReached = await this.#isReached();
     }
@@ -93,24 +100,26 @@ export class Convergence {
   }
 
   async #isReached(): Promise<boolean> {
-    this.#why = (await this.#lacking()) ?? '';
-    return this.#why === '';
+    this.#lacks = await this.#lacking();
+    return this.#lacks === undefined;
   }
 
-  async #lacking(): Promise<string | undefined> {
+  async #lacking(): Promise<Lacking | undefined> {
     const world = this.#world;
     const up = world.up();
     const expected = world.machines.filter(({ isGone }) => !isGone);
-    if (up.length < expected.length) return `${expected.length - up.length} peers do not run`;
+    if (up.length < expected.length)
+      return { invariant: 'I8', what: `${expected.length - up.length} peers do not run` };
     const [first] = up;
     if (first === undefined) return undefined;
     for (const process of up) {
       const { phase } = process.core.consensus.status();
-      if (phase !== 'ready') return `${process.name} is ${phase}`;
+      if (phase !== 'ready') return { invariant: 'I8', what: `${process.name} is ${phase}` };
       if (clockOf(world, process) !== clockOf(world, first))
-        return `the clocks of ${process.name} and ${first.name} differ`;
+        return { invariant: 'I8', what: `the clocks of ${process.name} and ${first.name} differ` };
     }
-    for (const process of up) if (!process.disk.isSettled) return `${process.name} is writing`;
+    for (const process of up)
+      if (!process.disk.isSettled) return { invariant: 'I8', what: `${process.name} is writing` };
     for (const process of up) {
       if (compareBytes(process.core.pinset.digest.root(), first.core.pinset.digest.root()) !== 0) {
         throw new Violation('I2', `${process.name} and ${first.name} have one clock and two digests`);
@@ -120,7 +129,7 @@ export class Convergence {
   }
 
   /** The tracker's wish is the pinset, for this peer, and the node holds it. */
-  async #lackingAtNodes(up: readonly SimProcess[]): Promise<string | undefined> {
+  async #lackingAtNodes(up: readonly SimProcess[]): Promise<Lacking | undefined> {
     for (const process of up) {
       const told = process.core.tracker.statuses(Array.from({ length: contentsMax }, (_, i) => toV1(content(i).cid)));
       for (let i = 0; i < contentsMax; i++) {
@@ -135,8 +144,9 @@ export class Convergence {
           continue;
         }
         if (isWanted && (status !== 'pinned' || record === undefined))
-          return `${process.name} has content ${i} ${status}, record ${record}`;
-        if (!isWanted && record !== undefined) return `${process.name} still holds content ${i} (${status})`;
+          return { invariant: 'NODE', what: `${process.name} has content ${i} ${status}, record ${record}` };
+        if (!isWanted && record !== undefined)
+          return { invariant: 'NODE', what: `${process.name} still holds content ${i} (${status})` };
         if (
           isWanted &&
           record === 'recursive' &&
@@ -150,12 +160,12 @@ export class Convergence {
     return undefined;
   }
 
-  #lackingInStories(): string | undefined {
+  #lackingInStories(): Lacking | undefined {
     for (const watcher of this.#world.watchers) {
-      if (watcher.process === undefined) return `watch ${watcher.id} follows nobody`;
-      if (!watcher.isCaughtUp) return `watch ${watcher.id} has not caught up`;
+      if (watcher.process === undefined) return { invariant: 'WATCH', what: `watch ${watcher.id} follows nobody` };
+      if (!watcher.isCaughtUp) return { invariant: 'WATCH', what: `watch ${watcher.id} has not caught up` };
       const difference = storyDifference(watcher, watcher.process, this.#world.up());
-      if (difference !== undefined) return difference;
+      if (difference !== undefined) return { invariant: 'WATCH', what: difference };
     }
     return undefined;
   }
@@ -174,18 +184,18 @@ function storyDifference(
   const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
   const keys = new Set(pins.map(({ key }) => hexOf(key)));
   for (const key of story.pins.keys())
-    if (!keys.has(key)) return `WATCH: watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
+    if (!keys.has(key)) return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
   for (const { key, etag, pin } of pins) {
     const told = story.pins.get(hexOf(key));
     if (told?.etag !== hexOf(etag))
-      return `WATCH: watch ${id} at ${process.name} has missed ${hexOf(key).slice(0, 8)} ${pin.name}`;
+      return `watch ${id} at ${process.name} has missed ${hexOf(key).slice(0, 8)} ${pin.name}`;
     if (event.pinsOnly) continue;
     for (const other of up) {
       if (!isAllocatedTo(pin, other.machine.peerId)) continue;
       const is = other.core.tracker.statuses([toV1(pin.cid)])[0]?.status;
       const said = story.statuses.get(hexOf(key))?.get(other.machine.peerId) ?? 'pin_queued';
       if (is === 'pinned' && said !== is)
-        return `WATCH: watch ${id} at ${process.name} says ${pin.name} is ${said} on ${other.name}, it is ${is}`;
+        return `watch ${id} at ${process.name} says ${pin.name} is ${said} on ${other.name}, it is ${is}`;
     }
   }
   return undefined;

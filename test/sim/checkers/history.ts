@@ -12,6 +12,8 @@ interface Authored {
 }
 
 type Deps = ReadonlyMap<string, number>;
+/** Whether an operation came to its author's peer by a rebuild. */
+type AsRows = (rid: string, sequence: number) => boolean;
 
 /**
  * Every signed batch that was ever on a disk. Two rules hold for it whatever the peers believe: one dot is one operation
@@ -27,8 +29,8 @@ export class History {
   /** Replicas that were rolled back under their process: for them one dot may be two operations. */
   readonly forked = new Set<string>();
 
-  /** A batch is on a disk: the author's, or another's. */
-  learn(batch: BatchRecord, isAuthor: boolean): void {
+  /** A batch is on a disk: the author's, or another's. `floors` are those of that disk. */
+  learn(batch: BatchRecord, isAuthor: boolean, floors: ReadonlyMap<string, number>): void {
     const authored = this.#of(batch.rid);
     if (isAuthor) authored.flushed = Math.max(authored.flushed, batch.last);
     else if (authored.flushed < batch.last && !this.forked.has(batch.rid)) {
@@ -46,7 +48,7 @@ export class History {
       return;
     }
     authored.batches.splice(at < 0 ? authored.batches.length : at, 0, batch);
-    this.#remember(batch);
+    this.#remember(batch, floors);
   }
 
   /** Batches of a replica that begin after `from` and end at `to` at the latest. Throws where one is missing or cut (I9). */
@@ -84,21 +86,22 @@ export class History {
     return fresh;
   }
 
-  #remember(batch: BatchRecord): void {
+  #remember(batch: BatchRecord, floors: Deps): void {
     const before = this.#of(batch.rid).batches.find(({ last }) => last === batch.first - 1);
     const deps = new Map(before === undefined ? [] : this.deps(before));
     for (const { rid, sequence } of batch.inc) deps.set(rid, Math.max(deps.get(rid) ?? 0, sequence));
     if (batch.first > 1) deps.set(batch.rid, batch.first - 1);
     this.#deps.set(batch.hash, deps);
+    const asRows = (rid: string, sequence: number) => sequence <= (floors.get(rid) ?? 0);
     for (const { idempotency, dot } of batch.operations) {
-      if (idempotency !== undefined) this.#checkOnce(idempotency, dot, deps);
+      if (idempotency !== undefined) this.#checkOnce(idempotency, dot, deps, asRows);
     }
-    for (const run of batch.runs) this.#checkRun(batch, run, deps);
+    for (const run of batch.runs) this.#checkRun(batch, run, deps, asRows);
     this.removals.learn(batch);
   }
 
-  /** 6.3: a peer that has taken in what came of a call answers its retry with that. */
-  #checkOnce(idempotency: string, dot: string, deps: Deps): void {
+  /** 6.3: a peer that has taken in what came of a call, not as rows, answers its retry with that. */
+  #checkOnce(idempotency: string, dot: string, deps: Deps, asRows: AsRows): void {
     const others = this.#calls.get(idempotency) ?? [];
     this.#calls.set(idempotency, [...others, dot]);
     for (const other of others) {
@@ -106,19 +109,19 @@ export class History {
       const own = dot.split(' ');
       // Two operations of one batch would be two answers to one key as well.
       const covered = rid === own[0] ? Number(own[1]) - 1 : (deps.get(rid) ?? 0);
-      if (Number(sequence) <= covered) {
+      if (Number(sequence) <= covered && !asRows(rid, Number(sequence))) {
         throw new Violation('6.3', `a call was done twice: ${other} and then ${dot}, by who had taken in the first`);
       }
     }
   }
 
-  #checkRun(batch: BatchRecord, run: { stream: string; first: number; last: number }, deps: Deps): void {
+  #checkRun(batch: BatchRecord, run: BatchRecord['runs'][number], deps: Deps, asRows: AsRows): void {
     const others = this.#runs.get(run.stream) ?? [];
     this.#runs.set(run.stream, [...others, { batch, first: run.first, last: run.last }]);
     for (const other of others) {
       if (other.last < run.first || other.first > run.last) continue;
       const covered = other.batch.rid === batch.rid ? batch.first - 1 : (deps.get(other.batch.rid) ?? 0);
-      if (other.batch.last <= covered) {
+      if (other.batch.last <= covered && !asRows(other.batch.rid, other.batch.last)) {
         throw new Violation(
           '6.3',
           `numbers ${run.first}-${run.last} of a stream were done twice by who had taken them in`,

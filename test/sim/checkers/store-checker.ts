@@ -54,7 +54,8 @@ export class StoreChecker {
       const row = decodeReplicaRow(value);
       return { number: Buffer.from(key).readUInt32BE(0), rid: hexOf(row.rid), row };
     });
-    for (const replica of replicas) this.#learn(reader, replica);
+    const floors = new Map(replicas.map(({ rid, row }) => [rid, row.floor]));
+    for (const replica of replicas) this.#learn(reader, replica, floors);
     const before = new Map<string, string>();
     for (const { rid, row } of replicas) this.#advance(rid, row, before);
     for (const { rid, row } of replicas) this.#checkDeps(rid, row.clock);
@@ -81,7 +82,7 @@ export class StoreChecker {
     return this.truth.covers(rid, sequence);
   }
 
-  #learn(reader: Reader, { number, rid, row }: Numbered): void {
+  #learn(reader: Reader, { number, rid, row }: Numbered, floors: ReadonlyMap<string, number>): void {
     const from = this.#read.get(number) ?? 0;
     if (row.clock <= from) return;
     for (const { value } of reader.range(logTable, {
@@ -91,7 +92,7 @@ export class StoreChecker {
       const batch = batchRecord(value);
       if (batch.rid !== rid)
         throw new Violation('I7', `${this.#who} has a batch of ${short(batch.rid)} in the log of ${short(rid)}`);
-      this.#history.learn(batch, batch.author === this.#peerId);
+      this.#history.learn(batch, batch.author === this.#peerId, floors);
     }
     this.#read.set(number, row.clock);
   }

@@ -99,6 +99,15 @@ export const profiles = {
     allocated: 0.5,
     expires: 0.2,
   },
+  expiry: {
+    ...common,
+    says: 'pins that expire and are renewed, everywhere at once',
+    peers: [2, 3],
+    contents: [1, 3],
+    weights: { write: 20, partition: 3, disconnect: 2, clock: 1, 'slow-link': 2 },
+    expires: 0.7,
+    workRate: [1, 4],
+  },
   join: {
     ...common,
     says: 'peers come late, lose their disks and come again',
@@ -144,6 +153,7 @@ export const profileWeights: Record<ProfileName, number> = {
   network: 3,
   watch: 2,
   tracker: 2,
+  expiry: 1,
   join: 2,
   restore: 2,
   bulk: 2,

@@ -8,7 +8,7 @@ import { InvalidBatch } from '../core/invalid-batch.ts';
 import { judge } from '../core/judge.ts';
 import { TransactionRows } from '../core/rows.ts';
 import type { Batch } from '../core/types.ts';
-import { AuthorErred, applyTo, type Prepared, prepare, putLog } from '../intake.ts';
+import { AuthorErred, applyTo, type Prepared, prepare, putLog, remember } from '../intake.ts';
 import type { ClockStep, Replica } from '../state/replicas.ts';
 import { StagedClock } from '../state/staged-clock.ts';
 import type { CrdtStore } from '../state/store.ts';
@@ -104,6 +104,7 @@ export class ShadowIntake {
     for (const prepared of batches) {
       applyTo(rows, prepared, this.#store, (key) => shadow.row(tx, key), isFilled);
       putLog(tx, prepared);
+      remember(tx, prepared, this.#store, 'shadow');
     }
     this.#state.put(tx, steps, changed);
     shadow.write(tx, rows.changes());

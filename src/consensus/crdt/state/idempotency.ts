@@ -14,7 +14,10 @@ export interface Remembered {
   /** Of a stream: up to which number all are decided. Of a call: 0. */
   decided: number;
   timeMs: number;
-  /** Of a call that was made here: hash of the request. Else empty. */
+  /**
+   * Of a call that was made here: hash of the request. Of a stream that only a shadow has taken in so far: the row that is true
+   * until the swap, encoded. Else empty.
+   */
   request: Uint8Array;
 }
 
@@ -23,12 +26,12 @@ const timeBytes = 6;
 
 export function readRemembered(tx: Pick<Transaction, 'get'>, key: Uint8Array): Remembered | undefined {
   const bytes = tx.get(idempotencyTable, key);
-  return bytes === undefined ? undefined : decode(bytes);
+  return bytes === undefined ? undefined : decodeRemembered(bytes);
 }
 
 /** Rows of calls are written once, rows of streams with every batch. */
 export function putRemembered(tx: Transaction, key: Uint8Array, row: Remembered, isNew: boolean): void {
-  tx.put(idempotencyTable, key, encode(row));
+  tx.put(idempotencyTable, key, encodeRemembered(row));
   if (isNew) tx.put(idempotencyAgeTable, ageKey(row.timeMs, key), new Uint8Array(0));
 }
 
@@ -70,7 +73,7 @@ function ageKey(timeMs: number, key: Uint8Array): Uint8Array {
   return age;
 }
 
-function encode(row: Remembered): Uint8Array {
+export function encodeRemembered(row: Remembered): Uint8Array {
   writer.at = 0;
   writer.ensure(128);
   writer.varint(row.kind === 'call' ? 0 : 1);
@@ -84,7 +87,7 @@ function encode(row: Remembered): Uint8Array {
 }
 
 /** Undefined for a damaged row: it is as if it had been forgotten. */
-function decode(bytes: Uint8Array): Remembered | undefined {
+export function decodeRemembered(bytes: Uint8Array): Remembered | undefined {
   try {
     const reader = new WireReader(bytes);
     return {

@@ -11,6 +11,7 @@ import { ridOf } from '../codec/header.ts';
 import { Turns } from '../rebuild/turns.ts';
 import { Acks } from './acks.ts';
 import { ForkBook } from './fork-book.ts';
+import { decodeRemembered, type Remembered } from './idempotency.ts';
 import { type ClockStep, type Replica, Replicas } from './replicas.ts';
 import { RevisionClocks } from './revisions.ts';
 import { putSelf, readSelf, type Self } from './self.ts';
@@ -92,6 +93,13 @@ export class CrdtStore {
 
   isOwn(replica: Replica): boolean {
     return replica.peerId === this.needs.peerId;
+  }
+
+  /** What C covers of a remembered call or stream: a shadow has taken in more, which nobody may be told of before the swap (6.3). */
+  live(row: Remembered | undefined): Remembered | undefined {
+    if (row === undefined || row.replica === this.own.number) return row;
+    if (row.sequence <= (this.replicas.byNumber(row.replica)?.sequence ?? 0)) return row;
+    return row.kind === 'stream' && row.request.length > 0 ? decodeRemembered(row.request) : undefined;
   }
 
   /** N2: a new random number, sequence 1, and a first batch with the whole clock in `inc`. */

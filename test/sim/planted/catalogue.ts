@@ -1,0 +1,419 @@
+import type { ProfileName } from '../plan/profiles.ts';
+
+/** A plausible mistake, made in a copy of the sources, that the simulator must find. */
+export interface PlantedFault {
+  readonly name: string;
+  readonly says: string;
+  /** Which invariants or promises (docs/simulation.md) may be the first to show it. */
+  readonly breaks: readonly string[];
+  /** Seeds of this profile look for it. */
+  readonly profile: ProfileName;
+  readonly edits: readonly Edit[];
+}
+
+export interface Edit {
+  readonly file: string;
+  /** Stands exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+const crdt = 'src/consensus/crdt';
+
+export const catalogue: readonly PlantedFault[] = [
+  {
+    name: 'acknowledge-before-flush',
+    says: 'the caller is answered when the batch is committed, not when it is on the disk',
+    breaks: ['I4'],
+    profile: 'crash',
+    edits: [
+      {
+        file: `${crdt}/committer.ts`,
+        find: '      await flushed;\n',
+        replace: '      for (const call of decided.finished) call.resolve(call.outcomes);\n      await flushed;\n',
+      },
+    ],
+  },
+  {
+    name: 'gossip-before-flush',
+    says: 'a batch is published before it is on its author’s disk',
+    breaks: ['F1', 'I6'],
+    profile: 'crash',
+    edits: [
+      {
+        file: `${crdt}/committer.ts`,
+        find: '      await flushed;\n',
+        replace:
+          '      if (decided.sealed !== undefined) publish(decided.sealed.batch, decided.sealed.encoded);\n      await flushed;\n',
+      },
+    ],
+  },
+  {
+    name: 'flushed-too-soon',
+    says: 'what is committed counts as flushed: Hello, Sync and positions speak of it',
+    breaks: ['F1', 'I4', 'I6', 'I5'],
+    profile: 'crash',
+    edits: [
+      {
+        file: `${crdt}/state/store.ts`,
+        find: '      await commit.flushed;\n',
+        replace: '      await commit.committed;\n',
+      },
+    ],
+  },
+  {
+    name: 'ignore-causality',
+    says: 'a batch is applied without what it depends on (R4 without inc)',
+    breaks: ['I3', 'I2', 'I8'],
+    profile: 'network',
+    edits: [
+      {
+        file: `${crdt}/core/judge.ts`,
+        find: ' || !head.inc.every((entry) => clock.covers(entry))',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'gap-skipped',
+    says: 'a later batch of an author moves the clock past one that has not come (R4, R5)',
+    breaks: ['I2', 'I7', 'I3', 'I9'],
+    profile: 'network',
+    edits: [
+      { file: `${crdt}/core/judge.ts`, find: 'head.first > taken.sequence + 1 || ', replace: '' },
+      {
+        file: `${crdt}/core/judge.ts`,
+        find: "equalBytes(head.prev, taken.hash) ? 'apply' : 'fork'",
+        replace: "'apply'",
+      },
+    ],
+  },
+  {
+    name: 'clock-before-data',
+    says: 'the clock of a group of batches is written in a transaction of its own, before their rows',
+    breaks: ['I2', 'I1', 'I7', 'F1'],
+    profile: 'crash',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: '    const steps = clock.steps();\n',
+        replace:
+          '    const steps = clock.steps();\n    store.needs.storage.transaction((tx) => { for (const step of steps) store.replicas.put(tx, step); });\n',
+      },
+    ],
+  },
+  {
+    name: 'clock-inside-batch',
+    says: 'the clock moves to the first operation of a batch that was applied whole',
+    breaks: ['I9', 'I2', 'I11', 'F1', 'DEFECT'],
+    profile: 'bulk',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: 'clock.stage({ replica: prepared.replica, sequence: batch.head.last, hash: batch.hash });',
+        replace: 'clock.stage({ replica: prepared.replica, sequence: batch.head.first, hash: batch.hash });',
+      },
+    ],
+  },
+  {
+    name: 'reuse-incarnation',
+    says: 'a store that was put back goes on as the replica that it was (N1)',
+    breaks: ['I6'],
+    profile: 'restore',
+    edits: [
+      {
+        file: `${crdt}/state/store.ts`,
+        find: 'if (self === undefined || !equalBytes(self.identityStamp, stamp)) {',
+        replace: 'if (self === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'dependencies-left-out',
+    says: 'a batch does not name what its author took in last (inc one short)',
+    breaks: ['I2', 'I3', 'I8'],
+    profile: 'network',
+    edits: [
+      {
+        file: `${crdt}/core/own-header.ts`,
+        find: 'entry.sequence > base(entry)',
+        replace: 'entry.sequence > base(entry) + 1',
+      },
+    ],
+  },
+  {
+    name: 'superseded-left-out',
+    says: 'a pin lists one of the dots that it replaces, not all',
+    breaks: ['I2'],
+    profile: 'network',
+    edits: [
+      {
+        file: `${crdt}/core/batch-builder.ts`,
+        find: 'row.length === 0 ? noDots : dotsOf(row), value, allocations',
+        replace: 'row.length === 0 ? noDots : dotsOf(row).slice(0, 2), value, allocations',
+      },
+    ],
+  },
+  {
+    name: 'pin-removes-nothing',
+    says: 'a receiver adds the dot of a pin and leaves those that it replaces',
+    breaks: ['I2'],
+    profile: 'quiet',
+    edits: [
+      {
+        file: `${crdt}/core/rows.ts`,
+        find: '  const rest = withoutSeen(row, seen);\n  if (rest.length === 0)',
+        replace: '  const rest = row;\n  if (rest.length === 0)',
+      },
+    ],
+  },
+  {
+    name: 'merge-brings-back',
+    says: 'a rebuild keeps own rows that the source knows to be removed',
+    breaks: ['I2'],
+    profile: 'join',
+    edits: [
+      {
+        file: `${crdt}/core/merge.ts`,
+        find: '    else if (dot.sequence > ct(dot.replica)) merged.push(dot);',
+        replace: '    else merged.push(dot);',
+      },
+    ],
+  },
+  {
+    name: 'swap-before-goal',
+    says: 'a shadow becomes live before it has taken in all that its ranges were of',
+    breaks: ['I2', 'I1', 'I3'],
+    profile: 'join',
+    edits: [
+      { file: `${crdt}/rebuild/swap.ts`, find: '  if (!shadow.clock.coversGoal) return undefined;\n', replace: '' },
+      {
+        file: `${crdt}/core/rebuild.ts`,
+        find: 'return covers(shadow.taken, shadow.goal) && lacking',
+        replace: 'return lacking',
+      },
+      {
+        file: `${crdt}/core/rebuild.ts`,
+        find: "  if (!covers(shadow.taken, shadow.goal)) throw new Error('a swap before C′ covers the goal (B5)');\n",
+        replace: '',
+      },
+      { file: `${crdt}/rebuild/rebuilder.ts`, find: 'if (this.#shadow.clock.coversGoal) return;', replace: 'return;' },
+    ],
+  },
+  {
+    name: 'floor-not-raised',
+    says: 'after a join the floor stays where it was, although the log begins later',
+    breaks: ['I7'],
+    profile: 'join',
+    edits: [{ file: `${crdt}/core/rebuild.ts`, find: 'raised.set(rid, base);', replace: '{}' }],
+  },
+  {
+    name: 'call-forgotten-by-receivers',
+    says: 'who takes in a batch does not remember the calls in it (6.3)',
+    breaks: ['6.3'],
+    profile: 'network',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: 'if (readRemembered(tx, key) === undefined) putRemembered(tx, key, row, true);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'stream-forgotten-by-author',
+    says: 'how far a stream is decided is not written with its operations',
+    breaks: ['6.3'],
+    profile: 'bulk',
+    edits: [{ file: `${crdt}/committer.ts`, find: '    this.#streams.put(tx);\n', replace: '' }],
+  },
+  {
+    name: 'stream-forgotten-by-receivers',
+    says: 'who takes in a batch does not note how far its streams are decided',
+    breaks: ['6.3'],
+    profile: 'bulk',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: 'for (const { stream, last } of content.runs) {',
+        replace: 'for (const { stream, last } of [] as typeof content.runs) {',
+      },
+    ],
+  },
+  {
+    name: 'expiry-takes-renewed',
+    says: 'an expiry removes every dot of the key, renewed ones as well',
+    breaks: ['I10'],
+    profile: 'expiry',
+    edits: [
+      {
+        file: `${crdt}/core/batch-builder.ts`,
+        find: 'const expired = row.filter(isExpired);',
+        replace: 'const expired = row;',
+      },
+    ],
+  },
+  {
+    name: 'index-forgotten-on-change',
+    says: 'a pin that is changed leaves its old entries in the indexes',
+    breaks: ['INDEX'],
+    profile: 'quiet',
+    edits: [
+      {
+        file: 'src/pinset/indexer.ts',
+        find: '    for (const [table, entry] of gone) remove(table, entry);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'expiry-not-indexed',
+    says: 'pins that expire are not in the index by expiry',
+    breaks: ['INDEX'],
+    profile: 'tracker',
+    edits: [
+      {
+        file: 'src/pinset/indexer.ts',
+        find: '    if (fields.expiresMs > 0) sink(set.byExpiry, timeKey(key, namespace, fields.expiresMs));\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'digest-keeps-removed',
+    says: 'the digest does not change when a pin goes',
+    breaks: ['DIGEST', 'I2'],
+    profile: 'quiet',
+    edits: [
+      {
+        file: 'src/pinset/row-writer.ts',
+        find: 'hashOf(names, key, after), hashOf(names, key, before));',
+        replace: "hashOf(names, key, after), after.length === 0 ? '' : hashOf(names, key, before));",
+      },
+    ],
+  },
+  {
+    name: 'swap-tells-nobody',
+    says: 'the feed does not name what a swap changed',
+    breaks: ['I12', 'WATCH', 'I8'],
+    profile: 'join',
+    edits: [
+      {
+        file: `${crdt}/rebuild/swap.ts`,
+        find: 'pinset.shadow.swap(tx, keys);',
+        replace: 'pinset.shadow.swap(tx, []);',
+      },
+    ],
+  },
+  {
+    name: 'watch-resumes-one-too-late',
+    says: 'a resumed watch goes on behind the change that follows its token',
+    breaks: ['WATCH'],
+    profile: 'watch',
+    edits: [
+      {
+        file: 'src/cluster/pin-watch.ts',
+        find: 'return { revision: resumed.revision, keys: [] };',
+        replace: 'return { revision: Math.min(now, resumed.revision + 1), keys: [] };',
+      },
+    ],
+  },
+  {
+    name: 'watch-tells-unflushed',
+    says: 'a watch tells what may be lost with power',
+    breaks: ['WATCH'],
+    profile: 'watch',
+    edits: [{ file: 'src/cluster/pin-watch.ts', find: '    await this.#needs.pinset.flushed();\n', replace: '' }],
+  },
+  {
+    name: 'watch-hides-removals',
+    says: 'a watch does not tell of pins that go',
+    breaks: ['WATCH'],
+    profile: 'watch',
+    edits: [
+      {
+        file: 'src/cluster/pin-watch.ts',
+        find: "? [{ kind: 'unpinned', cid, namespace }] : [];",
+        replace: '? [] : [];',
+      },
+    ],
+  },
+  {
+    name: 'pinned-too-early',
+    says: 'a pin counts as pinned when the node has been asked, not when it has it',
+    breaks: ['PINNED', 'I8'],
+    profile: 'tracker',
+    edits: [
+      {
+        file: 'src/tracker/attempt.ts',
+        find: 'return connector.pin(wish, { signal, stallTimeoutMs: options.pinTimeoutMs });',
+        replace:
+          'void connector.pin(wish, { signal, stallTimeoutMs: options.pinTimeoutMs }).catch(() => {});\n    return;',
+      },
+    ],
+  },
+  {
+    name: 'retry-at-the-front',
+    says: 'what fails is tried again at once, before all others, for ever',
+    breaks: ['NODE', 'WATCH'],
+    profile: 'tracker',
+    edits: [
+      { file: 'src/tracker/lanes.ts', find: '[entry.lane].push(entry);', replace: '[entry.lane].unshift(entry);' },
+      {
+        file: 'src/tracker/attempt.ts',
+        find: "const status = job.action === 'pin' ? 'pin_error' : 'unpin_error';",
+        replace:
+          "if (job.action === 'pin') return { ...queuedRow('pin_queued', nowMs, row), errorClass, error };\n  const status = 'unpin_error';",
+      },
+    ],
+  },
+  {
+    name: 'work-not-noted',
+    says: 'work taken from the feed is not noted on disk with how far the feed was read',
+    breaks: ['NODE', 'WATCH'],
+    profile: 'crash',
+    edits: [
+      {
+        file: 'src/tracker/intake.ts',
+        find: '      if (noted.length > 0) {\n',
+        replace: '      if (noted.length < 0) {\n',
+      },
+    ],
+  },
+  {
+    name: 'node-told-too-soon',
+    says: 'the node is driven by what is committed and may be lost with power',
+    breaks: ['NODE'],
+    profile: 'crash',
+    edits: [
+      {
+        file: 'src/tracker/intake.ts',
+        find: '    const head = feed.flushedRevision;\n',
+        replace: '    const head = feed.revision;\n',
+      },
+      {
+        file: 'src/tracker/intake.ts',
+        find: 'return feed.wait(head, { flushed: true, signal: this.#signal });',
+        replace: 'return feed.wait(head, { flushed: false, signal: this.#signal });',
+      },
+      {
+        file: 'src/tracker/intake.ts',
+        find: '    await Promise.all([commit.committed, commit.flushed]);\n    work.unhold(entries);\n',
+        replace: '    await commit.committed;\n    work.unhold(entries);\n',
+      },
+    ],
+  },
+  {
+    name: 'unpin-forgotten',
+    says: 'a node keeps what nobody claims any more',
+    breaks: ['NODE'],
+    profile: 'quiet',
+    edits: [
+      {
+        file: 'src/tracker/wish.ts',
+        find: "occasion === 'seen' ? nothing : { kind: 'unpin' };\n  }",
+        replace: "occasion === 'seen' ? nothing : nothing;\n  }",
+      },
+    ],
+  },
+];
