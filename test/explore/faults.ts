@@ -48,6 +48,18 @@ export const faults = {
     { peers: 3 },
     patch('judge.ts', ' || !head.inc.every((entry) => clock.covers(entry))', ''),
   ),
+  'sync-out-of-order': fault(
+    'Sync sends authors one after the other, whatever their batches depend on',
+    'I8',
+    { peers: 3 },
+    patch('causal-order.ts', 'if (next?.inc.every(covers)) return index;', 'if (next !== undefined) return index;'),
+  ),
+  'pending-forgotten': fault(
+    'what was put aside is not looked at again',
+    'R4',
+    { peers: 3, pends: true },
+    patch('pending.ts', ".batch) !== 'pend')", ".batch) === 'duplicate')"),
+  ),
   'superseded-left-out': fault('Sync leaves out pins that are dead at the source', 'I2', { unpins: false }),
   'clock-before-data': fault("the source's clock is taken from the header, data after", 'I2', { writes: 2 }),
   'log-hole': fault('the log is cut, the floor not raised', 'I7', { writes: 2, cuts: 1 }),

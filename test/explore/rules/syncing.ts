@@ -1,8 +1,9 @@
 import { encodeSignedBatch } from '../../../src/consensus/crdt/codec/signed-batch.ts';
+import { judge } from '../../../src/consensus/crdt/core/judge.ts';
 import { type LoggedReplica, LogReader } from '../../../src/consensus/crdt/sync/log-reader.ts';
 import type { Reader } from '../../../src/storage/storage.ts';
 import { knownBatch } from '../world/batches.ts';
-import { clockNumber, type Slots, sequenceOf } from '../world/clocks.ts';
+import { clockNumber, covers, SlotClock, type Slots, sequenceOf, slotAfter } from '../world/clocks.ts';
 import { replicas } from '../world/names.ts';
 import type { Store } from '../world/store.ts';
 
@@ -11,18 +12,42 @@ export const nothingLeft = 0;
 
 /** What Sync sends first to one whose clock is `clock` (S2, S3): a batch, or one of the two above. */
 export function offered(source: Store, clock: Slots): number {
-  return source.once(clockNumber(clock) * 8 + 5, () => firstOffered(source, clock));
+  return stream(source, clock).first;
 }
 
-function firstOffered(source: Store, clock: Slots): number {
+export interface Stream {
+  readonly first: number;
+  /** Something in it cannot be taken by whoever takes all before it, or something is left out (S3). */
+  readonly problem: string | undefined;
+}
+
+/** All that Sync sends to one whose clock is `clock`. */
+export function stream(source: Store, clock: Slots): Stream {
+  return source.once(clockNumber(clock) * 8 + 5, () => streamAnew(source, clock));
+}
+
+function streamAnew(source: Store, clock: Slots): Stream {
   const entries = replicas.map(({ rid, number }) => ({ rid, sequence: sequenceOf(clock[number] as number) }));
   const log = new LogReader(entries.filter(({ sequence }) => sequence > 0));
   const logged = loggedReplicas(source);
-  if (log.isBelowFloor(logged)) return fullNeeded;
-  const next = log.next(readerOf(source), logged);
-  if (next === undefined) return nothingLeft;
-  const { number } = next.replica;
-  return source.value.log.find((id) => isBatch(id, number, next.head.first)) as number;
+  if (log.isBelowFloor(logged)) return { first: fullNeeded, problem: undefined };
+  const batches: number[] = [];
+  const reader = readerOf(source);
+  for (let next = log.next(reader, logged); next !== undefined; next = log.next(reader, logged)) {
+    const { head, replica } = next;
+    batches.push(source.value.log.find((id) => isBatch(id, replica.number, head.first)) as number);
+  }
+  return { first: batches[0] ?? nothingLeft, problem: streamProblem(source, clock, batches) };
+}
+
+function streamProblem(source: Store, before: Slots, batches: readonly number[]): string | undefined {
+  let clock = before;
+  for (const id of batches) {
+    const { batch, replica } = knownBatch(id);
+    if (judge(new SlotClock(clock), batch) !== 'apply') return 'S3: Sync sent a batch before what it depends on';
+    clock = clock.with(replica, slotAfter(id));
+  }
+  return covers(clock, source.value.clock) ? undefined : 'S3: Sync ended and left out what the source has';
 }
 
 function isBatch(id: number, replica: number, first: number): boolean {

@@ -1,7 +1,7 @@
 import { isPlanted } from '../planted.ts';
 import { groupProblem } from '../rules/grouping.ts';
 import { settled } from '../rules/settling.ts';
-import { fullNeeded, nothingLeft, offered } from '../rules/syncing.ts';
+import { fullNeeded, nothingLeft, stream } from '../rules/syncing.ts';
 import { isDead, leftOut, take } from '../rules/taking.ts';
 import { type Write, write, writes } from '../rules/writing.ts';
 import { action } from '../world/action.ts';
@@ -104,22 +104,16 @@ function deliverSteps(steps: Steps, peer: number): void {
 
 /** What the log of another says is next for the clock that this peer would send. */
 function syncStep(steps: Steps, peer: number, source: number): void {
-  const clock = steps.flushed(peer).value.clock;
-  const from = steps.flushed(source);
-  const id = offered(from, clock);
-  if (id === fullNeeded) return;
-  if (id !== nothingLeft) {
-    taken(steps, peer, steps.current(peer), id, action('sync', peer, source), true);
-    return;
-  }
-  const lacks = from.sequences.some((sequence, r) => sequence > (steps.flushed(peer).sequences[r] as number));
-  if (lacks) {
+  const { first, problem } = stream(steps.flushed(source), steps.flushed(peer).value.clock);
+  const step = action('sync', peer, source);
+  if (problem !== undefined) {
     steps.begin();
-    steps.end(action('sync', peer, source), peer, 'S3: Sync ended and left out what the source has');
+    steps.end(step, peer, problem);
   }
+  if (first !== fullNeeded && first !== nothingLeft) taken(steps, peer, steps.current(peer), first, step);
 }
 
-function taken(steps: Steps, peer: number, store: Store, id: number, step: number, isSync = false): void {
+function taken(steps: Steps, peer: number, store: Store, id: number, step: number): void {
   const result =
     isPlanted('superseded-left-out') && isDead(steps.flushedStores(), id) ? leftOut(store, id) : take(store, id);
   if (result === 'duplicate') return;
@@ -127,16 +121,12 @@ function taken(steps: Steps, peer: number, store: Store, id: number, step: numbe
     settle(steps, peer, result, step, steps.bounds.groups ? groupedProblem(steps, store, id, result) : undefined);
     return;
   }
-  if (result === 'pend' && !isSync) {
+  if (result === 'pend') {
     if (steps.bounds.pends) putAside(steps, peer, id, step);
     return;
   }
   steps.begin();
-  const problem =
-    isSync && result === 'pend'
-      ? 'S3: Sync sent a batch before what it depends on'
-      : `N4: a batch of an honest author is taken for a fork (${result})`;
-  steps.end(step, peer, problem);
+  steps.end(step, peer, `N4: a batch of an honest author is taken for a fork (${result})`);
 }
 
 /** The fault clock-before-data. */
