@@ -44,7 +44,8 @@ else if (values.faults) await exploreFaults();
 else await exploreSlices();
 
 function list(): void {
-  console.log(`slices: ${Object.keys(slices).join(' ')}\n`);
+  for (const [name, { about }] of Object.entries(slices)) console.log(row([name, 24]) + about);
+  console.log('');
   for (const [name, { does, breaks }] of Object.entries(faults)) console.log(row([name, 24], [breaks, 10]) + does);
 }
 

@@ -1,10 +1,9 @@
 import { isNeedless } from '../../../src/consensus/crdt/core/rebuild.ts';
 import { hearsOnlyFullNeeded, type SyncNews } from '../../../src/consensus/crdt/core/rebuild-need.ts';
 import { knownBatch } from '../world/batches.ts';
-import type { Bounds } from '../world/bounds.ts';
 import { clockOfSlots, covers, join } from '../world/clocks.ts';
 import { answeredAt, DEAD, flushedAt, type Layout, replicaAt } from '../world/layout.ts';
-import { dotName, peerName } from '../world/names.ts';
+import { dotName, keysMax, peerName } from '../world/names.ts';
 import type { State } from '../world/steps.ts';
 import { type Shadow, type Store, storeAt } from '../world/store.ts';
 import { begun, clocksOf, discarded, filled, isUseless, mergedRange, swappedStore, unnamed } from './rebuilding.ts';
@@ -24,12 +23,10 @@ interface Healed {
  */
 export class Healing {
   readonly #layout: Layout;
-  readonly #bounds: Bounds;
   readonly #known = new Map<string, Healed>();
 
-  constructor(layout: Layout, bounds: Bounds) {
+  constructor(layout: Layout) {
     this.#layout = layout;
-    this.#bounds = bounds;
   }
 
   problem(state: State): string | undefined {
@@ -46,7 +43,7 @@ export class Healing {
   story(state: State): string[] {
     const lines: string[] = [];
     const stores = this.#disks(state).map(storeAt);
-    new Cluster(stores, this.#bounds.keys, (peer, what) => lines.push(`${this.#alive(state)[peer]} ${what}`)).heal();
+    new Cluster(stores, (peer, what) => lines.push(`${this.#alive(state)[peer]} ${what}`)).heal();
     return lines;
   }
 
@@ -69,7 +66,7 @@ export class Healing {
     const text = disks.join();
     let healed = this.#known.get(text);
     if (healed === undefined) {
-      healed = new Cluster(disks.map(storeAt), this.#bounds.keys).heal();
+      healed = new Cluster(disks.map(storeAt)).heal();
       this.#known.set(text, healed);
     }
     return healed;
@@ -84,14 +81,12 @@ function batchName(id: number): string {
 /** The peers that live, while they heal. */
 class Cluster {
   readonly #stores: Store[];
-  readonly #ranges: number;
   readonly #tell: (peer: number, what: string) => void;
   #problem: string | undefined;
 
-  constructor(stores: Store[], ranges: number, tell: (peer: number, what: string) => void = () => {}) {
+  constructor(stores: Store[], tell: (peer: number, what: string) => void = () => {}) {
     this.#tell = tell;
     this.#stores = stores;
-    this.#ranges = ranges;
   }
 
   heal(): Healed {
@@ -126,7 +121,7 @@ class Cluster {
   }
 
   #rebuild(peer: number): void {
-    const swap = swappedStore(this.#stores[peer] as Store, this.#ranges);
+    const swap = swappedStore(this.#stores[peer] as Store);
     if (swap !== undefined) {
       this.#stores[peer] = swap.store;
       this.#problem ??= swap.problem;
@@ -144,7 +139,7 @@ class Cluster {
     if (id !== nothingLeft) {
       this.#replace(peer, takeIntoShadow(this.#stores[peer] as Store, id), `takes ${batchName(id)} into its shadow`);
     }
-    if (shadow.next < this.#ranges) this.#fill(peer);
+    if (shadow.next < keysMax) this.#fill(peer);
   }
 
   /** B1 and B2, from the first whose answer can be taken. */

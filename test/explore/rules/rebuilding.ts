@@ -6,7 +6,7 @@ import { bucketOf } from '../../../src/model/pin-key.ts';
 import { isPlanted } from '../planted.ts';
 import type { Call } from '../world/calls.ts';
 import { clockNumber, clockOfSlots, type Slots, sequenceOf, slotsOfClock } from '../world/clocks.ts';
-import { keys, names, rangeEnds, replicas } from '../world/names.ts';
+import { keys, keysMax, names, rangeEnds, replicas } from '../world/names.ts';
 import { emptyRowNumber, rowNumber, rowOf } from '../world/rows.ts';
 import { type Shadow, type Store, storeOf } from '../world/store.ts';
 import { fullNeeded, nothingLeft, offered } from './syncing.ts';
@@ -106,13 +106,13 @@ export interface Swapped {
 }
 
 /** B5. Undefined: not yet. */
-export function swappedStore(store: Store, ranges: number): Swapped | undefined {
-  return store.once(ranges * 8 + 3, () => swappedAnew(store, ranges) ?? null) ?? undefined;
+export function swappedStore(store: Store): Swapped | undefined {
+  return store.once(3, () => swappedAnew(store) ?? null) ?? undefined;
 }
 
-function swappedAnew(store: Store, ranges: number): Swapped | undefined {
+function swappedAnew(store: Store): Swapped | undefined {
   const before = clocksOf(store.value.shadow as Shadow);
-  if (before === undefined || (store.value.shadow as Shadow).next < ranges) return undefined;
+  if (before === undefined || (store.value.shadow as Shadow).next < keysMax) return undefined;
   const clock = clockOfSlots(store.value.clock);
   if (!maySwap(before, clock)) return undefined;
   const ready = isPlanted('own-log-forgotten', 'swap-before-live') ? store : withOwnLog(store);

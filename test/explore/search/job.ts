@@ -43,7 +43,8 @@ export function runJob(job: Job): JobResult {
   return { ...searched, name: job.name, seconds, story: told };
 }
 
-function planted(name: FaultName) {
+function planted(name: FaultName): Slice {
   plant(name);
-  return { bounds: faults[name].bounds, healEvery: 1 };
+  const { does, bounds } = faults[name];
+  return { about: does, bounds, healEvery: 1 };
 }

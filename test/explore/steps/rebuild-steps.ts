@@ -15,6 +15,7 @@ import { knownBatch } from '../world/batches.ts';
 import { type Call, callNumbered, callOf, noCall } from '../world/calls.ts';
 import { chain, join, sequenceOf } from '../world/clocks.ts';
 import { callAt, currentAt, REBUILDS, sentAt } from '../world/layout.ts';
+import { keysMax } from '../world/names.ts';
 import { count, countUp, type Steps } from '../world/steps.ts';
 import { type Shadow, type Store, storeOf } from '../world/store.ts';
 
@@ -27,7 +28,7 @@ export function rebuildSteps(steps: Steps, peer: number): void {
   }
   const call = callNumbered(steps.from[callAt(peer)] as number);
   if (call !== undefined) callStep(steps, peer, call);
-  else if (shadow.next < steps.bounds.keys) askSteps(steps, peer, shadow);
+  else if (shadow.next < keysMax) askSteps(steps, peer, shadow);
   if (shadow.next > 0) shadowSteps(steps, peer, shadow);
   replaced(steps, peer, discarded(steps.current(peer)), action('discard', peer), true);
 }
@@ -126,7 +127,7 @@ function shadowSteps(steps: Steps, peer: number, { taken }: Shadow): void {
     const after = takeIntoShadow(store, id);
     if (typeof after === 'object') replaced(steps, peer, after, action('take', peer, replica, first));
   }
-  const swap = swappedStore(store, steps.bounds.keys);
+  const swap = swappedStore(store);
   if (swap !== undefined) replaced(steps, peer, swap.store, action('swap', peer), true, swap.problem);
 }
 

@@ -1,6 +1,7 @@
 /** What may happen in a world, and how often: see slices.ts. */
 export interface Bounds {
   readonly peers: 2 | 3;
+  /** That are written. There are always two, each with a range of its own in a rebuild. */
   readonly keys: 1 | 2;
   /** Operations in all, at most 15. */
   readonly writes: number;

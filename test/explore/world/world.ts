@@ -18,7 +18,7 @@ export class World {
   constructor(bounds: Bounds) {
     this.bounds = bounds;
     this.#steps = new Steps(bounds);
-    this.#healing = new Healing(this.#steps.layout, bounds);
+    this.#healing = new Healing(this.#steps.layout);
   }
 
   get size(): number {
