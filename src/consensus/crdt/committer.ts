@@ -362,10 +362,9 @@ export class Committer {
   }
 
   #remember(tx: Transaction, { key, request }: NonNullable<Request['idempotency']>, sequence: number): void {
-    const { store } = this.#needs;
-    const replica = store.own.number;
-    const timeMs = store.needs.clock.nowMs();
-    putRemembered(tx, key, { kind: 'call', replica, sequence, decided: 0, timeMs, request }, true);
+    const { own, needs } = this.#needs.store;
+    const timeMs = needs.clock.nowMs();
+    putRemembered(tx, key, { kind: 'call', replica: own.number, sequence, decided: 0, timeMs, request }, true);
   }
 
   /** 6.3: the result of the first. Its pin is shown as it is now if it is still live. */
