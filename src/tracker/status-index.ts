@@ -218,18 +218,18 @@ export class StatusIndex {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#isWriting = true;
-    this.#idle = this.#writeGroup().then(
-      () => {
+    this.#idle = this.#writeGroup()
+      .then(() => {
         this.#isWriting = false;
         if (this.#changes.size > 0 || this.#released.length > 0) this.#schedule();
         this.#events.onFlushed();
-      },
-      (error) => {
+      })
+      // Also when the store fails just after the flush, under who is told of it.
+      .catch((error) => {
         this.#isWriting = false;
         this.#failure = error;
         this.#events.onFailure(error);
-      },
-    );
+      });
   }
 
   async #writeGroup(): Promise<void> {

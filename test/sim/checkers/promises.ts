@@ -97,7 +97,7 @@ export class Promises {
       const name = hexOf(rid);
       const holders = new Set(
         this.#world.machines
-          .filter((machine) => this.#world.checkerOf(machine).covers(name, sequence))
+          .filter((machine) => this.#world.checkerOf(machine).everCovered(name, sequence))
           .map(({ peerId }) => peerId),
       );
       if (holders.size < count) {

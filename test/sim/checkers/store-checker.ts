@@ -30,10 +30,14 @@ export class StoreChecker {
   /** Of each replica's log, how far it was read. */
   readonly #read = new Map<number, number>();
   readonly #floors = new Map<string, number>();
+  /** What this peer's disks have ever covered, also those that are lost. */
+  readonly #ever = new Map<string, number>();
+  readonly #onCut: (rid: string, floor: number) => void;
   #revision = 0;
   #names: Names | undefined;
 
-  constructor(who: string, peerId: string, history: History) {
+  constructor(who: string, peerId: string, history: History, onCut: (rid: string, floor: number) => void) {
+    this.#onCut = onCut;
     this.#who = who;
     this.#peerId = peerId;
     this.#history = history;
@@ -82,6 +86,10 @@ export class StoreChecker {
     return this.truth.covers(rid, sequence);
   }
 
+  everCovered(rid: string, sequence: number): boolean {
+    return sequence <= (this.#ever.get(rid) ?? 0);
+  }
+
   #learn(reader: Reader, { number, rid, row }: Numbered, floors: ReadonlyMap<string, number>): void {
     const from = this.#read.get(number) ?? 0;
     if (row.clock <= from) return;
@@ -101,8 +109,12 @@ export class StoreChecker {
     const before = this.truth.clock.get(rid) ?? 0;
     if (clock < before)
       throw new Violation('I11', `C[${short(rid)}] of ${this.#who} went back from ${before} to ${clock}`);
-    if (floor < (this.#floors.get(rid) ?? 0)) throw new Violation('I11', `F[${short(rid)}] of ${this.#who} went back`);
+    const floorBefore = this.#floors.get(rid) ?? 0;
+    if (floor < floorBefore) throw new Violation('I11', `F[${short(rid)}] of ${this.#who} went back`);
     this.#floors.set(rid, floor);
+    this.#ever.set(rid, Math.max(clock, this.#ever.get(rid) ?? 0));
+    // A floor that a swap has raised lies above what was covered before.
+    if (floor > floorBefore && floor <= before) this.#onCut(rid, floor);
     if (clock === before) return;
     for (const batch of this.#history.between(rid, before, clock, this.#who)) this.truth.add(batch, rows);
   }

@@ -29,6 +29,9 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     pendingTimeoutMs: random.pick([500, 5_000, 10_000]),
     syncsServedMax: random.pick([1, 2, 8]),
     syncsAskedMax: random.pick([1, 2]),
+    compareIntervalMs: random.pick([10_000, 3_600_000, 3_600_000, 3_600_000]),
+    rebuildPatienceMs: random.pick([300, 3_000]),
+    ...logBounds(profile.cutsLog, random),
     shadowStallTimeoutMs: random.pick([5_000, 30_000]),
     rangesServedMax: random.pick([1, 2]),
   };
@@ -67,6 +70,15 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
       joinsAtMs: i > 0 && random.chance(profile.lateJoins) ? random.int(0, faultsUntilMs) : undefined,
     };
   });
+}
+
+/** Where the log is cut soon, peers that were away rebuild. */
+function logBounds(cutsLog: number, random: SimRandom): Partial<typeof defaults.crdt> {
+  if (!random.chance(cutsLog)) return {};
+  return {
+    logAgeMinMs: random.pick([1_000, 4_000]),
+    ...(random.chance(0.6) ? { logAgeMaxMs: random.pick([1_000, 5_000]) } : {}),
+  };
 }
 
 /** One at least of those before; the first has none. */

@@ -17,6 +17,8 @@ export interface Profile {
   readonly expires: number;
   readonly retried: number;
   readonly lateJoins: number;
+  /** Worlds in which the log is cut within seconds. */
+  readonly cutsLog: number;
 }
 
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
@@ -51,6 +53,7 @@ const common: Profile = {
   expires: 0.1,
   retried: 0.5,
   lateJoins: 0.25,
+  cutsLog: 0.3,
 };
 
 export const profiles = {
@@ -116,6 +119,18 @@ export const profiles = {
     weights: { ...work, wipe: 5, crash: 2, partition: 2, 'slow-disk': 1, stop: 1 },
     lateJoins: 0.6,
   },
+  rebuild: {
+    ...common,
+    says: 'logs are cut at once, so that whoever was away rebuilds, also in the middle of its own writes',
+    peers: [2, 4],
+    faultsMs: [15_000, 40_000],
+    workRate: [1, 5],
+    faultRate: [0.2, 0.8],
+    contents: [2, 10],
+    weights: { ...work, bulk: 2, partition: 8, crash: 3, wipe: 1, 'slow-disk': 1, 'cut-streams': 2 },
+    lateJoins: 0.3,
+    cutsLog: 1,
+  },
   restore: {
     ...common,
     says: 'older copies of stores are put back, and stolen copies run beside the original',
@@ -155,6 +170,7 @@ export const profileWeights: Record<ProfileName, number> = {
   tracker: 2,
   expiry: 1,
   join: 2,
+  rebuild: 3,
   restore: 2,
   bulk: 2,
   large: 0.5,

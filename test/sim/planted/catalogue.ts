@@ -171,7 +171,7 @@ export const catalogue: readonly PlantedFault[] = [
     name: 'merge-brings-back',
     says: 'a rebuild keeps own rows that the source knows to be removed',
     breaks: ['I2'],
-    profile: 'join',
+    profile: 'rebuild',
     edits: [
       {
         file: `${crdt}/core/merge.ts`,
@@ -184,7 +184,7 @@ export const catalogue: readonly PlantedFault[] = [
     name: 'swap-before-goal',
     says: 'a shadow becomes live before it has taken in all that its ranges were of',
     breaks: ['I2', 'I1', 'I3'],
-    profile: 'join',
+    profile: 'rebuild',
     edits: [
       { file: `${crdt}/rebuild/swap.ts`, find: '  if (!shadow.clock.coversGoal) return undefined;\n', replace: '' },
       {
@@ -215,8 +215,8 @@ export const catalogue: readonly PlantedFault[] = [
     edits: [
       {
         file: `${crdt}/intake.ts`,
-        find: 'if (readRemembered(tx, key) === undefined) putRemembered(tx, key, row, true);',
-        replace: '',
+        find: 'if (key === undefined || readRemembered(tx, key) !== undefined) continue;',
+        replace: "if (key === undefined || into === 'live') continue;",
       },
     ],
   },
@@ -235,8 +235,8 @@ export const catalogue: readonly PlantedFault[] = [
     edits: [
       {
         file: `${crdt}/intake.ts`,
-        find: 'for (const { stream, last } of content.runs) {',
-        replace: 'for (const { stream, last } of [] as typeof content.runs) {',
+        find: '    rememberStream(tx, stream, row, store, into);\n',
+        replace: "    if (into === 'shadow') rememberStream(tx, stream, row, store, into);\n",
       },
     ],
   },
@@ -296,7 +296,7 @@ export const catalogue: readonly PlantedFault[] = [
     name: 'swap-tells-nobody',
     says: 'the feed does not name what a swap changed',
     breaks: ['I12', 'WATCH', 'I8'],
-    profile: 'join',
+    profile: 'rebuild',
     edits: [
       {
         file: `${crdt}/rebuild/swap.ts`,
@@ -413,6 +413,77 @@ export const catalogue: readonly PlantedFault[] = [
         file: 'src/tracker/wish.ts',
         find: "occasion === 'seen' ? nothing : { kind: 'unpin' };\n  }",
         replace: "occasion === 'seen' ? nothing : nothing;\n  }",
+      },
+    ],
+  },
+  {
+    name: 'range-below-clock',
+    says: 'a rebuild takes a range from a source that lacks what the shadow has passed over (B2)',
+    breaks: ['I2', 'I1'],
+    profile: 'rebuild',
+    edits: [
+      { file: `${crdt}/core/rebuild.ts`, find: "  if (!covers(e, shadow.taken)) return 'behind';\n", replace: '' },
+    ],
+  },
+  {
+    name: 'rebuild-forgets-calls',
+    says: 'what a shadow takes from logs is not remembered for retries',
+    breaks: ['6.3'],
+    profile: 'rebuild',
+    edits: [
+      {
+        file: `${crdt}/rebuild/shadow-intake.ts`,
+        find: "      remember(tx, prepared, this.#store, 'shadow');\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'cut-by-own-clock',
+    says: 'the log is cut by what this peer has, whatever the others have acknowledged',
+    breaks: ['L1'],
+    profile: 'rebuild',
+    edits: [
+      {
+        file: `${crdt}/core/log-cut.ts`,
+        find: 'acknowledged.length === 0 ? new Map<string, number>() : acknowledged.reduce<Clock>(common, old)',
+        replace: 'old',
+      },
+    ],
+  },
+  {
+    name: 'cut-above-floor',
+    says: 'the log is cut a little above its floor',
+    breaks: ['I7', 'DEFECT', 'I8'],
+    profile: 'rebuild',
+    edits: [
+      {
+        file: `${crdt}/log/log-cutter.ts`,
+        find: 'to: logKey(number, floor + 1), limit: LOG_CUT_ROWS_MAX',
+        replace: 'to: logKey(number, floor + 3), limit: LOG_CUT_ROWS_MAX',
+      },
+    ],
+  },
+  {
+    name: 'level-by-clock-in-memory',
+    says: 'a peer acknowledges what is not yet on its disk',
+    breaks: ['I5'],
+    profile: 'crash',
+    edits: [
+      {
+        file: `${crdt}/acknowledger.ts`,
+        find: '(ridText)?.flushedSequence ?? 0;\n    return flushed > sent',
+        replace: '(ridText)?.sequence ?? 0;\n    return flushed > sent',
+      },
+      {
+        file: `${crdt}/acknowledger.ts`,
+        find: 'want.sent = replica.flushedSequence;',
+        replace: 'want.sent = replica.sequence;',
+      },
+      {
+        file: `${crdt}/acknowledger.ts`,
+        find: 'clockEntry(replica.rid, replica.flushedSequence, replica.flushedHash)',
+        replace: 'clockEntry(replica.rid, replica.sequence, replica.hash)',
       },
     ],
   },

@@ -13,6 +13,9 @@ export interface DiskManner {
   failNext: 'commit' | 'flush' | undefined;
 }
 
+/** However slow a disk is, this long a flush takes at most. */
+const flushMsMax = 5_000;
+
 export interface SimDiskNeeds {
   time: SimTime;
   /** Of the world: a disk goes on while a process is dead, but for what it had not been told to flush. */
@@ -121,7 +124,7 @@ export class SimDisk implements Storage {
     this.#isFailing = manner.failNext !== undefined;
     manner.failNext = undefined;
     control.commit();
-    time.after(owner, manner.flushMs * 2 * random.float(), () => this.#flush());
+    time.after(owner, Math.min(flushMsMax, manner.flushMs * 2 * random.float()), () => this.#flush());
   }
 
   #flush(): void {

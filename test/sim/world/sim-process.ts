@@ -29,6 +29,8 @@ export class SimProcess {
   readonly metrics = new SimMetrics();
   /** Rejects when the process ends; never resolves. For those who wait for an answer of it. */
   readonly died: Promise<never>;
+  /** Peers that it keeps its log for, and since when. */
+  readonly holders = new Map<string, number>();
   state: 'starting' | 'running' | 'stopping' | 'dead' = 'starting';
   /** The doors are open: aborts when they close, as open calls do. */
   readonly doors = new AbortController();

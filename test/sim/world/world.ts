@@ -4,6 +4,7 @@ import { memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
 import type { Logger } from '../../../src/runtime/logger.ts';
 import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import { Convergence } from '../checkers/convergence.ts';
+import { checkCut } from '../checkers/cuts.ts';
 import { checkDigest } from '../checkers/digests.ts';
 import { History } from '../checkers/history.ts';
 import { Promises } from '../checkers/promises.ts';
@@ -89,7 +90,8 @@ export class World {
   checkerOf(machine: Machine): StoreChecker {
     const known = this.#checkers.get(machine);
     if (known !== undefined) return known;
-    const checker = new StoreChecker(machine.name, machine.peerId, this.history);
+    const onCut = (rid: string, floor: number) => checkCut(this, machine, rid, floor);
+    const checker = new StoreChecker(machine.name, machine.peerId, this.history, onCut);
     this.#checkers.set(machine, checker);
     return checker;
   }
@@ -263,12 +265,19 @@ export class World {
     machine.process = undefined;
   }
 
+  #noteHolders({ holders, core }: SimProcess): void {
+    for (const { peerId } of core.consensus.status().log.holders) {
+      if (!holders.has(peerId)) holders.set(peerId, this.time.nowMs);
+    }
+  }
+
   #checkStore(process: SimProcess, isAll: boolean): void {
     try {
       const reader = process.disk.flushedReader();
       const checker = this.checkerOf(process.machine);
       const { names } = process.core.pinset;
       checker.check(reader, names);
+      if (process.isRunning) this.#noteHolders(process);
       if (!isAll) return;
       checker.checkAll(reader, names);
       checkDigest(process, checker.truth.rows.keys());
