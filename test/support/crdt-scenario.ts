@@ -2,13 +2,16 @@ import type { AckLevel, Op, Outcome, Position, Request } from '../../src/consens
 import { forksTable } from '../../src/consensus/crdt/tables.ts';
 import { byteString, hex } from '../../src/model/bytes.ts';
 import type { PinFields } from '../../src/model/pin.ts';
+import { Archive } from './crdt-archive.ts';
 import { pinOp, TestCluster, type TestPeer, testKey, unpinOp } from './crdt-peers.ts';
 import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.ts';
 
 /**
  * Runs the commands of a scenario and returns it with what each changed below it, indented.
  *
- *   peer NAME                        starts a peer that knows those before it; nothing reaches its disk but by `flush`
+ *   peer NAME [short-log]            starts a peer that knows those before it; nothing reaches its disk but by `flush`. Its log is of
+ *                                    a second, if so wished, and it rebuilds after half of one
+ *   fill PEER BUCKETS                time passes, and that peer flushes, until its shadow is filled up to there
  *   pin|unpin|amend|expire PEER KEY  [name=TEXT] [to=PEER,...] [expires=MS] [if-absent] [if-match=LABEL] [replicated=N]
  *   update PEER NEW OLD              pins one key and unpins another in one request
  *   etag PEER KEY LABEL              remembers the pin's etag
@@ -53,6 +56,7 @@ class Scenario {
   readonly #etags = new Map<string, Uint8Array>();
   readonly #feeds = new Map<string, number>();
   readonly #backups = new Map<string, TestPeer['storage']>();
+  readonly #archive = new Archive();
   #writes = 0;
 
   async run(line: string): Promise<string[]> {
@@ -71,7 +75,9 @@ class Scenario {
   async #do(command: string, words: string[]): Promise<void> {
     const cluster = this.#cluster;
     const [first = '', second = ''] = words;
-    if (command === 'peer') await cluster.add({ name: first, flush: 'manual', crdt: { followPeersMax: 0 } });
+    if (command === 'peer')
+      await cluster.add({ name: first, flush: 'manual', crdt: second === '' ? noFollows : shortLog });
+    else if (command === 'fill') await this.#fill(cluster.peer(first), Number(second));
     else if (command === 'flush') this.#flush(words);
     else if (command === 'commit') cluster.peer(first).storage.control.commit();
     else if (command === 'cut') cluster.hub.partition(this.#id(first), this.#id(second));
@@ -79,7 +85,7 @@ class Scenario {
     else if (command === 'gossip') this.#hub.dropProbability = first === 'off' ? 1 : 0;
     else if (command === 'time') await cluster.time.advance(Number(first));
     else if (command === 'settle') await this.#settle(Number(first));
-    else if (command === 'crash') await cluster.peer(first).crash();
+    else if (command === 'crash') await this.#crash(cluster.peer(first));
     else if (command === 'start') await this.#start(cluster.peer(first));
     else if (command === 'backup') await this.#backup(cluster.peer(first));
     else if (command === 'restore') await this.#restore(cluster.peer(first), 'restored');
@@ -107,8 +113,22 @@ class Scenario {
     for (let passed = 0; passed < ms; passed += 100) {
       this.#cluster.flush();
       await this.#cluster.time.advance(100);
+      this.#archive.look(this.#states());
     }
     this.#cluster.flush();
+  }
+
+  async #fill(peer: TestPeer, buckets: number): Promise<void> {
+    for (let ms = 0; (peer.consensus.status().rebuild?.done ?? 0) < buckets; ms++) {
+      if (ms > 5_000) throw new Error('its shadow is not filled');
+      peer.storage.control.flush();
+      await this.#cluster.time.advance(1);
+    }
+  }
+
+  #crash(peer: TestPeer): Promise<void> {
+    this.#archive.crashed(peer.name);
+    return peer.crash();
   }
 
   async #start(peer: TestPeer): Promise<void> {
@@ -118,13 +138,13 @@ class Scenario {
   /** The store as flushed, kept aside; the peer goes on from the same. */
   async #backup(peer: TestPeer): Promise<void> {
     const { control } = peer.storage;
-    await peer.crash();
+    await this.#crash(peer);
     this.#backups.set(peer.name, control.crash('machine'));
     await this.#start(peer);
   }
 
   async #restore(peer: TestPeer, identityStamp: string): Promise<void> {
-    await peer.crash();
+    await this.#crash(peer);
     peer.storage = this.#backups.get(peer.name) as TestPeer['storage'];
     peer.identityStamp = Buffer.from(identityStamp);
     await this.#start(peer);
@@ -229,12 +249,13 @@ class Scenario {
   }
 
   #describe(peer: TestPeer): string[] {
-    const { phase, alerts } = peer.consensus.status();
+    const { phase, alerts, rebuild } = peer.consensus.status();
     const { clock, rows } = this.#state(peer);
     const entries = [...clock].map(
       ([rid, { sequence, floor }]) => `${this.#replica(rid)}.${sequence}${floor > 0 ? ` (floor ${floor})` : ''}`,
     );
     const lines = [`phase ${phase}`, `clock ${entries.sort().join(' ')}`];
+    if (rebuild !== undefined) lines.push(`shadow ${rebuild.step}`);
     const rewriting = rewritten(peer);
     if (rewriting !== undefined) lines.push(`writes again from ${rewriting} on, and shows nobody its rows`);
     for (const { kind, peerId } of alerts) lines.push(`alert ${kind} about ${this.#peerName(peerId)}`);
@@ -254,8 +275,8 @@ class Scenario {
   #replica(rid: string): string {
     const known = this.#replicas.get(rid);
     if (known !== undefined) return known;
-    const author = this.#up()
-      .flatMap((peer) => [...this.#state(peer).log.values()].flat())
+    const author = [...this.#states().values(), ...this.#archive.states()]
+      .flatMap(({ log }) => [...log.values()].flat())
       .find(({ batch }) => hex(batch.rid) === rid)?.batch.head;
     const owner = [...this.#cluster.peers.values()].find(
       ({ signer }) => author !== undefined && byteString(author.author).endsWith(byteString(signer.publicKey)),
@@ -273,6 +294,10 @@ class Scenario {
     return stateOf(peer.storage.read, peer.pinset);
   }
 
+  #states(): Map<string, StateOfPeer> {
+    return new Map(this.#up().map((peer) => [peer.name, this.#state(peer)]));
+  }
+
   #twice(problems: readonly string[]): string[] {
     return problems.map((problem) => {
       const [, rid = '', range = ''] = problem.split(' ');
@@ -283,8 +308,9 @@ class Scenario {
   }
 
   #check(): void {
-    const states = new Map(this.#up().map((peer) => [peer.name, this.#state(peer)]));
-    const history = History.of(states.values());
+    const states = this.#states();
+    this.#archive.look(states);
+    const history = History.of([...states.values(), ...this.#archive.states()]);
     // A number that means two things has no truth to hold the rows against.
     if (history.problems.length > 0) return void this.#said.push(...this.#twice(history.problems));
     for (const [name, state] of states)
@@ -292,6 +318,15 @@ class Scenario {
         this.#said.push(...history.check(name, state).map((problem) => `BROKEN ${problem}`));
   }
 }
+
+const noFollows = { followPeersMax: 0 };
+const shortLog = {
+  ...noFollows,
+  logAgeMinMs: 1_000,
+  logAgeMaxMs: 1_000,
+  rebuildPatienceMs: 500,
+  antiEntropyIntervalMs: 500,
+};
 
 /** N4: the next operation that is to be written again. */
 function rewritten(peer: TestPeer): number | undefined {

@@ -2,6 +2,7 @@ import type { Op } from '../../src/consensus/consensus.ts';
 import { decodePosition } from '../../src/consensus/crdt/core/position.ts';
 import type { CrdtInit } from '../../src/consensus/crdt/crdt-needs.ts';
 import { lastRevision } from '../../src/pinset/feed.ts';
+import { Archive } from './crdt-archive.ts';
 import { pinOp, seededRandom, TestCluster, type TestPeer, testKey, unpinOp } from './crdt-peers.ts';
 import { History, type StateOfPeer, stateOf } from './crdt-truth.ts';
 
@@ -14,8 +15,9 @@ export type Step =
   | { do: 'join' };
 
 export const kinds = ['pin', 'pin', 'pin', 'unpin', 'unpin', 'amend', 'expire', 'expiring', 'update'] as const;
-/** A peer at the check before: its log, and its rows at that revision. */
-interface Seen extends StateOfPeer {
+/** A peer at the check before. */
+interface Seen {
+  readonly rows: StateOfPeer['rows'];
   readonly revision: number;
 }
 
@@ -30,8 +32,7 @@ export class World {
 
   readonly #crdt: Partial<CrdtInit>;
   readonly #seen = new Map<string, Seen>();
-  /** What was cut from a log was on a disk: it stands, also when no log has it any more. */
-  readonly #archive = new Map<string, StateOfPeer['log']>();
+  readonly #archive = new Archive();
 
   constructor(
     seedOfWorld: number,
@@ -104,6 +105,7 @@ export class World {
 
   async crash(peer: TestPeer): Promise<void> {
     this.#seen.delete(peer.name);
+    this.#archive.crashed(peer.name);
     await peer.crash();
     await this.cluster.pumped(peer, peer.start());
   }
@@ -121,8 +123,8 @@ export class World {
 
   check(): string[] {
     const states = this.states();
-    this.#keep(states);
-    const history = History.of([...states.values(), ...this.#archived()]);
+    this.#archive.look(states);
+    const history = History.of([...states.values(), ...this.#archive.states()]);
     const problems = [...states].flatMap(([name, state]) => history.check(name, state));
     for (const { name, rid, sequence } of this.acknowledged) {
       const has = states.get(name)?.clock.get(rid)?.sequence ?? 0;
@@ -132,35 +134,12 @@ export class World {
     return [...new Set(problems)];
   }
 
-  /** I7 says where to look: what was in a log and is not, below the floor. */
-  #keep(states: Map<string, StateOfPeer>): void {
-    for (const [name, { log, clock }] of states) {
-      for (const [rid, written] of this.#seen.get(name)?.log ?? []) {
-        const floor = clock.get(rid)?.floor ?? 0;
-        const now = log.get(rid) ?? [];
-        const cut = written.filter(
-          ({ batch: { head } }) => head.last <= floor && !now.some(({ batch }) => batch.head.last === head.last),
-        );
-        const archive = this.#archive.get(name) ?? new Map();
-        this.#archive.set(name, archive.set(rid, [...(archive.get(rid) ?? []), ...cut]));
-      }
-    }
-  }
-
-  #archived(): StateOfPeer[] {
-    return [...this.#archive.values()].map((log) => {
-      const last = (rid: string) => Math.max(0, ...(log.get(rid) ?? []).map(({ batch }) => batch.head.last));
-      const clock = new Map([...log.keys()].map((rid) => [rid, { sequence: last(rid), hash: '', floor: 0 }]));
-      return { clock, log, rows: new Map() };
-    });
-  }
-
   /** I12, since the check before. */
   #unnamed(peer: TestPeer, states: Map<string, StateOfPeer>): string[] {
     const state = states.get(peer.name) as StateOfPeer;
     const before = this.#seen.get(peer.name);
     const revision = lastRevision(peer.storage.read);
-    this.#seen.set(peer.name, { ...state, revision });
+    this.#seen.set(peer.name, { rows: state.rows, revision });
     const entries = before === undefined ? 'gone' : peer.pinset.feed.read(before.revision, 1_000_000);
     if (before === undefined || entries === 'gone' || entries.some(({ everything }) => everything)) return [];
     const named = new Set(entries.flatMap(({ keys }) => keys.map((key) => Buffer.from(key).toString('hex'))));
@@ -173,18 +152,7 @@ export class World {
     for (let passed = 0; passed < ms; passed += 250) {
       this.cluster.flush();
       await this.cluster.time.advance(250);
-      this.#observe();
-    }
-  }
-
-  /** What may be cut before the next check must have been seen. */
-  #observe(): void {
-    const states = this.states();
-    this.#keep(states);
-    for (const peer of this.cluster.peers.values()) {
-      const state = states.get(peer.name) as StateOfPeer;
-      const { revision, rows } = this.#seen.get(peer.name) ?? { revision: lastRevision(peer.storage.read), ...state };
-      this.#seen.set(peer.name, { ...state, revision, rows });
+      this.#archive.look(this.states());
     }
   }
 
