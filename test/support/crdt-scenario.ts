@@ -10,7 +10,7 @@ import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.t
  * Runs the commands of a scenario and returns it with what each changed below it, indented.
  *
  *   peer NAME [short-log]            starts a peer that knows those before it; nothing reaches its disk but by `flush`. Its log is of
- *                                    a second, if so wished, and it rebuilds after half of one
+ *                                    a second, if so wished; it rebuilds after half of one, and gives up after 15 s
  *   fill PEER BUCKETS                time passes, and that peer flushes, until its shadow is filled up to there
  *   pin|unpin|amend|expire PEER KEY  [name=TEXT] [to=PEER,...] [expires=MS] [if-absent] [if-match=LABEL] [replicated=N]
  *   update PEER NEW OLD              pins one key and unpins another in one request
@@ -325,6 +325,7 @@ const shortLog = {
   logAgeMinMs: 1_000,
   logAgeMaxMs: 1_000,
   rebuildPatienceMs: 500,
+  shadowStallTimeoutMs: 15_000,
   antiEntropyIntervalMs: 500,
 };
 
