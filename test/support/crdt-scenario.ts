@@ -9,9 +9,11 @@ import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.t
 /**
  * Runs the commands of a scenario and returns it with what each changed below it, indented.
  *
- *   peer NAME [short-log]            starts a peer that knows those before it; nothing reaches its disk but by `flush`. Its log is of
+ *   peer NAME [short-log] [trusts=NAME,...|all|none]
+ *                                    starts a peer that knows those before it; nothing reaches its disk but by `flush`. Its log is of
  *                                    a second, if so wished; it rebuilds after half of one, and gives up after 15 s
  *   fill PEER BUCKETS                time passes, and that peer flushes, until its shadow is filled up to there
+ *   trust PEER NAME,...|all|none     whom it trusts from now on; of peers that were started with `trusts`
  *   pin|unpin|amend|expire PEER KEY  [name=TEXT] [to=PEER,...] [expires=MS] [if-absent] [if-match=LABEL] [replicated=N]
  *   update PEER NEW OLD              pins one key and unpins another in one request
  *   etag PEER KEY LABEL              remembers the pin's etag
@@ -75,9 +77,9 @@ class Scenario {
   async #do(command: string, words: string[]): Promise<void> {
     const cluster = this.#cluster;
     const [first = '', second = ''] = words;
-    if (command === 'peer')
-      await cluster.add({ name: first, flush: 'manual', crdt: second === '' ? noFollows : shortLog });
+    if (command === 'peer') await this.#peer(first, words.slice(1));
     else if (command === 'fill') await this.#fill(cluster.peer(first), Number(second));
+    else if (command === 'trust') this.#trust(cluster.peer(first), second);
     else if (command === 'flush') this.#flush(words);
     else if (command === 'commit') cluster.peer(first).storage.control.commit();
     else if (command === 'cut') cluster.hub.partition(this.#id(first), this.#id(second));
@@ -94,6 +96,18 @@ class Scenario {
     else if (command === 'feed') this.#feed(cluster.peer(first));
     else if (command === 'equal') this.#equal();
     else this.#write(cluster.peer(first), this.#request(command, words));
+  }
+
+  async #peer(name: string, options: readonly string[]): Promise<void> {
+    const crdt = options.includes('short-log') ? shortLog : noFollows;
+    const trusts = options.find((option) => option.startsWith('trusts='));
+    const init = { name, flush: 'manual' as const, crdt };
+    await this.#cluster.add(trusts === undefined ? init : { ...init, trusts: namesIn(trusts.slice('trusts='.length)) });
+  }
+
+  #trust(peer: TestPeer, names: string): void {
+    const listed = namesIn(names);
+    peer.trust.change(listed === 'all' ? 'all' : listed.map((name) => this.#id(name)));
   }
 
   #id(name: string): string {
@@ -217,7 +231,7 @@ class Scenario {
     const number = ++this.#writes;
     peer.commit(request).then(
       ([outcome]) => {
-        this.#said.push(`write ${number} answered: ${describeOutcome(outcome as Outcome)}`);
+        this.#said.push(`write ${number} answered: ${this.#outcome(outcome as Outcome)}`);
         if (outcome?.ok && request.ack !== undefined) this.#waitLevel(peer, outcome.position, request.ack, number);
       },
       () => this.#said.push(`write ${number} was never answered`),
@@ -234,6 +248,13 @@ class Scenario {
       },
       () => {},
     );
+  }
+
+  #outcome(outcome: Outcome): string {
+    if (!outcome.ok) return outcome.error.code;
+    const unseenBy = outcome.unseenBy.map((peerId) => this.#peerName(peerId)).sort();
+    const unseen = unseenBy.length > 0 ? `, not seen by ${unseenBy.join(' and ')}` : '';
+    return `ok${outcome.pin === undefined ? ', nothing to show' : ''}${unseen}`;
   }
 
   #showChanges(peer: TestPeer): void {
@@ -335,8 +356,9 @@ function rewritten(peer: TestPeer): number | undefined {
   return forks.find(({ state }) => state === 'rewriting')?.next;
 }
 
-function describeOutcome(outcome: Outcome): string {
-  return outcome.ok ? `ok${outcome.pin === undefined ? ', nothing to show' : ''}` : outcome.error.code;
+function namesIn(text: string): string[] | 'all' {
+  if (text === 'all') return 'all';
+  return text === 'none' ? [] : text.split(',');
 }
 
 const keyNames = new Map(Array.from({ length: 10 }, (_, i) => [hex(testKey(`k${i}`)), `k${i}`]));

@@ -4,7 +4,7 @@ import { byteString, equalBytes } from '../../../model/bytes.ts';
 import type { Storage } from '../../../storage/storage.ts';
 import { TRUST_LISTS_BYTES_MAX } from '../constants.ts';
 import { trustListsTable } from '../tables.ts';
-import { readTrustList, type TrustList, trustListMessage, trustsAll } from './trust-list.ts';
+import { readTrustList, type TrustList, trustsAll } from './trust-list.ts';
 
 /**
  * The trust lists that the members' records name, by hash, also on the disk: so a peer that starts knows at once who takes
@@ -66,7 +66,7 @@ export class KnownLists {
 }
 
 function encoded(list: TrustList): Uint8Array {
-  return toBinary(TrustListSchema, trustListMessage(list));
+  return toBinary(TrustListSchema, list.message);
 }
 
 function decoded(value: Uint8Array): TrustList | undefined {

@@ -5,7 +5,7 @@ import type { Storage } from '../../../storage/storage.ts';
 import { HELLO_TRUST_BYTES_MAX } from '../constants.ts';
 import { type TrustingMember, type Unseen, unseenOf } from '../core/trust-reach.ts';
 import { KnownLists } from './known-lists.ts';
-import { configuredTrust, type TrustList, trustListMessage, trustListOf, trustsAll } from './trust-list.ts';
+import { configuredTrust, type TrustList, trustListOf, trustsAll } from './trust-list.ts';
 
 /** What the records of the members say: the monitor knows them. */
 export interface TrustMembers {
@@ -105,14 +105,14 @@ export class Trust {
 
   forHello(): TrustListMessage[] {
     const given = new Map<string, TrustList>();
-    if (this.#own.peerIds !== 'all') given.set(byteString(this.#own.hash), this.#own);
+    if (!this.#own.isAll) given.set(byteString(this.#own.hash), this.#own);
     const members = this.#needs.members.list();
     const from = Math.floor(this.#needs.random.float() * members.length);
     for (const { trustHash } of [...members.slice(from), ...members.slice(0, from)]) {
       const list = this.#lists.get(trustHash);
-      if (list !== undefined && list.peerIds !== 'all') given.set(byteString(trustHash), list);
+      if (list !== undefined && !list.isAll) given.set(byteString(trustHash), list);
     }
-    return fitting([...given.values()].map(trustListMessage));
+    return fitting([...given.values()].map(({ message }) => message));
   }
 
   /** Of Hellos and reports, after the records that came with them: kept is what a record names. */

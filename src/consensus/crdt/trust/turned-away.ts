@@ -5,7 +5,7 @@ import type { Logger } from '../../../runtime/logger.ts';
 import { UNTRUSTED_AUTHORS_MAX, UNTRUSTED_REPORT_INTERVAL_MS } from '../constants.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import { only, type PeerCalls } from '../peer-calls.ts';
-import { type TrustList, trustListMessage } from './trust-list.ts';
+import type { TrustList } from './trust-list.ts';
 
 export interface TurnedAwayNeeds {
   rpc: PeerCalls;
@@ -60,7 +60,7 @@ export class TurnedAway {
     const { rpc, trust, logger } = this.#needs;
     const request = create(ReportUntrustedRequestSchema, {
       batches: BigInt(batches),
-      trustList: trustListMessage(trust.own),
+      trustList: trust.own.message,
     });
     try {
       await only(rpc.call(author, 'reportUntrusted', [request], { signal: this.#abort.signal }));
