@@ -1,4 +1,4 @@
-import { Allowance } from './allowance.ts';
+import { Allowance } from '../runtime/allowance.ts';
 import { METRICS_BURST, METRICS_EVERY_MS, RECORD_EVERY_MS, RECORDS_BURST } from './constants.ts';
 import type { Health, Member } from './monitor.ts';
 import type { OpenedMetrics, OpenedRecord } from './records.ts';

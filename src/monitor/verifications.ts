@@ -1,4 +1,4 @@
-import { Allowance } from './allowance.ts';
+import { Allowance } from '../runtime/allowance.ts';
 import { MEMBERS_MAX, VERIFY_BURST, VERIFY_EVERY_MS } from './constants.ts';
 
 /** Keeps a peer that sends signature after signature from taking this one's time. Times are monotonic, ms. */

@@ -62,6 +62,10 @@ export const RPC_TRAILER_BYTES_MAX = 16 * 1024;
 export const RPC_ERROR_MESSAGE_LENGTH_MAX = 1_024;
 /** From the opening of a stream to the head of its first call. */
 export const RPC_HEAD_TIMEOUT_MS = 10_000;
+/** Callers and methods whose calls are counted in time; the one not heard for longest is forgotten. */
+export const RPC_ALLOWANCES_MAX = 16_384;
+/** A caller over its rate is refused so much later: it must not be faster by being refused. */
+export const RPC_RATE_REFUSAL_DELAY_MS = 500;
 /** Between frames of a caller that has not ended its requests. */
 export const RPC_REQUEST_TIMEOUT_MS = 30_000;
 /** After the trailer, for what the caller had already sent. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { ConsensusAlert } from '../consensus.ts';
-import { ALERT_SHOWN_MS } from './constants.ts';
+import { ALERT_SHOWN_MS, ALERTS_MAX } from './constants.ts';
 
 interface Raised extends ConsensusAlert {
   /** Wall clock; Infinity: until it is cleared. */
@@ -23,6 +23,10 @@ export class Alerts {
   raise(kind: ConsensusAlert['kind'], peerId: string, message: string, forMs = Number.POSITIVE_INFINITY): void {
     this.#expire();
     const known = this.#alerts.get(`${kind} ${peerId}`);
+    if (known === undefined && this.#alerts.size >= ALERTS_MAX) {
+      this.#logger.debug('an alert beyond the limit', { kind, peerId, message });
+      return;
+    }
     if (known === undefined) this.#logger.warn('alert raised', { kind, peerId, message });
     if (known?.untilMs === Number.POSITIVE_INFINITY && forMs < known.untilMs) return; // What lasts says more.
     const nowMs = this.#clock.nowMs();

@@ -31,6 +31,16 @@ export const GATHER_CALLS_MIN = 8;
 /** A batch above this is announced only (G1). The gossip limit of the network is above it. */
 export const GOSSIP_BATCH_BYTES_MAX = 64 * 1024;
 
+/**
+ * Batches and announcements that one peer forwards and that are looked at (0.3 ms each): so many at once, then one each so many ms.
+ * Further ones are ignored and counted: anti-entropy brings them. All that has come is looked at in one turn of the event loop,
+ * so a burst is what others wait for.
+ */
+export const GOSSIP_BURST = 256;
+export const GOSSIP_EVERY_MS = 2;
+/** Peers whose gossip is counted; the one that was counted first is forgotten. */
+export const GOSSIP_FORWARDERS_MAX = 1_024;
+
 export const PULL_DELAY_JITTER = 0.5;
 export const FOLLOW_RETRY_MS = 2_000;
 export const FOLLOWS_SERVED_MAX = 32;
@@ -156,6 +166,13 @@ export const BUCKETS_BYTES_MAX = 4 * 1024 * 1024;
 /** Two comparisons with one peer whose digest is another. */
 export const COMPARE_PAUSE_MS = 60_000;
 export const COMPARE_TIMEOUT_MS = 60_000;
+/** Alerts that stand at once. Further ones are only logged: an operator who has so many has seen the reason. */
+export const ALERTS_MAX = 1_000;
+/** Peers whose last Hello is remembered, and processes of one; the oldest is forgotten. */
+export const PEER_VIEWS_MAX = 1_024;
+export const PEER_PROCESSES_MAX = 16;
+/** A pull that brings nothing for so long is given up: its source must not hold one of the few for ever. */
+export const PULL_STALL_MS = 30_000;
 /** Buckets that an alert names. */
 export const ALERT_BUCKETS_MAX = 8;
 /** Buckets that a plan of a repair tells one by one; those beyond are counted. */

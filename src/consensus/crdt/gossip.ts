@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
 import { formatPeerId } from '../../model/peer-id.ts';
 import type { Gossip } from '../../network/network.ts';
+import { Allowance } from '../../runtime/allowance.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch, verifyBatch } from './codec/signed-batch.ts';
-import { GOSSIP_BATCH_BYTES_MAX } from './constants.ts';
+import { GOSSIP_BATCH_BYTES_MAX, GOSSIP_BURST, GOSSIP_EVERY_MS, GOSSIP_FORWARDERS_MAX } from './constants.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
 import type { Batch } from './core/types.ts';
@@ -31,6 +32,7 @@ export interface BatchTalkNeeds {
 /** G1 to G3: gossip is a hint, and one signature serves it and the log. */
 export class BatchTalk {
   readonly #needs: BatchTalkNeeds;
+  readonly #allowances = new Map<string, Allowance>();
 
   constructor(needs: BatchTalkNeeds) {
     this.#needs = needs;
@@ -57,6 +59,10 @@ export class BatchTalk {
 
   #receive(message: Uint8Array, from: string): 'accept' | 'ignore' | 'reject' {
     if (!this.#needs.isOpen()) return 'ignore';
+    if (!this.#isAllowed(from)) {
+      this.#needs.metrics.gossipDropped.add(1);
+      return 'ignore';
+    }
     try {
       return this.#judged(openBatch(decodeSignedBatch(message)), from);
     } catch (problem) {
@@ -65,6 +71,15 @@ export class BatchTalk {
       this.#needs.logger.debug('an invalid batch came by gossip', { from, problem: problem.message });
       return 'reject';
     }
+  }
+
+  #isAllowed(from: string): boolean {
+    const nowMs = this.#needs.store.needs.clock.monotonicMs();
+    const allowance = this.#allowances.get(from) ?? new Allowance(GOSSIP_BURST, GOSSIP_EVERY_MS, nowMs);
+    this.#allowances.set(from, allowance);
+    const [oldest] = this.#allowances.size > GOSSIP_FORWARDERS_MAX ? this.#allowances.keys() : [];
+    if (oldest !== undefined) this.#allowances.delete(oldest);
+    return allowance.take(nowMs);
   }
 
   #judged(batch: Batch, from: string): 'accept' | 'ignore' {

@@ -76,6 +76,11 @@ export class Intake {
   constructor(needs: IntakeNeeds) {
     this.#needs = needs;
     this.pending = new Pending(needs.limits);
+    Object.assign(needs.metrics.waiting, {
+      pendingBatches: () => this.pending.count,
+      pendingBytes: () => this.pending.bytes,
+      queuedBatches: () => this.#queue.length,
+    });
     needs.store.turns.onLive(() => this.#schedule());
   }
 
@@ -88,6 +93,7 @@ export class Intake {
   /** From gossip, which is a hint: over the limit it is dropped. */
   offer(batch: Batch, from: string): void {
     if (this.#queue.length < RECEIVED_QUEUED_MAX) this.#push(batch, from);
+    else this.#needs.metrics.gossipDropped.add(1);
   }
 
   /** From Sync: waits until there is room. */

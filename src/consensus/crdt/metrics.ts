@@ -2,8 +2,30 @@ import type { MetricsRegister } from '../../runtime/metrics.ts';
 
 export type CrdtMetrics = ReturnType<typeof crdtMetrics>;
 
+/** What waits in memory, set by whoever holds it. */
+export interface WaitingReadings {
+  pendingBatches(): number;
+  pendingBytes(): number;
+  queuedBatches(): number;
+}
+
 export function crdtMetrics(register: MetricsRegister) {
+  const waiting: WaitingReadings = { pendingBatches: () => 0, pendingBytes: () => 0, queuedBatches: () => 0 };
+  register.gauge({ name: 'pinfold_crdt_pending_batches', help: 'Batches that wait for what they depend on' }, (g) =>
+    g.set(waiting.pendingBatches()),
+  );
+  register.gauge({ name: 'pinfold_crdt_pending_bytes', help: 'The same in bytes' }, (g) =>
+    g.set(waiting.pendingBytes()),
+  );
+  register.gauge({ name: 'pinfold_crdt_queued_batches', help: 'Batches of others that wait for a transaction' }, (g) =>
+    g.set(waiting.queuedBatches()),
+  );
   return {
+    waiting,
+    gossipDropped: register.counter({
+      name: 'pinfold_crdt_gossip_dropped_total',
+      help: 'Batches that gossip brought and that were dropped: too many of one forwarder, or too many waited for their transaction',
+    }),
     operations: register.counter({
       name: 'pinfold_crdt_own_operations_total',
       help: 'Operations written by this peer and flushed',

@@ -1,5 +1,5 @@
 import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
-import type { Timers } from '../../runtime/clock.ts';
+import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { PeerCodecs } from '../codecs.ts';
 import {
@@ -7,6 +7,7 @@ import {
   RPC_HEAD_BYTES_MAX,
   RPC_HEAD_TIMEOUT_MS,
   RPC_IDLE_STREAM_CALLEE_MS,
+  RPC_RATE_REFUSAL_DELAY_MS,
   STOP_TIMEOUT_MS,
 } from '../constants.ts';
 import type { NetworkMetrics } from '../metrics.ts';
@@ -23,6 +24,7 @@ import { encodeTrailer } from './trailer.ts';
 export interface RpcServerNeeds {
   policy: PeerPolicy;
   codecs: PeerCodecs;
+  clock: Clock;
   timers: Timers;
   logger: Logger;
   metrics: NetworkMetrics;
@@ -91,6 +93,10 @@ export class RpcServer {
 
   async #serveCall(pipe: FramePipe, peerId: string, name: string): Promise<void> {
     const admitted = this.#admit(name, peerId);
+    if (admitted === 'too often') {
+      await sleep(this.#needs.timers, RPC_RATE_REFUSAL_DELAY_MS);
+      return this.#refuse(pipe, new PinfoldError('LIMIT_REACHED', `${name} is called too often`));
+    }
     if (admitted instanceof PinfoldError) return this.#refuse(pipe, admitted);
     const { method, release } = admitted;
     const handlers = this.#handlers as PeerRpcHandlers;
@@ -112,7 +118,7 @@ export class RpcServer {
     }
   }
 
-  #admit(name: string, peerId: string): PinfoldError | { method: PeerMethod; release: () => void } {
+  #admit(name: string, peerId: string): PinfoldError | 'too often' | { method: PeerMethod; release: () => void } {
     const { metrics } = this.#needs;
     const method = peerMethodOf(name);
     if (method === undefined || this.#handlers === undefined) {
@@ -125,6 +131,10 @@ export class RpcServer {
       return new PinfoldError('PERMISSION_DENIED', `${peerMethodName(method)} is not for this caller`);
     }
     if (this.#stopping) return shuttingDown();
+    if (!this.#admission.isAllowed(method, peerId, row, this.#needs.clock.monotonicMs())) {
+      metrics.rpcRefused.add(1, { reason: 'rate' });
+      return 'too often';
+    }
     const limits = { max: row.concurrentMax, perPeerMax: row.concurrentPerPeerMax };
     const release = this.#admission.enter(method, peerId, limits);
     if (release !== undefined) return { method, release };

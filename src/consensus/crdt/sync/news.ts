@@ -22,8 +22,19 @@ export class News {
   }
 
   heard(ridText: string, rid: Uint8Array, sequence: number): void {
-    if (this.#heard.size >= newsMax || sequence < (this.#heard.get(ridText)?.sequence ?? 0)) return;
+    if (sequence < (this.#heard.get(ridText)?.sequence ?? 0)) return;
+    // The oldest goes: what one peer invents must not keep out what others tell.
+    const [oldest] = this.#heard.size >= newsMax ? this.#heard.keys() : [];
+    if (oldest !== undefined) this.#heard.delete(oldest);
     this.#heard.set(ridText, { rid, sequence, untilMs: this.#clock.monotonicMs() + newsAgeMs });
+  }
+
+  get size(): number {
+    return this.#heard.size;
+  }
+
+  has(ridText: string): boolean {
+    return this.#heard.has(ridText);
   }
 
   /** Whether anything heard of is still lacking. */

@@ -5,7 +5,7 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import type { Acknowledger } from '../acknowledger.ts';
 import { flushedClock } from '../codec/clock-entries.ts';
-import { PULL_DELAY_JITTER } from '../constants.ts';
+import { PULL_DELAY_JITTER, PULL_STALL_MS } from '../constants.ts';
 import type { Clock as Covered } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { SyncNews } from '../core/rebuild-need.ts';
@@ -15,6 +15,7 @@ import type { CrdtOptions } from '../options.ts';
 import type { PeerCalls } from '../peer-calls.ts';
 import type { CrdtStore } from '../state/store.ts';
 import type { News } from './news.ts';
+import { Stall } from './stall.ts';
 import { sync } from './sync-client.ts';
 
 export interface PullerNeeds {
@@ -88,20 +89,23 @@ export class Puller {
 
   async #pull(peerId: string): Promise<void> {
     const { store, rpc, intake, acknowledger, metrics, logger, isOpen, heard, broke, isCut, sources } = this.#needs;
+    const stall = new Stall(this.#needs.timers, PULL_STALL_MS, this.#abort.signal);
     try {
       const result = await sync(rpc, {
         peerId,
         clock: flushedClock(store.replicas.sorted()),
         follow: false,
-        signal: this.#abort.signal,
+        signal: stall.signal,
         known: store.replicas,
         onWanted: (batch) => acknowledger.wanted(batch),
         heard: (news, floors) => heard(peerId, news, floors),
         take: async (batch) => {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
           await intake.take(batch, peerId);
+          stall.progressed();
         },
       });
+      stall.end();
       await intake.idle();
       metrics.pulls.add(1, { result });
       if (result === 'full-needed' && sources().some((other) => !isCut(other))) this.later(peerId);
@@ -110,6 +114,8 @@ export class Puller {
       broke(peerId);
       if (problem instanceof InvalidBatch) metrics.invalid.add(1, { reason: problem.reason, door: 'sync' });
       if (!this.#abort.signal.aborted) logger.debug('a pull failed', { peerId, problem: String(problem) });
+    } finally {
+      stall.end();
     }
   }
 }
