@@ -7,6 +7,7 @@ import { daemonCommand } from './commands/daemon.ts';
 import { initCommand } from './commands/init.ts';
 import { pinCommands } from './commands/pin.ts';
 import { statusCommands } from './commands/status.ts';
+import { storeCommands } from './commands/store.ts';
 import { storeCareCommands } from './commands/store-care.ts';
 import { run } from './run.ts';
 import { version } from './version.ts';
@@ -31,6 +32,7 @@ export function program({ silent = false } = {}): Command {
   statusCommands(root, run);
   addCommand(root, run);
   storeCareCommands(root, run);
+  storeCommands(root, run);
   configCommand(root, run);
   root
     .command('version')

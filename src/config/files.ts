@@ -88,7 +88,8 @@ async function writeTemporary(path: string, text: string, mode: number): Promise
   return temporary;
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** What was made, renamed or removed in it is so after a loss of power, too. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(join(folder, '.'), 'r');
   try {
     await handle.sync();

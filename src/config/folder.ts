@@ -15,6 +15,8 @@ export interface FolderPaths {
   readonly identity: string;
   readonly secret: string;
   readonly store: string;
+  /** There while the store is to be moved aside at the next start (`store rejoin`). */
+  readonly leftStore: string;
   readonly ipfs: string;
   readonly socket: string;
   readonly addresses: string;
@@ -27,6 +29,7 @@ export function folderPaths(folder: string): FolderPaths {
     identity: join(folder, 'identity.json'),
     secret: join(folder, 'secret'),
     store: join(folder, 'store'),
+    leftStore: join(folder, 'rejoin.json'),
     ipfs: join(folder, 'ipfs'),
     socket: join(folder, 'daemon.sock'),
     addresses: join(folder, 'addresses.json'),

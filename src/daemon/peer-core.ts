@@ -52,6 +52,8 @@ export interface PeerCoreInit {
   version: string;
   /** What tells this store from a copy of it (N1). */
   identityStamp: Uint8Array;
+  /** It remembers addresses of other peers. */
+  knowsOthers?: boolean;
 }
 
 export interface PeerCoreNeeds {
@@ -100,7 +102,10 @@ const expiredPerRoundMax = 1_000;
  * Introduces the parts of a peer to each other by their ports. The same for the daemon and for whole clusters in one
  * process: what differs is handed in.
  */
-export function peerCore({ config, name, version, identityStamp }: PeerCoreInit, needs: PeerCoreNeeds): PeerCore {
+export function peerCore(
+  { config, name, version, identityStamp, knowsOthers = false }: PeerCoreInit,
+  needs: PeerCoreNeeds,
+): PeerCore {
   const { storage, connector, signer, isDiskLow, freeDiskBytes, clock, timers, random, logger, metrics } = needs;
   const { peerId } = signer;
   const common = { clock, timers, random, logger, metrics };
@@ -157,7 +162,7 @@ export function peerCore({ config, name, version, identityStamp }: PeerCoreInit,
   trust.onChange(() => void monitored.renew());
 
   const consensus = crdtConsensus(
-    { ...config.crdt, follower: config.cluster.follower, bootstrap: config.network.bootstrap },
+    { ...config.crdt, follower: config.cluster.follower, bootstrap: config.network.bootstrap, knowsOthers },
     {
       storage,
       pinset: pinned,

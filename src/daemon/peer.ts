@@ -17,6 +17,7 @@ import { clusterService } from '../api/services/cluster-service.ts';
 import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
 import { addContent } from '../cluster/add.ts';
+import { storeKeeping } from '../cluster/store-keeping.ts';
 import { type EmbeddedInit, embeddedConnector } from '../ipfs/embedded/embedded-connector.ts';
 import { PinfoldError } from '../model/errors.ts';
 import type { Monitor } from '../monitor/monitor.ts';
@@ -35,6 +36,7 @@ import { ipfsNetworkKey } from './ipfs-key.ts';
 import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
 import { type PeerConfig, parseListenAddress } from './options.ts';
 import { peerCore, peerTables } from './peer-core.ts';
+import { markStoreLeft, setStoreAside } from './store-aside.ts';
 import { requireFreeDisk, storeGuard } from './store-guard.ts';
 import { trustFile } from './trust-file.ts';
 
@@ -51,17 +53,22 @@ export interface RunningPeer {
   stop(): Promise<void>;
   /** Rejects when the peer cannot go on and must be stopped; never resolves. */
   readonly failed: Promise<never>;
+  /** Resolves when the peer is to be stopped and started again: it has left its store. */
+  readonly restart: Promise<void>;
 }
+
+/** So that the answer of the call that asks for a restart is on its way. */
+const restartDelayMs = 500;
 
 /** A whole peer of a folder, running when the promise resolves. */
 export async function startPeer(start: StartPeer): Promise<RunningPeer> {
   const loaded = await loadPeer(start);
   const lock = await lockFolder(loaded.paths.socket);
   try {
-    const { components, failed } = await assemble(loaded, start.version);
+    const { components, failed, restart } = await assemble(loaded, start.version);
     const lifecycle = new Lifecycle([{ name: 'folder lock', stop: () => lock.release() }, ...components]);
     await lifecycle.start();
-    return { stop: () => lifecycle.stop(), failed };
+    return { stop: () => lifecycle.stop(), failed, restart };
   } catch (error) {
     await lock.release();
     throw error;
@@ -72,7 +79,7 @@ export async function startPeer(start: StartPeer): Promise<RunningPeer> {
 async function assemble(
   loaded: LoadedPeer,
   version: string,
-): Promise<{ components: Component[]; failed: Promise<never> }> {
+): Promise<{ components: Component[]; failed: Promise<never>; restart: Promise<void> }> {
   const { config, paths, identity, secret } = loaded;
   const { peerId } = identity;
   const logger = pinoLogger(config.log);
@@ -81,6 +88,8 @@ async function assemble(
   const seed = identity.privateKey.raw.subarray(0, 32);
   const common = { clock, timers, random, logger, metrics };
 
+  const setAside = await setStoreAside(paths);
+  if (setAside !== undefined) logger.warn('the old store was set aside; this peer joins anew', { setAside });
   for (const folder of [paths.store, paths.ipfs]) await mkdir(folder, { recursive: true, mode: 0o700 });
   await requireFreeDisk(paths.store);
   const dataFile = join(paths.store, 'data.mdb');
@@ -97,20 +106,19 @@ async function assemble(
     },
     common,
   );
+  const addresses = addressFile(paths.addresses, logger);
   const core = peerCore(
     {
       config,
       name: config.cluster.peerName ?? hostname(),
       version,
       identityStamp: await identityStamp(paths.store, dataFile, random),
+      knowsOthers: (await addresses.load()).size > 0,
     },
     {
       storage,
       network: (policy) =>
-        libp2pNetwork(
-          { privateKey: seed, secret, ...config.network },
-          { addresses: addressFile(paths.addresses, logger), policy, ...common },
-        ),
+        libp2pNetwork({ privateKey: seed, secret, ...config.network }, { addresses, policy, ...common }),
       connector,
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
@@ -121,6 +129,12 @@ async function assemble(
   );
   monitored = core.monitor;
 
+  const { promise: restart, resolve: askRestart } = Promise.withResolvers<void>();
+  const keeping = storeKeeping({
+    store: core.consensus.keeping,
+    leaveStore: () => markStoreLeft(paths, clock.nowMs()),
+    restart: () => timers.after(restartDelayMs, askRestart),
+  });
   const services = [
     mount(
       PinService,
@@ -133,7 +147,7 @@ async function assemble(
       }),
     ),
     mount(ClusterService, clusterService(core.overview)),
-    mount(PeerService, peerService(core)),
+    mount(PeerService, peerService({ ...core, store: keeping })),
   ];
 
   const scopes = callScopes({ clock, timers, authenticate: anonymous });
@@ -169,7 +183,7 @@ async function assemble(
       },
     },
   ];
-  return { components, failed: guard.failed };
+  return { components, failed: guard.failed, restart };
 }
 
 /** The key of the private IPFS network follows from the cluster's secret. */

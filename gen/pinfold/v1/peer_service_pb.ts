@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/peer_service.proto.
  */
 export const file_pinfold_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIixQIKBFBlZXISDwoHcGVlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoCRIPCgd2ZXJzaW9uGAQgASgJEhAKCGZvbGxvd2VyGAUgASgIEiYKBmhlYWx0aBgGIAEoDjIWLnBpbmZvbGQudjEuUGVlckhlYWx0aBIiCgRpcGZzGAcgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZRIuCgpsYXN0X2hlYXJkGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgdtZXRyaWNzGAkgAygLMhYucGluZm9sZC52MS5QZWVyTWV0cmljEgwKBHNlbGYYCiABKAgSJQoGdHJ1c3RzGAsgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSDgoGdW5zZWVuGAwgASgIIioKCVRydXN0TGlzdBILCgNhbGwYASABKAgSEAoIcGVlcl9pZHMYAiADKAkiIQoOQWRkUGVlclJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCSIiCg9BZGRQZWVyUmVzcG9uc2USDwoHcGVlcl9pZBgBIAEoCSIkChFSZW1vdmVQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIm0KElJlbW92ZVBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyEhYKDmFsbG9jYXRlZF9waW5zGAIgASgEEhEKCW1vcmVfcGlucxgDIAEoCBIMCgRsaXZlGAQgASgIIlcKEFRydXN0UGVlclJlcXVlc3QSJgoHcmVwbGFjZRgBIAEoCzIVLnBpbmZvbGQudjEuVHJ1c3RMaXN0EgsKA2FkZBgCIAMoCRIOCgZyZW1vdmUYAyADKAkiOgoRVHJ1c3RQZWVyUmVzcG9uc2USJQoGdHJ1c3RzGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QiTAoISXBmc05vZGUSDwoHcGVlcl9pZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSDQoFYWdlbnQYAyABKAkSDQoFZXJyb3IYBCABKAkiVAoKUGVlck1ldHJpYxIMCgRuYW1lGAEgASgJEhAKBm51bWJlchgCIAEoAUgAEg4KBHRleHQYAyABKAlIABINCgV2YWxpZBgEIAEoCEIHCgV2YWx1ZSqFAQoKUGVlckhlYWx0aBIbChdQRUVSX0hFQUxUSF9VTlNQRUNJRklFRBAAEhIKDlBFRVJfSEVBTFRIX1VQEAESFwoTUEVFUl9IRUFMVEhfU1VTUEVDVBACEhQKEFBFRVJfSEVBTFRIX0RPV04QAxIXChNQRUVSX0hFQUxUSF9KT0lOSU5HEAQy5gQKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZRJNCgpTY3J1YlN0b3JlEh0ucGluZm9sZC52MS5TY3J1YlN0b3JlUmVxdWVzdBoeLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlc3BvbnNlMAESTQoKUGxhblJlcGFpchIdLnBpbmZvbGQudjEuUGxhblJlcGFpclJlcXVlc3QaHi5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXNwb25zZTABElAKC0FwcGx5UmVwYWlyEh4ucGluZm9sZC52MS5BcHBseVJlcGFpclJlcXVlc3QaHy5waW5mb2xkLnYxLkFwcGx5UmVwYWlyUmVzcG9uc2UwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_repair]);
+  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLFAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJMCghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBDKDBgoLUGVlclNlcnZpY2USQgoHR2V0UGVlchIaLnBpbmZvbGQudjEuR2V0UGVlclJlcXVlc3QaGy5waW5mb2xkLnYxLkdldFBlZXJSZXNwb25zZRJICglMaXN0UGVlcnMSHC5waW5mb2xkLnYxLkxpc3RQZWVyc1JlcXVlc3QaHS5waW5mb2xkLnYxLkxpc3RQZWVyc1Jlc3BvbnNlEkIKB0FkZFBlZXISGi5waW5mb2xkLnYxLkFkZFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5BZGRQZWVyUmVzcG9uc2USSwoKUmVtb3ZlUGVlchIdLnBpbmZvbGQudjEuUmVtb3ZlUGVlclJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXNwb25zZRJICglUcnVzdFBlZXISHC5waW5mb2xkLnYxLlRydXN0UGVlclJlcXVlc3QaHS5waW5mb2xkLnYxLlRydXN0UGVlclJlc3BvbnNlEk0KClNjcnViU3RvcmUSHS5waW5mb2xkLnYxLlNjcnViU3RvcmVSZXF1ZXN0Gh4ucGluZm9sZC52MS5TY3J1YlN0b3JlUmVzcG9uc2UwARJNCgpQbGFuUmVwYWlyEh0ucGluZm9sZC52MS5QbGFuUmVwYWlyUmVxdWVzdBoeLnBpbmZvbGQudjEuUGxhblJlcGFpclJlc3BvbnNlMAESUAoLQXBwbHlSZXBhaXISHi5waW5mb2xkLnYxLkFwcGx5UmVwYWlyUmVxdWVzdBofLnBpbmZvbGQudjEuQXBwbHlSZXBhaXJSZXNwb25zZTABEksKClJlbmV3U3RvcmUSHS5waW5mb2xkLnYxLlJlbmV3U3RvcmVSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW5ld1N0b3JlUmVzcG9uc2USTgoLUmVqb2luU3RvcmUSHi5waW5mb2xkLnYxLlJlam9pblN0b3JlUmVxdWVzdBofLnBpbmZvbGQudjEuUmVqb2luU3RvcmVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_repair]);
 
 /**
  * @generated from message pinfold.v1.GetPeerRequest
@@ -79,6 +79,70 @@ export type ListPeersResponse = Message<"pinfold.v1.ListPeersResponse"> & {
  */
 export const ListPeersResponseSchema: GenMessage<ListPeersResponse> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_peer_service, 3);
+
+/**
+ * @generated from message pinfold.v1.RenewStoreRequest
+ */
+export type RenewStoreRequest = Message<"pinfold.v1.RenewStoreRequest"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.RenewStoreRequest.
+ * Use `create(RenewStoreRequestSchema)` to create a new message.
+ */
+export const RenewStoreRequestSchema: GenMessage<RenewStoreRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 4);
+
+/**
+ * @generated from message pinfold.v1.RenewStoreResponse
+ */
+export type RenewStoreResponse = Message<"pinfold.v1.RenewStoreResponse"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.RenewStoreResponse.
+ * Use `create(RenewStoreResponseSchema)` to create a new message.
+ */
+export const RenewStoreResponseSchema: GenMessage<RenewStoreResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 5);
+
+/**
+ * @generated from message pinfold.v1.RejoinStoreRequest
+ */
+export type RejoinStoreRequest = Message<"pinfold.v1.RejoinStoreRequest"> & {
+  /**
+   * Also if something would be lost that no other peer has.
+   *
+   * @generated from field: bool force = 1;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message pinfold.v1.RejoinStoreRequest.
+ * Use `create(RejoinStoreRequestSchema)` to create a new message.
+ */
+export const RejoinStoreRequestSchema: GenMessage<RejoinStoreRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 6);
+
+/**
+ * @generated from message pinfold.v1.RejoinStoreResponse
+ */
+export type RejoinStoreResponse = Message<"pinfold.v1.RejoinStoreResponse"> & {
+  /**
+   * The folder that the old store is moved to, on the machine of the peer.
+   *
+   * @generated from field: string set_aside = 1;
+   */
+  setAside: string;
+};
+
+/**
+ * Describes the message pinfold.v1.RejoinStoreResponse.
+ * Use `create(RejoinStoreResponseSchema)` to create a new message.
+ */
+export const RejoinStoreResponseSchema: GenMessage<RejoinStoreResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 7);
 
 /**
  * @generated from message pinfold.v1.Peer
@@ -160,7 +224,7 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
  * Use `create(PeerSchema)` to create a new message.
  */
 export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 4);
+  messageDesc(file_pinfold_v1_peer_service, 8);
 
 /**
  * Whose operations and state a peer takes. Itself it always trusts.
@@ -188,7 +252,7 @@ export type TrustList = Message<"pinfold.v1.TrustList"> & {
  * Use `create(TrustListSchema)` to create a new message.
  */
 export const TrustListSchema: GenMessage<TrustList> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 5);
+  messageDesc(file_pinfold_v1_peer_service, 9);
 
 /**
  * @generated from message pinfold.v1.AddPeerRequest
@@ -207,7 +271,7 @@ export type AddPeerRequest = Message<"pinfold.v1.AddPeerRequest"> & {
  * Use `create(AddPeerRequestSchema)` to create a new message.
  */
 export const AddPeerRequestSchema: GenMessage<AddPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 6);
+  messageDesc(file_pinfold_v1_peer_service, 10);
 
 /**
  * @generated from message pinfold.v1.AddPeerResponse
@@ -224,7 +288,7 @@ export type AddPeerResponse = Message<"pinfold.v1.AddPeerResponse"> & {
  * Use `create(AddPeerResponseSchema)` to create a new message.
  */
 export const AddPeerResponseSchema: GenMessage<AddPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 7);
+  messageDesc(file_pinfold_v1_peer_service, 11);
 
 /**
  * @generated from message pinfold.v1.RemovePeerRequest
@@ -241,7 +305,7 @@ export type RemovePeerRequest = Message<"pinfold.v1.RemovePeerRequest"> & {
  * Use `create(RemovePeerRequestSchema)` to create a new message.
  */
 export const RemovePeerRequestSchema: GenMessage<RemovePeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 8);
+  messageDesc(file_pinfold_v1_peer_service, 12);
 
 /**
  * @generated from message pinfold.v1.RemovePeerResponse
@@ -281,7 +345,7 @@ export type RemovePeerResponse = Message<"pinfold.v1.RemovePeerResponse"> & {
  * Use `create(RemovePeerResponseSchema)` to create a new message.
  */
 export const RemovePeerResponseSchema: GenMessage<RemovePeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 9);
+  messageDesc(file_pinfold_v1_peer_service, 13);
 
 /**
  * @generated from message pinfold.v1.TrustPeerRequest
@@ -312,7 +376,7 @@ export type TrustPeerRequest = Message<"pinfold.v1.TrustPeerRequest"> & {
  * Use `create(TrustPeerRequestSchema)` to create a new message.
  */
 export const TrustPeerRequestSchema: GenMessage<TrustPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 10);
+  messageDesc(file_pinfold_v1_peer_service, 14);
 
 /**
  * @generated from message pinfold.v1.TrustPeerResponse
@@ -331,7 +395,7 @@ export type TrustPeerResponse = Message<"pinfold.v1.TrustPeerResponse"> & {
  * Use `create(TrustPeerResponseSchema)` to create a new message.
  */
 export const TrustPeerResponseSchema: GenMessage<TrustPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 11);
+  messageDesc(file_pinfold_v1_peer_service, 15);
 
 /**
  * @generated from message pinfold.v1.IpfsNode
@@ -365,7 +429,7 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
  * Use `create(IpfsNodeSchema)` to create a new message.
  */
 export const IpfsNodeSchema: GenMessage<IpfsNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 12);
+  messageDesc(file_pinfold_v1_peer_service, 16);
 
 /**
  * @generated from message pinfold.v1.PeerMetric
@@ -404,7 +468,7 @@ export type PeerMetric = Message<"pinfold.v1.PeerMetric"> & {
  * Use `create(PeerMetricSchema)` to create a new message.
  */
 export const PeerMetricSchema: GenMessage<PeerMetric> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 13);
+  messageDesc(file_pinfold_v1_peer_service, 17);
 
 /**
  * @generated from enum pinfold.v1.PeerHealth
@@ -534,6 +598,27 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof ApplyRepairRequestSchema;
     output: typeof ApplyRepairResponseSchema;
+  },
+  /**
+   * The answering peer writes on under a new incarnation: after its store was put back from a backup, or if two may have used it.
+   *
+   * @generated from rpc pinfold.v1.PeerService.RenewStore
+   */
+  renewStore: {
+    methodKind: "unary";
+    input: typeof RenewStoreRequestSchema;
+    output: typeof RenewStoreResponseSchema;
+  },
+  /**
+   * The answering peer leaves its store and joins the others anew, empty. What only it has is given to the others first; if none
+   * takes it: NOT_COVERED. The store is set aside, not deleted, and what the IPFS node holds is not touched. The peer restarts.
+   *
+   * @generated from rpc pinfold.v1.PeerService.RejoinStore
+   */
+  rejoinStore: {
+    methodKind: "unary";
+    input: typeof RejoinStoreRequestSchema;
+    output: typeof RejoinStoreResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pinfold_v1_peer_service, 0);

@@ -8,12 +8,15 @@ import {
   PeerHealth,
   PeerSchema,
   type PeerService,
+  RejoinStoreResponseSchema,
   RemovePeerResponseSchema,
+  RenewStoreResponseSchema,
   TrustPeerResponseSchema,
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
 import type { StoreCare } from '../../cluster/store-care.ts';
+import type { StoreKeeping } from '../../cluster/store-keeping.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
 import type { Handlers } from '../handlers.ts';
 import { repairMethods } from './repair.ts';
@@ -23,6 +26,7 @@ export interface PeerServiceNeeds {
   trusting: Trusting;
   membership: Membership;
   storeCare: StoreCare;
+  store: StoreKeeping;
 }
 
 export function peerService({
@@ -30,6 +34,7 @@ export function peerService({
   trusting,
   membership,
   storeCare,
+  store,
 }: PeerServiceNeeds): Handlers<typeof PeerService> {
   return {
     ...repairMethods(storeCare),
@@ -51,6 +56,13 @@ export function peerService({
       const list = replace && (replace.all ? 'all' : replace.peerIds);
       const trusts = await trusting.change({ replace: list, add, remove });
       return create(TrustPeerResponseSchema, { trusts: trustMessage(trusts) });
+    },
+    async renewStore() {
+      await store.renew();
+      return create(RenewStoreResponseSchema);
+    },
+    async rejoinStore({ force }, { signal }) {
+      return create(RejoinStoreResponseSchema, { setAside: await store.rejoin({ force, signal }) });
     },
   };
 }

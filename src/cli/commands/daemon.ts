@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { RunningPeer } from '../../daemon/peer.ts';
 import type { CliContext } from '../context.ts';
 import { givenFlags, optionFlags } from '../option-flags.ts';
 import type { Run } from '../run.ts';
@@ -21,15 +22,24 @@ async function daemon({ folder }: CliContext, flags: Record<string, unknown>): P
   const stopped = signalled();
   // Loaded here, so that the other commands need not wait for what only a peer is made of.
   const { startPeer } = await import('../../daemon/peer.ts');
-  const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
+  for (let isOver = false; !isOver; ) {
+    const peer = await startPeer({ folder, flags: givenFlags(flags), variables: process.env, version });
+    isOver = await ended(peer, stopped);
+  }
+}
+
+/** Runs it to its end. True: for good; false: it is to be started again. */
+async function ended(peer: RunningPeer, stopped: Promise<void>): Promise<boolean> {
+  let isOver: boolean;
   try {
-    await Promise.race([stopped, peer.failed]);
+    isOver = await Promise.race([stopped.then(() => true), peer.failed, peer.restart.then(() => false)]);
   } catch (failure) {
     // What has failed cannot stop cleanly; the failure is what there is to say.
     await peer.stop().catch(() => {});
     throw failure;
   }
   await peer.stop();
+  return isOver;
 }
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */

@@ -70,11 +70,20 @@ export const FORK_TELL_INTERVAL_MS = 5_000;
 export const FORK_WITNESS_INTERVAL_MS = 60_000;
 /** Witnesses that are remembered; with more all are forgotten. */
 export const WITNESSES_MAX = 10_000;
+/** Batches of the log that are looked at before others get their turn. */
+export const FORK_SCAN_BATCHES = 64;
+/** How long the others have to bring what the branch that goes on has. */
+export const FORK_REST_MS = 60_000;
 /** What has healed by itself is still shown for so long, so that somebody sees it. */
 export const ALERT_SHOWN_MS = 60_000;
 
 /** Calls of at most about 1 MiB that one round of offering makes; the next Hello goes on. */
 export const OFFER_CALLS_MAX = 256;
+
+/** Before a store is left: how long others are given to take what only this peer has, how often they are asked, and how many CIDs are named. */
+export const DEPARTURE_PATIENCE_MS = 20_000;
+export const DEPARTURE_RETRY_MS = 1_000;
+export const DEPARTURE_NAMED_MAX = 5;
 
 /** N5. */
 export const DUPLICATE_IDENTITY_MS = 60_000;

@@ -11,7 +11,7 @@ import type { Clock as Covered } from './core/clocks.ts';
 import { decodePosition } from './core/position.ts';
 import type { SyncNews } from './core/rebuild-need.ts';
 import type { CrdtInit, CrdtNeeds } from './crdt-needs.ts';
-import { Forks } from './forks/forks.ts';
+import { Forks, type KeptStore } from './forks/forks.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
@@ -28,7 +28,6 @@ import { Rebuilder } from './rebuild/rebuilder.ts';
 import { StoreCare } from './repair/store-care.ts';
 import { skewed } from './skewed.ts';
 import { readRemembered } from './state/idempotency.ts';
-import type { Replica } from './state/replicas.ts';
 import { CrdtStore } from './state/store.ts';
 import { Followers } from './sync/followers.ts';
 import { News } from './sync/news.ts';
@@ -43,6 +42,7 @@ import { writeRefusal } from './write-refusal.ts';
 export interface CrdtConsensus extends Consensus {
   /** The methods of the peer RPC that it serves. To be given to the network before it starts. */
   readonly handlers: CrdtHandlers;
+  readonly keeping: KeptStore;
 }
 
 /**
@@ -68,6 +68,7 @@ class ReplicatedMap implements CrdtConsensus {
   readonly repair: Repair;
   readonly waitLevel: Consensus['waitLevel'] = async (...wait) => await this.#levels.wait(...wait);
   readonly levelRefusal: Consensus['levelRefusal'] = (level) => this.#levels.refusal(level);
+  readonly keeping: KeptStore;
   readonly #init: CrdtInit;
   readonly #needs: CrdtNeeds;
   readonly #metrics: CrdtMetrics;
@@ -123,7 +124,7 @@ class ReplicatedMap implements CrdtConsensus {
       onPend: (from) => this.#rebuilder.isBegun || this.#puller.later(from),
       isHeld: () => this.#forks.holdsIntake,
       onFork: (replica, batch, from) => this.#forks.found(replica, batch, from),
-      onErred: (replica, reason) => this.#erred(replica, reason),
+      onErred: (replica, reason) => this.#forks.erred(replica, reason),
       onOwnAhead: (from) => this.#forks.ownAhead(this.#store.own, this.#store.own.sequence + 1, from),
       onInvalid: (from, { reason, message }) => {
         this.#metrics.invalid.add(1, { reason, door: 'intake' });
@@ -189,10 +190,11 @@ class ReplicatedMap implements CrdtConsensus {
       isOpen: isReady,
       onRebuilt: () => this.#rebuilt(),
     });
+    const knowsOthers = () => init.bootstrap.length > 0 || init.knowsOthers === true;
     this.#entrance = new Entrance({
       ...common,
       rebuilder: this.#rebuilder,
-      isFirst: () => init.bootstrap.length === 0,
+      isFirst: () => !knowsOthers(),
       reached: () => this.#neighbours.reached(),
       view: (peer) => this.#views.get(peer),
       onReady: () => this.#ready(),
@@ -203,8 +205,9 @@ class ReplicatedMap implements CrdtConsensus {
       intake: this.#intake,
       isConnected: (peer) => needs.network.connected().includes(peer),
       reached: () => this.#neighbours.reached(),
-      knowsOthers: () => init.bootstrap.length > 0,
+      knowsOthers,
       isWriting: () => this.#committer.isBusy,
+      written: () => this.#committer.idle().then(() => needs.storage.flushed()),
       resume: () => {
         this.#committer.resume();
         this.#intake.resume();
@@ -241,6 +244,7 @@ class ReplicatedMap implements CrdtConsensus {
       hidesRows: () => this.#forks.hidesRows,
     });
     this.#levels = new LevelWaits({ ...common, ask: (peerId) => this.#meeting.ask(peerId) });
+    this.keeping = this.#forks.keeping(() => this.#checkOpen());
     this.handlers = crdtHandlers({
       meeting: this.#meeting,
       syncs: new SyncServer({ ...common, onClock: (...heard) => this.#meeting.heardClock(...heard) }),
@@ -377,15 +381,6 @@ class ReplicatedMap implements CrdtConsensus {
   #rebuilt(): void {
     this.#intake.clockMoved();
     this.#ready();
-  }
-
-  /** R6: nothing more is taken of that author. */
-  #erred(replica: Replica, reason: string): void {
-    this.#alerts.raise('FORK', replica.peerId, reason);
-    if (this.#store.isOwn(replica) || replica.frozen !== '') return;
-    replica.frozen = reason;
-    const { sequence, hash } = replica;
-    this.#needs.storage.transaction((tx) => this.#store.replicas.put(tx, { replica, sequence, hash }));
   }
 
   #checkOpen(): void {

@@ -14,6 +14,8 @@ export interface CrdtInit extends CrdtOptions {
   follower: boolean;
   /** Addresses of peers to begin with. Empty: with an empty store this is the first peer of its cluster. */
   bootstrap: readonly string[];
+  /** Whether it remembers addresses of peers, bootstrap or not: then it is not the first. Default: no. */
+  knowsOthers?: boolean;
 }
 
 export interface CrdtNeeds {

@@ -1,5 +1,7 @@
+import { byteString } from '../../model/bytes.ts';
 import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { formatPeerId } from '../../model/peer-id.ts';
+import { mark } from '../../runtime/mark.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { encodeSignedBatch } from './codec/signed-batch.ts';
@@ -14,7 +16,8 @@ import { applyOperations, unseenDot } from './core/apply.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
 import { Pending, type PendingLimits } from './core/pending.ts';
-import { TransactionRows } from './core/rows.ts';
+import { type RowEntry, TransactionRows } from './core/rows.ts';
+import { afterSeenEarly } from './core/seen-early.ts';
 import type { Batch, Operations } from './core/types.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import { encodeRemembered, putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
@@ -324,6 +327,20 @@ export function applyTo(
   const tables = { author: replica.number, first: batch.head.first, replicas, peers };
   const rids = store.needs.pinset.names.replicas;
   applyOperations(content.operations, (key) => rows.entry(key, read), tables, rids, isTaken);
+  if (!store.forks.hasSeenEarly(replica)) return;
+  const operations = content.operations.entries();
+  for (const [position, { key }] of operations) {
+    if (isTaken?.(key) !== false) applySeenEarly(rows.entry(key, read), replica, batch.head.first + position, store);
+  }
+}
+
+/** N4: what this store took in too early is done now, to the dot that has come. */
+function applySeenEarly(entry: RowEntry, replica: Replica, sequence: number, store: CrdtStore): void {
+  const seen = store.forks.seenEarly(replica, sequence, byteString(entry.key));
+  if (seen.length === 0) return;
+  mark('crdt fork: an operation taken in too early');
+  const dot = { replica: replica.number, sequence };
+  entry.after = afterSeenEarly(entry.after, dot, seen, store.needs.pinset.names.replicas);
 }
 
 export function putLog(tx: Transaction, { replica, batch }: Prepared): void {

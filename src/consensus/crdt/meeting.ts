@@ -317,18 +317,17 @@ export class Meeting {
     return false;
   }
 
+  /** A clock ends where a batch does (I9): one that ends elsewhere, or in another batch, is of another history. */
   #isOther({ sequence, hashPrefix }: HeardEntry, known: Replica): boolean {
     if (hashPrefix.length === 0 || sequence > known.flushedSequence) return false;
-    const own = sequence === known.flushedSequence ? known.flushedHash : this.#ownHashAt(sequence, known);
+    const own = sequence === known.flushedSequence ? known.flushedHash : this.#hashAt(sequence, known);
     return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
   }
 
-  /** Of own replicas: a store that was put back may have written more since than others had of it. */
-  #ownHashAt(sequence: number, known: Replica): Uint8Array | undefined {
-    const { store } = this.#needs;
-    if (!store.isOwn(known) || sequence <= known.floor) return undefined;
-    const kept = store.needs.storage.read.get(logTable, logKey(known.number, sequence));
-    // No batch of this store ends there.
+  /** Undefined: the log does not reach back so far. */
+  #hashAt(sequence: number, { number, floor }: Replica): Uint8Array | undefined {
+    if (sequence <= floor) return undefined;
+    const kept = this.#needs.store.needs.storage.read.get(logTable, logKey(number, sequence));
     return kept === undefined ? new Uint8Array(8) : hash('sha256', decodeSignedBatch(kept).header, 'buffer');
   }
 }

@@ -139,10 +139,12 @@ export class ForkWatch {
   async #tell(replica: Replica, fork: Fork): Promise<void> {
     const { tell, logger } = this.#needs;
     const proof = fork.proof.map((header) => create(SignedBatchSchema, decodeSignedBatch(header)));
-    const request = create(TellForkRequestSchema, { proof });
+    const { flushedSequence, flushedHash } = replica;
+    const request = create(TellForkRequestSchema, { proof, sequence: BigInt(flushedSequence), hash: flushedHash });
     const { signal } = this.#abort;
     try {
-      this.#answered(replica, fork, await only(tell.call(replica.peerId, 'tellFork', [request], { signal })));
+      const answer = await only(tell.call(replica.peerId, 'tellFork', [request], { signal }));
+      this.#answered(replica, { ...fork, saved: answer.writtenAgain ? flushedSequence : 0 }, answer);
     } catch (problem) {
       logger.debug('an author could not be told of its fork', { author: replica.peerId, problem: String(problem) });
     }
@@ -185,7 +187,20 @@ export class ForkWatch {
   }
 }
 
-const blank: Fork = { state: 'found', first: 0, winner: none, reason: '', sinceMs: 0, proof: [], next: 0, end: 0 };
+const blank: Fork = {
+  state: 'found',
+  first: 0,
+  winner: none,
+  reason: '',
+  sinceMs: 0,
+  proof: [],
+  next: 0,
+  end: 0,
+  seenEarly: [],
+  builtOn: [],
+  writtenAgain: [],
+  saved: 0,
+};
 
 function announced({ header, signature }: Batch): Uint8Array {
   return encodeSignedBatch({ header, signature, ops: none });

@@ -11,6 +11,8 @@ import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtHandlers, PeerCalls } from '../peer-calls.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
+import { cutResting } from './cut-resting.ts';
+import { Departure } from './departure.ts';
 import { FirstContact } from './first-contact.ts';
 import { ForkWatch } from './fork-watch.ts';
 import { Healer } from './healer.ts';
@@ -39,6 +41,8 @@ export interface ForksNeeds {
   reached(): string[];
   isConnected(peerId: string): boolean;
   knowsOthers(): boolean;
+  /** Resolves when all writes that were taken are on the disk. */
+  written(): Promise<void>;
   /** An own batch is on its way to the disk. */
   isWriting(): boolean;
   /** What has waited may be written and taken in. */
@@ -49,6 +53,17 @@ export interface ForksNeeds {
   greet(peerId: string): void;
 }
 
+/** What an operator does to the store while the peer runs. */
+export interface KeptStore {
+  /** N2: goes on as a new incarnation, on the disk when it resolves. */
+  renew(): Promise<void>;
+  /**
+   * Takes no more writes and sees to it that another peer has what this one has, so that its store can be left. With `force` it
+   * may be. Throws NOT_COVERED, naming what would be lost; then the peer goes on as before.
+   */
+  prepareRejoin(options: { force: boolean; signal: AbortSignal }): Promise<void>;
+}
+
 /**
  * Forks and identity accidents (N1 to N5): a store that was put back, copied or lost; who wrote two histories because of it; two
  * processes with one identity. Each is found, said to the operator, and made harmless.
@@ -56,6 +71,7 @@ export interface ForksNeeds {
 export class Forks {
   readonly incarnations: Incarnations;
   readonly offers: Offers;
+  readonly departure: Departure;
   readonly #needs: ForksNeeds;
   readonly #hold: Hold;
   readonly #healer: Healer;
@@ -71,6 +87,7 @@ export class Forks {
     this.#hold = new Hold(() => needs.resume());
     this.#rolledBack = new RolledBack(store, alerts);
     this.offers = new Offers(needs);
+    this.departure = new Departure({ ...needs, offers: this.offers });
     this.incarnations = new Incarnations({
       ...needs,
       onLate: () => {
@@ -121,6 +138,8 @@ export class Forks {
 
   /** Why no writes are taken (C4). */
   refusal(): PinfoldError | undefined {
+    if (this.departure.isUnderWay)
+      return new PinfoldError('JOINING', 'this peer is leaving its store to join anew; write at another meanwhile');
     const [lost] = this.#watch.lost;
     if (lost !== undefined) {
       const problem = `this peer has taken in operations that their author, ${lost.peerId}, gave up: what is written here reaches nobody`;
@@ -137,13 +156,27 @@ export class Forks {
     else this.#watch.found(replica, batch);
   }
 
+  /** R6: nothing more is taken of that author. */
+  erred(replica: Replica, reason: string): void {
+    const { store, alerts } = this.#needs;
+    alerts.raise('FORK', replica.peerId, reason);
+    if (store.isOwn(replica) || replica.frozen !== '') return;
+    replica.frozen = reason;
+    const { sequence, hash } = replica;
+    store.needs.storage.transaction((tx) => store.replicas.put(tx, { replica, sequence, hash }));
+  }
+
   /** A clock says so: word of whoever sent it, which must not cut off an author. Headers will prove it, or its next batch. */
   toldByClock(replica: Replica, from: string, sequence: number): void {
     if (this.#needs.store.isOwn(replica)) {
       this.#healer.suspect(replica, from);
       return;
     }
-    const message = `${from} has another history up to operation ${sequence}`;
+    const proof =
+      sequence <= replica.floor
+        ? 'the log here was cut above it, so nobody can prove it: if this stays, run "pinfold store rejoin" here'
+        : 'it is looked into';
+    const message = `${from} has another history up to operation ${sequence}; ${proof}`;
     this.#needs.alerts.raise('FORK', replica.peerId, message, 5 * ALERT_SHOWN_MS);
     this.#watch.suspect(replica, from);
   }
@@ -157,6 +190,7 @@ export class Forks {
   /** Hello was exchanged, and the clocks if they differed; `clock` is the other's then. */
   compared(peerId: string, clock: readonly HeardEntry[] | undefined, signal: AbortSignal): void {
     this.#rolledBack.check();
+    cutResting(this.#needs);
     this.#contact.compared(peerId);
     if (clock === undefined || this.#needs.clock.monotonicMs() > this.#doubleUntilMs) return;
     this.offers.give(peerId, clock, signal).catch((problem) => {
@@ -195,6 +229,23 @@ export class Forks {
           checkOpen();
           return yield await offers.taken(request, peerId);
         }
+      },
+    };
+  }
+
+  /** `checkOpen` throws while this peer cannot answer. */
+  keeping(checkOpen: () => void): KeptStore {
+    const { incarnations, departure } = this;
+    const { storage } = this.#needs.store.needs;
+    return {
+      async renew() {
+        checkOpen();
+        incarnations.now('an operator said so');
+        await storage.flushed();
+      },
+      async prepareRejoin(options) {
+        checkOpen();
+        await departure.prepare(options);
       },
     };
   }

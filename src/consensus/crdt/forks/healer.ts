@@ -1,4 +1,4 @@
-import type { Clock } from '../../../runtime/clock.ts';
+import type { Clock, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { mark } from '../../../runtime/mark.ts';
 import type { Alerts } from '../alerts.ts';
@@ -7,9 +7,10 @@ import { FORK_WITNESS_INTERVAL_MS, WITNESSES_MAX } from '../constants.ts';
 import type { ForkPoint } from '../core/fork-point.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { PeerCalls } from '../peer-calls.ts';
-import type { Fork } from '../state/fork-book.ts';
+import { type Fork, headOf } from '../state/fork-book.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
+import { findResting, type Resting } from './find-resting.ts';
 import type { Incarnations } from './incarnations.ts';
 import { findForkPoint } from './list-headers.ts';
 import { ownBranch } from './own-branch.ts';
@@ -22,6 +23,7 @@ export interface HealerNeeds {
   signer: { sign(bytes: Uint8Array): Uint8Array };
   incarnations: Incarnations;
   clock: Clock;
+  timers: Timers;
   logger: Logger;
   metrics: CrdtMetrics;
   /** Nothing is written and nothing taken in until the result is called; resolves when what was under way is flushed. */
@@ -115,7 +117,8 @@ export class Healer {
       // While it was waited the branch may have been given up, or have grown: C says.
       if (replica.settled.has(point.common + 1) || replica.sequence <= point.common) return;
       discardShadow();
-      const fork = await this.#goBack(replica, point);
+      const resting = await findResting(this.#needs, replica, point.common, this.#abort.signal);
+      const fork = await this.#goBack(replica, point, resting);
       await this.#rewrite(replica, fork);
     } finally {
       // Half done and unable to go on, it must not be built upon: a start tries again.
@@ -131,7 +134,7 @@ export class Healer {
   }
 
   /** The first transaction: from here on the other branch is the one, and what is left to do is on the disk. */
-  async #goBack(replica: Replica, { common, commonHash, winner }: ForkPoint): Promise<Fork> {
+  async #goBack(replica: Replica, { common, commonHash, winner }: ForkPoint, resting: Resting): Promise<Fork> {
     const { store, clock } = this.#needs;
     const step = { replica, sequence: common, hash: commonHash };
     const fork: Fork = {
@@ -143,6 +146,9 @@ export class Healer {
       proof: [],
       next: common + 1,
       end: replica.sequence,
+      ...resting,
+      writtenAgain: branchOf(store, replica, common),
+      saved: 0,
     };
     const commit = store.needs.storage.transaction((tx) => {
       store.replicas.put(tx, step);
@@ -171,4 +177,14 @@ export class Healer {
       'its store was put back; what it wrote twice was written again, nothing is lost',
     );
   }
+}
+
+/** The batches above the common point, as others may name them. */
+function branchOf(store: CrdtStore, replica: Replica, common: number): string[] {
+  const own = ownBranch(store, replica);
+  const heads: string[] = [];
+  for (let next = own.containing(common + 1); next !== undefined; next = own.containing(next.last + 1)) {
+    heads.push(headOf({ sequence: next.last, hash: next.hash }));
+  }
+  return heads;
 }

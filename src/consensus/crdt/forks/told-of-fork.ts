@@ -7,9 +7,11 @@ import {
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { equalBytes } from '../../../model/bytes.ts';
 import { PinfoldError } from '../../../model/errors.ts';
+import { safeNumber } from '../codec/clock-entries.ts';
 import { openBatch, verifyBatch } from '../codec/signed-batch.ts';
 import { isForkProof } from '../core/fork-point.ts';
 import type { Batch } from '../core/types.ts';
+import { headOf } from '../state/fork-book.ts';
 import type { CrdtStore } from '../state/store.ts';
 import type { Healer } from './healer.ts';
 import { linkIn } from './own-branch.ts';
@@ -19,7 +21,7 @@ import { linkIn } from './own-branch.ts';
  * and by the next time it is told this peer answers what it has settled. Throws INVALID_ARGUMENT for what proves nothing.
  */
 export function toldOfFork(
-  { proof }: TellForkRequest,
+  { proof, sequence, hash }: TellForkRequest,
   from: string,
   { store, healer }: { store: CrdtStore; healer: Pick<Healer, 'suspect' | 'isRewriting'> },
 ): TellForkResponse {
@@ -33,7 +35,9 @@ export function toldOfFork(
   if (replica === undefined) return create(TellForkResponseSchema, {});
   healer.suspect(replica, from);
   const settled = healer.isRewriting ? [] : store.forks.of(replica).filter(({ state }) => state === 'settled');
+  const head = headOf({ sequence: safeNumber(sequence), hash });
   return create(TellForkResponseSchema, {
+    writtenAgain: settled.some(({ writtenAgain }) => writtenAgain.includes(head)),
     settled: settled.map(({ first, winner }) => create(SettledForkSchema, { first: BigInt(first), winner })),
   });
 }

@@ -8,5 +8,8 @@ export class Lost extends Error {
   override readonly name = 'Lost';
 }
 
+/** The source goes on from another history of an author than the shadow has (N4). */
+export class Forked extends Unusable {}
+
 /** The source has nothing that this peer lacks: a swap must move the clock (fault useless-source). */
 export class Useless extends Unusable {}

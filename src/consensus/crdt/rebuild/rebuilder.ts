@@ -15,7 +15,8 @@ import type { PeerCalls } from '../peer-calls.ts';
 import type { CrdtStore } from '../state/store.ts';
 import { sync } from '../sync/sync-client.ts';
 import { ChangedKeys } from './changed-keys.ts';
-import { Lost, Unusable, Useless } from './problems.ts';
+import { forgetLogAbove } from './forget-log-above.ts';
+import { Forked, Lost, Unusable, Useless } from './problems.ts';
 import { RangeFill } from './range-fill.ts';
 import { ShadowIntake } from './shadow-intake.ts';
 import { ShadowState } from './shadow-state.ts';
@@ -185,6 +186,7 @@ export class Rebuilder {
     const { store, timers, isOpen } = this.#needs;
     const sources = isOpen() ? this.#needs.sources() : [];
     let useless = 0;
+    let forked = 0;
     for (const source of [...sources, undefined]) {
       try {
         return await this.#step(source, signal);
@@ -192,8 +194,13 @@ export class Rebuilder {
         if (signal.aborted) throw signal.reason;
         if (store.failure !== undefined || problem instanceof Lost) throw problem;
         if (problem instanceof Useless) useless++;
+        if (problem instanceof Forked) forked++;
         this.#explain(problem, source);
       }
+    }
+    if (forked > 0 && forked === sources.length) {
+      await forgetLogAbove(store); // It must not be taken for the log of the other history.
+      throw new Lost('every peer that is reached has another history of an author than the shadow');
     }
     this.#isUseless = useless > 0 && useless === sources.length;
     if (!this.#isUseless) await sleep(timers, REBUILD_RETRY_MS, signal);

@@ -13,7 +13,7 @@ import type { ClockStep, Replica } from '../state/replicas.ts';
 import { StagedClock } from '../state/staged-clock.ts';
 import type { CrdtStore } from '../state/store.ts';
 import { type LoggedReplica, LogReader } from '../sync/log-reader.ts';
-import { Lost, Unusable } from './problems.ts';
+import { Forked, Lost, Unusable } from './problems.ts';
 import type { ShadowState } from './shadow-state.ts';
 import { ShadowTaken } from './shadow-taken.ts';
 
@@ -86,6 +86,7 @@ export class ShadowIntake {
     for (const batch of batches) {
       const verdict = judge(clock, batch);
       if (verdict === 'duplicate') continue;
+      if (verdict === 'fork') throw new Forked('the source has another history of an author than the shadow');
       if (verdict !== 'apply') throw new Unusable(`a batch that cannot be applied: ${verdict}`);
       const prepared = this.#prepare(batch, clock);
       group.push(prepared);

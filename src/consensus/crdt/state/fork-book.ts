@@ -1,5 +1,6 @@
 import { PinfoldError } from '../../../model/errors.ts';
 import type { Reader, Transaction } from '../../../storage/storage.ts';
+import type { SeenEarly } from '../core/seen-early.ts';
 import { forksTable } from '../tables.ts';
 import { logKey } from './keys.ts';
 import type { Replica, Replicas } from './replicas.ts';
@@ -28,11 +29,32 @@ export interface Fork {
   /** While rewriting: the next operation, and the last of the branch. */
   readonly next: number;
   readonly end: number;
+  /** Own: what was taken in before the dots that it saw, as the branch that was given up was in their place. */
+  readonly seenEarly: readonly SeenEarly[];
+  /** Own: what depends on operations of the branch that was given up, until others can take it, or take it as rows. */
+  readonly builtOn: readonly BuiltOn[];
+  /** Own: the batches that were written again, each as `headOf` names it. */
+  readonly writtenAgain: readonly string[];
+  /** Another's, lost: its author has written again all that was taken in here up to this operation. */
+  readonly saved: number;
+}
+
+/** The batch of a replica (local number) that ends with `last` depends on operation `needs` of the forked one. */
+export interface BuiltOn {
+  readonly replica: number;
+  readonly last: number;
+  readonly needs: number;
+}
+
+/** The end of a batch, in few characters. */
+export function headOf({ sequence, hash }: { sequence: number; hash: Uint8Array }): string {
+  return `${sequence}:${Buffer.from(hash.subarray(0, 8)).toString('hex')}`;
 }
 
 /** The table `crdt_forks`, and what follows of it for the replicas in memory. */
 export class ForkBook {
   readonly #forks = new Map<Replica, Map<number, Fork>>();
+  readonly #seenEarly = new Map<Replica, Map<string, SeenEarly[]>>();
 
   load(reader: Reader, replicas: Replicas): void {
     for (const { key, value } of reader.range(forksTable)) {
@@ -50,6 +72,15 @@ export class ForkBook {
     return [...this.#forks.keys()].flatMap((replica) => this.of(replica).map((fork) => ({ replica, fork })));
   }
 
+  /** What was taken in before that dot of the replica, on that key, and saw it. */
+  seenEarly(replica: Replica, sequence: number, keyText: string): readonly SeenEarly[] {
+    return this.#seenEarly.get(replica)?.get(`${sequence} ${keyText}`) ?? noneSeen;
+  }
+
+  hasSeenEarly(replica: Replica): boolean {
+    return this.#seenEarly.has(replica);
+  }
+
   /** Inside a transaction; `kept` follows when it is queued. */
   put(tx: Transaction, replica: Replica, fork: Fork): void {
     tx.put(forksTable, logKey(replica.number, fork.first), encode(fork));
@@ -65,14 +96,41 @@ export class ForkBook {
   #keep(replica: Replica, fork: Fork): void {
     const forks = this.#forks.get(replica) ?? new Map<number, Fork>();
     this.#forks.set(replica, forks.set(fork.first, fork));
+    this.#indexSeen(
+      replica,
+      [...forks.values()].flatMap(({ seenEarly }) => seenEarly),
+    );
     replica.isForked = [...forks.values()].some(({ state }) => state === 'found' || state === 'lost');
     replica.settled = new Map(
       [...forks.values()].filter(({ winner }) => winner.length > 0).map(({ first, winner }) => [first, winner]),
     );
   }
+
+  #indexSeen(replica: Replica, seen: readonly SeenEarly[]): void {
+    this.#seenEarly.delete(replica);
+    if (seen.length === 0) return;
+    this.#seenEarly.set(
+      replica,
+      Map.groupBy(seen, ({ sequence, keyText }) => `${sequence} ${keyText}`),
+    );
+  }
 }
 
-function encode({ state, winner, reason, sinceMs, proof, next, end }: Fork): Uint8Array {
+const noneSeen: readonly SeenEarly[] = [];
+
+function encode({
+  state,
+  winner,
+  reason,
+  sinceMs,
+  proof,
+  next,
+  end,
+  seenEarly,
+  builtOn,
+  writtenAgain,
+  saved,
+}: Fork): Uint8Array {
   const row = {
     state,
     winner: Buffer.from(winner).toString('hex'),
@@ -81,6 +139,10 @@ function encode({ state, winner, reason, sinceMs, proof, next, end }: Fork): Uin
     proof: proof.map((bytes) => Buffer.from(bytes).toString('base64')),
     next,
     end,
+    builtOn,
+    writtenAgain,
+    saved,
+    seenEarly: seenEarly.map((seen) => ({ ...seen, keyText: Buffer.from(seen.keyText, 'latin1').toString('base64') })),
   };
   return Buffer.from(JSON.stringify(row));
 }
@@ -94,6 +156,10 @@ function decode(bytes: Uint8Array, first: number): Fork {
       first,
       winner: Uint8Array.from(Buffer.from(row.winner, 'hex')),
       proof: row.proof.map((text: string) => Uint8Array.from(Buffer.from(text, 'base64'))),
+      seenEarly: row.seenEarly.map((seen: SeenEarly) => ({
+        ...seen,
+        keyText: Buffer.from(seen.keyText, 'base64').toString('latin1'),
+      })),
     };
   } catch (cause) {
     throw new PinfoldError('DATA_CORRUPT', 'a row of the table crdt_forks cannot be read', { cause });
