@@ -3,6 +3,7 @@ import type { PinKey } from '../model/pin.ts';
 import { bucketOf } from '../model/pin-key.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { mark } from '../runtime/mark.ts';
 import type { Reader, Storage } from '../storage/storage.ts';
 import { DIGEST_BYTES } from './codec/feed-row.ts';
 import { INDEXING_ROWS_MAX } from './constants.ts';
@@ -16,6 +17,7 @@ import { feedTable, type TableSet } from './tables.ts';
 
 /** Adds what the feed says of the revisions behind `checkpoint`. False: the feed does not have all of them. */
 export function replay(sums: DigestSums, reader: Reader, checkpoint: number, revision: number): boolean {
+  if (revision > checkpoint) mark('pinset: the digest is brought forward by the feed');
   if (checkpoint > revision) return false;
   let expected = checkpoint + 1;
   for (const { key, value } of reader.range(feedTable, { from: revisionKey(expected) })) {
@@ -38,6 +40,7 @@ export async function recount(
   names: StoredNames,
   set: TableSet,
 ): Promise<void> {
+  mark('pinset: the digest is counted anew');
   sums.clear();
   for (let from = Uint8Array.of(0), rows = INDEXING_ROWS_MAX; rows === INDEXING_ROWS_MAX; ) {
     rows = 0;

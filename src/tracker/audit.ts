@@ -1,6 +1,7 @@
 import type { Connector, HoldMode } from '../ipfs/connector.ts';
 import { type Clock, jittered, sleep, type Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { mark } from '../runtime/mark.ts';
 import type { Random } from '../runtime/random.ts';
 import { AUDIT_FINGERPRINTS_MAX, AUDIT_SLICE, RETRY_JITTER } from './constants.ts';
 import { Fingerprints } from './fingerprints.ts';
@@ -103,6 +104,7 @@ export class Audit {
     const row = index.newest(cid);
     if (row?.status !== 'pinned' || isBusy(cid) || !isLess(mode, row)) return;
     const sinceMs = clock.nowMs();
+    mark('tracker: the node has lost a pin');
     index.put(cid, { ...row, status: 'unexpectedly_unpinned', sinceMs, held: 'none' });
     metrics.vanished.add(1, {});
     logger.warn('a pin is gone from the IPFS node without our doing; it is pinned again');

@@ -7,6 +7,7 @@ import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { FeedEntry, Pinset } from '../pinset/pinset.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { mark } from '../runtime/mark.ts';
 import type { Storage } from '../storage/storage.ts';
 import {
   BACKLOG_KEYS_MAX,
@@ -101,6 +102,7 @@ export class Intake {
 
   /** What was being worked on when the peer ended. Attempts of then may have reached the node. */
   #retake(number: number, cids: readonly Uint8Array[]): void {
+    mark('tracker: work is taken up again after a crash');
     const piece: Piece = { number, source: 'feed', open: 0 };
     const entries = this.#consider(cids, 'changed', piece, true).entries;
     this.#nextPiece = Math.max(this.#nextPiece, number + 1);
@@ -149,6 +151,7 @@ export class Intake {
   }
 
   async #beginWalk(revision: number): Promise<void> {
+    mark('tracker: the pinset is walked');
     this.#needs.logger.info('walking the pinset against the status index', { revision });
     this.#moveTo(revision);
     this.#walkNumber++;

@@ -1,6 +1,7 @@
 import { byteString } from '../model/bytes.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import { mark } from '../runtime/mark.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage } from '../storage/storage.ts';
 import {
@@ -327,7 +328,10 @@ export class Work {
     const { index, clock, random, node, metrics } = this.#needs;
     const errorClass = classOf(failure);
     metrics.errors.add(1, { class: errorClass });
-    if (errorClass === 'node_unreachable') node.down();
+    if (errorClass === 'node_unreachable') {
+      mark('tracker: the node does not answer');
+      node.down();
+    }
     const init = { want: entry.want, row, failure, nowMs: clock.nowMs() };
     index.put(entry.cid, failedRow(job, init, this.#options, random));
   }
@@ -367,6 +371,7 @@ function changeWant(entry: Entry, want: Wanted, occasion: Occasion): void {
   if (job === undefined) return;
   const isServed = job.action === 'pin' ? want.kind === 'pin' && isSameMode(job.want, want) : want.kind !== 'pin';
   if (!isServed) {
+    mark('tracker: an attempt is overtaken by its wish');
     job.isStale = true;
     job.controller.abort(new Error('the wish has changed'));
   } else if (occasion === 'changed' && want.kind === 'pin') {

@@ -1,5 +1,6 @@
 import { byteString } from '../../model/bytes.ts';
 import type { PinKey } from '../../model/pin.ts';
+import { mark } from '../../runtime/mark.ts';
 import { decodeOperations } from './codec/operations.ts';
 import { decodeSignedBatch } from './codec/signed-batch.ts';
 import { CHANGED_KEYS_MAX } from './constants.ts';
@@ -14,14 +15,21 @@ import { logTable } from './tables.ts';
 export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] | 'gone' | 'ahead' {
   const entries = decodePosition(position);
   if (entries.some((entry) => isForked(store, entry))) return 'gone';
-  if (!entries.every((entry) => store.replicas.flushedCovers(entry))) return 'ahead';
+  if (!entries.every((entry) => store.replicas.flushedCovers(entry))) {
+    mark('watch: the peer has not seen what the token names');
+    return 'ahead';
+  }
   const covered = new Map(entries.map(({ rid, sequence }) => [byteString(rid), sequence]));
   const keys = new Map<string, PinKey>();
   for (const replica of store.replicas.sorted()) {
     const after = covered.get(replica.ridText) ?? 0;
-    if (after < replica.floor) return 'gone';
+    if (after < replica.floor) {
+      mark('watch: the log does not reach back to the token');
+      return 'gone';
+    }
     if (!collect(store, replica, after, keys)) return 'gone';
   }
+  mark('watch: resumed at another peer');
   return [...keys.values()];
 }
 

@@ -1,5 +1,6 @@
 import { byteString } from '../../model/bytes.ts';
 import { PinfoldError } from '../../model/errors.ts';
+import { mark } from '../../runtime/mark.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import type { Request } from '../consensus.ts';
 import { putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
@@ -25,7 +26,10 @@ export class DecidedStreams {
   /** What the number is: decided before, the next one, or out of order. */
   check(tx: Transaction, { key, number }: NonNullable<Request['stream']>): Remembered | 'next' | PinfoldError {
     const { row } = this.#stream(tx, key);
-    if (number <= row.decided) return row;
+    if (number <= row.decided) {
+      mark('crdt commit: a stream number again');
+      return row;
+    }
     if (number === row.decided + 1) return 'next';
     return new PinfoldError('STREAM_GAP', `operation ${number} came after ${row.decided}`);
   }

@@ -188,7 +188,9 @@ export class Intake {
       metrics.taken.add(content.operations.length);
       if (!isTrusted(replica.peerId)) metrics.relayedUntrusted.add(content.operations.length); // T2
     }
-    this.#queue.unshift(...this.pending.takeReady(store.replicas));
+    const ready = this.pending.takeReady(store.replicas);
+    if (ready.length > 0) mark('crdt intake: what a pending batch waited for has come');
+    this.#queue.unshift(...ready);
     void this.#afterFlush(flushed);
   }
 
@@ -252,7 +254,9 @@ export class Intake {
         else throw problem;
       }
     } else if (verdict === 'pend') {
-      metrics.pendingDropped.add(this.pending.add(batch, from, store.needs.clock.nowMs()));
+      const dropped = this.pending.add(batch, from, store.needs.clock.nowMs());
+      if (dropped > 0) mark('crdt intake: a pending batch makes room');
+      metrics.pendingDropped.add(dropped);
       onPend(from);
     } else if (verdict === 'fork') {
       onFork(store.replicas.ensure(nameOf(batch)), batch, from);

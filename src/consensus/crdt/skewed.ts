@@ -1,5 +1,6 @@
 import { PinfoldError } from '../../model/errors.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { mark } from '../../runtime/mark.ts';
 import type { Alerts } from './alerts.ts';
 import type { PeerViews } from './peer-views.ts';
 
@@ -15,6 +16,7 @@ export function skewed(
     alerts.clear('CLOCK_SKEW', peerId);
     return undefined;
   }
+  mark('crdt commit: refused for a wrong clock');
   const seconds = Math.round(Math.abs(skewMs) / 1000);
   const message = `its clock is ${seconds} s ${skewMs > 0 ? 'behind' : 'ahead of'} the median of the others`;
   alerts.raise('CLOCK_SKEW', peerId, message);

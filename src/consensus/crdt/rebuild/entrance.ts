@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
+import { mark } from '../../../runtime/mark.ts';
 import { JOIN_PATIENCE_MS, REBUILD_RETRY_MS } from '../constants.ts';
 import type { PeerView } from '../peer-views.ts';
 import type { CrdtStore } from '../state/store.ts';
@@ -79,6 +80,7 @@ export class Entrance {
       const allSaid = peers.length > 0 && views.every((other) => other !== undefined);
       if (allSaid || !store.replicas.isEmpty) return onReady();
       if (clock.monotonicMs() - sinceMs >= JOIN_PATIENCE_MS) {
+        mark('crdt entrance: begins beside others that are not reached');
         logger.warn('no other peer with a pinset was heard of: beginning with an empty one', {
           connected: peers.length,
         });

@@ -8,6 +8,7 @@ import {
   SyncResponseSchema,
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { PinfoldError } from '../../../model/errors.ts';
+import { mark } from '../../../runtime/mark.ts';
 import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
 import { FOLLOWS_SERVED_MAX } from '../constants.ts';
@@ -46,6 +47,7 @@ export class SyncServer {
 
   #admit(follow: boolean): void {
     if (follow ? this.#followed >= FOLLOWS_SERVED_MAX : this.#served >= this.#needs.options.syncsServedMax) {
+      mark('crdt sync: as many as can be are served');
       throw new PinfoldError('LIMIT_REACHED', 'this peer serves as many Syncs as it can');
     }
     if (follow) this.#followed++;
@@ -61,7 +63,12 @@ export class SyncServer {
       for (;;) {
         signal.throwIfAborted();
         // Also in the middle of it: the log may be cut, or a swap jump over what it never had.
-        if (log.isBelowFloor(replicas.sorted())) return yield fullNeeded(store);
+        if (log.isBelowFloor(replicas.sorted())) {
+          mark(
+            round === 0 ? 'crdt sync: the log was cut below the caller' : 'crdt sync: the log was cut below a follower',
+          );
+          return yield fullNeeded(store);
+        }
         const next = log.next(store.needs.storage.read, replicas.sorted());
         if (next === undefined) break;
         yield batchMessage(next.parts, next.head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
