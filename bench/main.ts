@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Figures } from './figures.ts';
+import { history } from './history.ts';
 import { join as joinBench } from './join.ts';
 import { list } from './list.ts';
 import { memory } from './memory.ts';
@@ -15,7 +16,7 @@ import { write } from './write.ts';
  *
  * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
  */
-const benchmarks = { write, join: joinBench, list, memory, watch };
+const benchmarks = { write, join: joinBench, list, memory, watch, history };
 
 export interface BenchContext {
   figures: Figures;

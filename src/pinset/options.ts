@@ -1,5 +1,5 @@
-import { defineOptions, integer, list, type OptionsOf } from '../config/option.ts';
-import { INDEXED_METADATA_KEYS_MAX } from './constants.ts';
+import { bytes, defineOptions, integer, list, milliseconds, type OptionsOf } from '../config/option.ts';
+import { FEED_AGE_MS, FEED_BYTES_MAX, INDEXED_METADATA_KEYS_MAX } from './constants.ts';
 
 export const pinsetOptions = defineOptions('pinset', 'How the pins are kept.', {
   indexedMetadata: list({
@@ -8,6 +8,16 @@ export const pinsetOptions = defineOptions('pinset', 'How the pins are kept.', {
     pattern: '^[^\\u0000]{1,64}$',
     form: 'a metadata key of at most 64 characters',
     says: 'metadata keys that listings can filter by quickly; each costs about 80 bytes for a pin that has it',
+  }),
+  feedAgeMs: milliseconds({
+    default: FEED_AGE_MS,
+    min: 1000,
+    says: 'how long changes of pins are kept for watchers that come back, and for the tracker',
+  }),
+  feedBytesMax: bytes({
+    default: FEED_BYTES_MAX,
+    min: 1024 ** 2,
+    says: 'how much of them; beyond it the oldest go, and whoever was further behind lists again',
   }),
   scrubPercentPerHour: integer({
     default: 1,

@@ -1,5 +1,5 @@
 import { defaultsOf } from '../config/option.ts';
-import { FEED_AGE_MS, FEED_BYTES_MAX, INDEXED_METADATA_KEY_BYTES_MAX, INDEXED_METADATA_KEYS_MAX } from './constants.ts';
+import { INDEXED_METADATA_KEY_BYTES_MAX, INDEXED_METADATA_KEYS_MAX } from './constants.ts';
 import { pinsetOptions } from './options.ts';
 
 export interface PinsetInit {
@@ -17,7 +17,7 @@ export interface PinsetInit {
 
 /** Throws RangeError. */
 export function completeInit(init: PinsetInit): Required<PinsetInit> {
-  const whole = { feedAgeMs: FEED_AGE_MS, feedBytesMax: FEED_BYTES_MAX, ...defaultsOf(pinsetOptions), ...init };
+  const whole = { ...defaultsOf(pinsetOptions), ...init };
   checkIndexed(whole.indexedMetadata);
   return whole;
 }
