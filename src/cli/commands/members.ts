@@ -70,8 +70,8 @@ async function removePeer(context: CliContext, peerId: string): Promise<void> {
   }
   out.line(`removed ${peerId}${peer?.name ? `  ${peer.name}` : ''}`);
   const pins = `${morePins ? 'at least ' : ''}${countOf(Number(allocatedPins), 'pin')}`;
-  if (allocatedPins > 0n) out.line(`${pins} stay allocated to it: nothing is allocated anew`);
-  else out.line(`${pins} are allocated to it`);
+  if (allocatedPins > 0n) out.line(`${pins} allocated to it, as before: nothing is allocated anew`);
+  else out.line('no pin is allocated to it');
 }
 
 async function trustPeers(context: CliContext, flags: TrustFlags): Promise<void> {
