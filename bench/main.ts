@@ -7,6 +7,7 @@ import { join as joinBench } from './join.ts';
 import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { endAll } from './processes.ts';
+import { replicate } from './replicate.ts';
 import { loadNow } from './usage.ts';
 import { watch } from './watch.ts';
 import { write } from './write.ts';
@@ -16,7 +17,7 @@ import { write } from './write.ts';
  *
  * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
  */
-const benchmarks = { write, join: joinBench, list, memory, watch, history };
+const benchmarks = { write, join: joinBench, replicate, list, memory, watch, history };
 
 export interface BenchContext {
   figures: Figures;

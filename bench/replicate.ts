@@ -1,0 +1,96 @@
+import { type LocalPeer, until } from '../scripts/local-cluster.ts';
+import { benchPeer } from './daemon.ts';
+import type { BenchContext } from './main.ts';
+import { runScript } from './processes.ts';
+import { cpuSecondsOf, loadNow } from './usage.ts';
+
+/** What the bulk client prints. */
+interface Sent {
+  operations: number;
+  seconds: number;
+  cpuSeconds: number;
+  /** Answers below the level that was asked for. */
+  below: number;
+}
+
+const agreeWithinMs = 15 * 60_000;
+const rate = ({ operations, seconds }: Pick<Sent, 'operations' | 'seconds'>): number => operations / seconds;
+
+/** What two other peers cost the writer of bulk, and whether they keep up; all three share the machine. */
+export async function replicate(context: BenchContext): Promise<void> {
+  const { figures } = context;
+  const [first, second] = await alone(context);
+  const peers = await cluster(context);
+  const [writer] = peers as [LocalPeer];
+
+  const durable = await written(context, peers, writer, 0);
+  const seconds = durable.seconds + (await agreed(peers));
+  figures.progress(
+    `  all digests agree ${(seconds - durable.seconds).toFixed(1)} s after the last answer; ${loadNow()}`,
+  );
+  const replicated = await written(context, peers, writer, context.pins, 'replicated=3');
+  await agreed(peers);
+
+  const add = (figure: string, value: number, limit: number, note: string) =>
+    figures.add({ name: 'replicate', figure, value, unit: 'pins/s', limit, note });
+  add('durable', rate(durable), first, 'the same writer alone; the goal is 0.5');
+  add('replicated-3', rate(replicated), second, `the same writer alone, DURABLE; ${replicated.below} answers below it`);
+  add('agree', context.pins / seconds, rate(durable), 'the writer: until all digests agree; the goal is 1');
+  for (const peer of peers) await peer.kill('SIGTERM');
+}
+
+/** The rates of one peer without others, for the first and for the second lot of pins. */
+async function alone(context: BenchContext): Promise<[number, number]> {
+  const peer = await benchPeer(context.root);
+  await peer.start();
+  const first = rate(await written(context, [peer], peer, 0));
+  const second = rate(await written(context, [peer], peer, context.pins));
+  await peer.kill('SIGTERM');
+  return [first, second];
+}
+
+async function cluster({ root }: BenchContext): Promise<LocalPeer[]> {
+  const peers = [await benchPeer(root), await benchPeer(root), await benchPeer(root)];
+  const [writer] = peers as [LocalPeer];
+  await writer.start();
+  for (const peer of peers.slice(1)) await peer.start({ bootstrap: [writer.address] });
+  await until('the peers know each other', async () => {
+    const seen = await Promise.all(peers.map(({ clients }) => clients.peers.listPeers({})));
+    return seen.every(
+      ({ peers: members }) => members.length === 3 && members.every(({ metrics }) => metrics.length > 0),
+    );
+  });
+  return peers;
+}
+
+async function written(
+  { figures, pins }: BenchContext,
+  peers: readonly LocalPeer[],
+  writer: LocalPeer,
+  from: number,
+  ack = 'durable',
+): Promise<Sent> {
+  const before = peers.map((peer) => cpuSecondsOf(peer.pid()));
+  const sent = await runScript<Sent>('./bulk-client.ts', [writer.host, String(from), String(pins), ack]);
+  const cores = (seconds: number) => (seconds / sent.seconds).toFixed(2);
+  const servers = peers.map((peer, i) => cores(cpuSecondsOf(peer.pid()) - (before[i] ?? 0))).join(' + ');
+  const who = peers.length === 1 ? 'alone' : 'of three';
+  figures.progress(
+    `  ${who}, ${ack}: ${Math.round(rate(sent))}/s; cores: ${servers}, client ${cores(sent.cpuSeconds)}; ${loadNow()}`,
+  );
+  return sent;
+}
+
+/** Seconds until all hold the same. */
+async function agreed(peers: readonly LocalPeer[]): Promise<number> {
+  const began = performance.now();
+  await until(
+    'all digests agree',
+    async () => {
+      const clusters = await Promise.all(peers.map(({ clients }) => clients.cluster.getCluster({})));
+      return clusters.every(({ digest }) => Buffer.compare(digest, clusters[0]?.digest ?? Buffer.alloc(0)) === 0);
+    },
+    agreeWithinMs,
+  );
+  return (performance.now() - began) / 1000;
+}
