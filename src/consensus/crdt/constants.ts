@@ -44,6 +44,8 @@ export const GOSSIP_FORWARDERS_MAX = 1_024;
 export const PULL_DELAY_JITTER = 0.5;
 export const FOLLOW_RETRY_MS = 2_000;
 export const FOLLOWS_SERVED_MAX = 32;
+/** Authors that one followed stream may leave out: the caller, and as many as it can follow. */
+export const EXCEPT_AUTHORS_MAX = 65;
 
 /** One transaction of what others wrote (S4). */
 export const GROUP_OPS_MAX = 1_000;

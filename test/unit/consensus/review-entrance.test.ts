@@ -114,7 +114,7 @@ t.test('followed streams end when nothing is to be taken', async (t) => {
   }
   const followers = new Followers({
     options: { followPeersMax: 1 },
-    store: { replicas: new Replicas({} as never) } as FollowersNeeds['store'],
+    store: { replicas: new Replicas({} as never), needs: { peerId: author.peerId } } as FollowersNeeds['store'],
     rpc: { call: stream as never },
     intake: { take: async (batch: Batch) => void taken.push(batch) } as unknown as FollowersNeeds['intake'],
     ...time,

@@ -35,8 +35,14 @@ export interface FollowersNeeds {
 }
 
 interface Follow {
+  /** Whose further batches this stream leaves out. */
+  readonly except: readonly string[];
   readonly abort: AbortController;
-  readonly done: Promise<void>;
+  done: Promise<void>;
+  /** Something came by it. */
+  isServing: boolean;
+  /** It ends to begin anew. */
+  isMoved: boolean;
 }
 
 /** S5: follows up to three random trusted peers, so that bulk does not wait for pulls. */
@@ -76,13 +82,53 @@ export class Followers {
     await Promise.all(follows.map(({ done }) => done));
   }
 
-  #follow(peerId: string): void {
-    const abort = new AbortController();
-    const done = this.#run(peerId, abort.signal).finally(() => {
-      this.#follows.delete(peerId);
+  /** What others that are followed write comes from them, and what this peer writes comes from nobody: each batch travels once. */
+  #follow(peerId: string, isServing = false): void {
+    const except = this.#directly(peerId);
+    const follow: Follow = {
+      except,
+      abort: new AbortController(),
+      done: Promise.resolve(),
+      isServing,
+      isMoved: false,
+    };
+    this.#follows.set(peerId, follow);
+    follow.done = this.#run(peerId, follow).finally(() => this.#ended(peerId, follow.isMoved));
+  }
+
+  /** Whose batches need not come from that peer. */
+  #directly(peerId: string): string[] {
+    const others = [...this.#follows].filter(([other, { isServing }]) => isServing && other !== peerId);
+    return [this.#needs.store.needs.peerId, ...others.map(([other]) => other)];
+  }
+
+  #ended(peerId: string, isMoved: boolean): void {
+    this.#follows.delete(peerId);
+    const isToGoOn = isMoved && !this.#isStopped && this.#needs.isOpen() && this.#needs.sources().includes(peerId);
+    // It counts on: or those that leave it out would begin anew, too, and then this one again.
+    if (isToGoOn) this.#follow(peerId, true);
+    else {
+      this.#move();
       this.#again();
-    });
-    this.#follows.set(peerId, { abort, done });
+    }
+  }
+
+  #serves(follow: Follow): void {
+    if (follow.isServing) return;
+    follow.isServing = true;
+    this.#move();
+  }
+
+  /** Streams begin anew that leave out a peer that is not followed any more, or do not leave out one that is. */
+  #move(): void {
+    for (const [peerId, follow] of this.#follows) {
+      const directly = this.#directly(peerId);
+      const isRight =
+        follow.except.length === directly.length && directly.every((other) => follow.except.includes(other));
+      if (isRight || follow.isMoved) continue;
+      follow.isMoved = true;
+      follow.abort.abort(new Error('others are followed than before'));
+    }
   }
 
   #again(): void {
@@ -94,13 +140,16 @@ export class Followers {
     });
   }
 
-  async #run(peerId: string, signal: AbortSignal): Promise<void> {
+  async #run(peerId: string, follow: Follow): Promise<void> {
+    const { except } = follow;
+    const { signal } = follow.abort;
     const { store, rpc, intake, acknowledger, logger, metrics, isOpen, heard, broke } = this.#needs;
     try {
       await sync(rpc, {
         peerId,
         clock: flushedClock(store.replicas.sorted()),
         follow: true,
+        except,
         signal,
         known: store.replicas,
         onWanted: (batch) => acknowledger.wanted(batch),
@@ -108,7 +157,10 @@ export class Followers {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');
           await intake.take(batch, peerId);
         },
-        heard: (news, floors) => heard(peerId, news, floors),
+        heard: (news, floors) => {
+          if (news !== 'full-needed') this.#serves(follow);
+          heard(peerId, news, floors);
+        },
       });
     } catch (problem) {
       broke(peerId);

@@ -61,6 +61,11 @@ export class LogReader {
     return { parts, head, replica };
   }
 
+  /** How far the other side is with that replica. */
+  sentOf(ridText: string): number {
+    return this.#sent.get(ridText) ?? 0;
+  }
+
   /** The other side has taken in that much by another way: it need not be sent. */
   skip(ridText: string, sequence: number): void {
     if (sequence <= (this.#sent.get(ridText) ?? 0)) return;

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ClockEntry } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
 import { SyncRequestSchema } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { byteString } from '../../../model/bytes.ts';
+import { parsePeerId } from '../../../model/peer-id.ts';
 import { readClock } from '../codec/clock-entries.ts';
 import { openBatch, verifyBatch } from '../codec/signed-batch.ts';
 import type { Clock } from '../core/clocks.ts';
@@ -17,6 +18,8 @@ export interface SyncCall {
   /** What the caller has: S1. */
   clock: ClockEntry[];
   follow: boolean;
+  /** With `follow`: peers whose further batches come directly. */
+  except?: readonly string[];
   /** The clock is that of a shadow. */
   shadow?: boolean;
   signal: AbortSignal;
@@ -32,7 +35,9 @@ export interface SyncCall {
 
 /** S1 and S4: asks a peer for what it has and the caller lacks. Throws InvalidBatch for a source that sends such. */
 export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
-  const request = create(SyncRequestSchema, { clock: call.clock, follow: call.follow, shadow: call.shadow ?? false });
+  const { clock, follow, shadow = false, except = [] } = call;
+  const exceptAuthors = except.map((peerId) => parsePeerId(peerId));
+  const request = create(SyncRequestSchema, { clock, follow, shadow, exceptAuthors });
   let end: SyncEnd = 'ended';
   let isServing = false;
   for await (const { message } of rpc.call(call.peerId, 'sync', [request], { signal: call.signal })) {

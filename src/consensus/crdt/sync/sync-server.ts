@@ -7,12 +7,14 @@ import {
   type SyncResponse,
   SyncResponseSchema,
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
+import { byteString } from '../../../model/bytes.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { mark } from '../../../runtime/mark.ts';
 import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
-import { FOLLOWS_SERVED_MAX } from '../constants.ts';
+import { EXCEPT_AUTHORS_MAX, FOLLOWS_SERVED_MAX } from '../constants.ts';
 import type { CrdtOptions } from '../options.ts';
+import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
 import { LogReader } from './log-reader.ts';
 
@@ -38,7 +40,7 @@ export class SyncServer {
     this.#needs.onClock(context.peerId, clock, request.shadow);
     this.#admit(request.follow);
     try {
-      yield* this.#stream(clock, request.follow, context.signal);
+      yield* this.#stream(clock, request, context.signal);
     } finally {
       if (request.follow) this.#followed--;
       else this.#served--;
@@ -54,14 +56,20 @@ export class SyncServer {
     else this.#served++;
   }
 
-  async *#stream(clock: readonly HeardEntry[], follow: boolean, signal: AbortSignal): AsyncGenerator<SyncResponse> {
+  async *#stream(
+    clock: readonly HeardEntry[],
+    { follow, exceptAuthors }: SyncRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<SyncResponse> {
     const { store } = this.#needs;
     const { replicas } = store;
     const log = new LogReader(clock);
+    const direct = new DirectAuthors(exceptAuthors, replicas.sorted());
     for (let round = 0; ; round++) {
       const version = replicas.flushedVersion;
       for (;;) {
         signal.throwIfAborted();
+        direct.skip(log, replicas.sorted());
         // Also in the middle of it: the log may be cut, or a swap jump over what it never had.
         if (log.isBelowFloor(replicas.sorted())) {
           mark(
@@ -76,6 +84,29 @@ export class SyncServer {
       if (round === 0) yield caughtUp;
       if (!follow) return;
       await store.waitFlushed(version, signal);
+    }
+  }
+}
+
+/** Authors whose batches reach the caller directly: of them it is sent what was there when the call began, and no more. */
+class DirectAuthors {
+  readonly #authors: ReadonlySet<string>;
+  /** By rid as text: up to where it is sent. */
+  readonly #until: ReadonlyMap<string, number>;
+
+  constructor(authors: readonly Uint8Array[], replicas: readonly Replica[]) {
+    if (authors.length > EXCEPT_AUTHORS_MAX) {
+      throw new PinfoldError('INVALID_ARGUMENT', `${authors.length} authors; at most ${EXCEPT_AUTHORS_MAX}`);
+    }
+    this.#authors = new Set(authors.map(byteString));
+    this.#until = new Map(replicas.map(({ ridText, flushedSequence }) => [ridText, flushedSequence]));
+  }
+
+  skip(log: LogReader, replicas: readonly Replica[]): void {
+    if (this.#authors.size === 0) return;
+    for (const { author, ridText, flushedSequence } of replicas) {
+      if (!this.#authors.has(byteString(author))) continue;
+      if (log.sentOf(ridText) >= (this.#until.get(ridText) ?? 0)) log.skip(ridText, flushedSequence);
     }
   }
 }
