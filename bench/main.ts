@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { catchUp } from './catch-up.ts';
 import { Figures } from './figures.ts';
 import { history } from './history.ts';
+import { idle } from './idle.ts';
 import { join as joinBench } from './join.ts';
 import { list } from './list.ts';
 import { memory } from './memory.ts';
@@ -17,7 +19,7 @@ import { write } from './write.ts';
  *
  * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
  */
-const benchmarks = { write, join: joinBench, replicate, list, memory, watch, history };
+const benchmarks = { write, join: joinBench, replicate, list, memory, watch, history, 'catch-up': catchUp, idle };
 
 export interface BenchContext {
   figures: Figures;
