@@ -83,3 +83,19 @@ t.test('flush saves what is waiting; a place that cannot be written to is a warn
   await book.flush();
   t.match(lines, [/could not be saved/]);
 });
+
+t.test('what is removed is gone from the file, too, and comes again only when it is heard of again', async (t) => {
+  const { book, saves } = setUp([
+    ['a', ['/1']],
+    ['b', ['/2']],
+  ]);
+  await book.load();
+  book.remove('a');
+  book.remove('nobody');
+  t.strictSame(book.get('a'), []);
+  t.strictSame([...book.peers()], ['b']);
+  await book.flush();
+  t.strictSame([...(saves.at(-1) ?? [])], [['b', ['/2']]]);
+  book.add('a', ['/3']);
+  t.strictSame(book.get('a'), ['/3']);
+});
