@@ -13,6 +13,11 @@ interface Sent {
   below: number;
 }
 
+interface Written extends Sent {
+  /** Processor time of each daemon, seconds. */
+  daemons: number[];
+}
+
 const agreeWithinMs = 15 * 60_000;
 const rate = ({ operations, seconds }: Pick<Sent, 'operations' | 'seconds'>): number => operations / seconds;
 
@@ -33,20 +38,38 @@ export async function replicate(context: BenchContext): Promise<void> {
 
   const add = (figure: string, value: number, limit: number, note: string) =>
     figures.add({ name: 'replicate', figure, value, unit: 'pins/s', limit, note });
-  add('durable', rate(durable), first, 'the same writer alone; the goal is 0.5');
-  add('replicated-3', rate(replicated), second, `the same writer alone, DURABLE; ${replicated.below} answers below it`);
+  add('durable', rate(durable), first.rate, `the same writer alone; the goal is 0.5; ${used(first, durable)}`);
+  const below = `${replicated.below} answers below it`;
+  add(
+    'replicated-3',
+    rate(replicated),
+    second.rate,
+    `the same writer alone, DURABLE; ${below}; ${used(second, replicated)}`,
+  );
   add('agree', context.pins / seconds, rate(durable), 'the writer: until all digests agree; the goal is 1');
   for (const peer of peers) await peer.kill('SIGTERM');
 }
 
+type Alone = Written & { rate: number };
+
+/** All daemons share the processors: what each used for a pin says more than the rate. */
+function used(alone: Written, ofThree: Written): string {
+  const perPin = ({ daemons, operations }: Written) =>
+    daemons.map((seconds) => Math.round((seconds / operations) * 1e6)).join(' + ');
+  return `microseconds of processor a pin: ${perPin(ofThree)}, alone ${perPin(alone)}`;
+}
+
 /** The rates of one peer without others, for the first and for the second lot of pins. */
-async function alone(context: BenchContext): Promise<[number, number]> {
+async function alone(context: BenchContext): Promise<[Alone, Alone]> {
   const peer = await benchPeer(context.root);
   await peer.start();
-  const first = rate(await written(context, [peer], peer, 0));
-  const second = rate(await written(context, [peer], peer, context.pins));
+  const first = await written(context, [peer], peer, 0);
+  const second = await written(context, [peer], peer, context.pins);
   await peer.kill('SIGTERM');
-  return [first, second];
+  return [
+    { ...first, rate: rate(first) },
+    { ...second, rate: rate(second) },
+  ];
 }
 
 async function cluster({ root }: BenchContext): Promise<LocalPeer[]> {
@@ -69,16 +92,17 @@ async function written(
   writer: LocalPeer,
   from: number,
   ack = 'durable',
-): Promise<Sent> {
+): Promise<Written> {
   const before = peers.map((peer) => cpuSecondsOf(peer.pid()));
   const sent = await runScript<Sent>('./bulk-client.ts', [writer.host, String(from), String(pins), ack]);
   const cores = (seconds: number) => (seconds / sent.seconds).toFixed(2);
-  const servers = peers.map((peer, i) => cores(cpuSecondsOf(peer.pid()) - (before[i] ?? 0))).join(' + ');
+  const daemons = peers.map((peer, i) => cpuSecondsOf(peer.pid()) - (before[i] ?? 0));
+  const servers = daemons.map(cores).join(' + ');
   const who = peers.length === 1 ? 'alone' : 'of three';
   figures.progress(
     `  ${who}, ${ack}: ${Math.round(rate(sent))}/s; cores: ${servers}, client ${cores(sent.cpuSeconds)}; ${loadNow()}`,
   );
-  return sent;
+  return { ...sent, daemons };
 }
 
 /** Seconds until all hold the same. */
