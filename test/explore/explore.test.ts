@@ -17,6 +17,13 @@ t.test('every state of a small causal world, each healed', { timeout: 60_000 }, 
   t.equal(states, 14_625);
 });
 
+t.test('random walks through a world of everything at once, every state healed', { timeout: 60_000 }, async (t) => {
+  const seed = Math.floor(Math.random() * 2 ** 31) + 1;
+  t.comment(`npm run explore -- walks --states 5000 --seed ${seed}`);
+  const { found, story } = await runInThread({ kind: 'slice', name: 'walks', statesMax: 5_000, seed });
+  t.equal(found?.problem, undefined, story.join('\n'));
+});
+
 t.test('planted faults are found, or nothing of the above says anything', { timeout: longMs }, async (t) => {
   const quick: FaultName[] = ['superseded-left-out', 'log-hole', 'merge-never-removes', 'no-causal-condition'];
   const names = isLong ? (Object.keys(faults) as FaultName[]) : quick;
