@@ -48,19 +48,23 @@ export interface OverviewNeeds {
 
 export function overview(needs: OverviewNeeds): Overview {
   const { consensus, monitor, pinset, tracker, trust } = needs;
-  const withPhase = (member: Member): PeerOverview => ({
-    ...member,
-    joining: member.self && consensus.status().phase === 'joining',
-    trusts: trust.listOf(member.peerId)?.peerIds,
-    unseen: trust.unseen().unseenBy.includes(member.peerId),
-  });
+  function peerOverview(): (member: Member) => PeerOverview {
+    const unseen = new Set(trust.unseen().unseenBy);
+    return (member) => ({
+      ...member,
+      joining: member.self && consensus.status().phase === 'joining',
+      trusts: trust.listOf(member.peerId)?.peerIds,
+      unseen: unseen.has(member.peerId),
+    });
+  }
+
   return {
     cluster() {
       const status = consensus.status();
       return {
         name: needs.clusterName,
         capabilities: consensus.capabilities,
-        members: monitor.members().map(withPhase),
+        members: monitor.members().map(peerOverview()),
         leader: status.leader,
         digest: pinset.digest.root(),
         pins: pinset.count(),
@@ -71,10 +75,10 @@ export function overview(needs: OverviewNeeds): Overview {
         log: status.log,
       };
     },
-    peers: () => monitor.members().map(withPhase),
+    peers: () => monitor.members().map(peerOverview()),
     peer(peerId) {
       const member = peerId === '' ? monitor.members()[0] : monitor.member(peerId);
-      if (member !== undefined) return withPhase(member);
+      if (member !== undefined) return peerOverview()(member);
       throw new PinfoldError('PEER_NOT_FOUND', `no member has the peer ID ${peerId}; "pinfold peers ls" lists them`);
     },
   };

@@ -115,7 +115,7 @@ export function peerCore(
   let members: Monitor | undefined;
   const trust = new Trust(
     { peerId, trustedPeers: config.crdt.trustedPeers },
-    { storage, random, members: { list: () => members?.members() ?? [] } },
+    { storage, random, members: { list: () => members?.members() ?? [], get: (peer) => members?.member(peer) } },
   );
   const network = needs.network({
     isMember: (peer) => members?.isMember(peer) ?? false,

@@ -1,79 +1,6 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { isPinfoldError } from '../../src/model/errors.ts';
-import { pinOp, TestCluster, type TestPeer } from '../support/crdt-peers.ts';
-
-const names = ['a', 'b', 'c'] as const;
-type Lists = Record<(typeof names)[number], string[]>;
-
-/** All ways in which three peers may trust each other: one bit for each ordered pair. */
-function* allLists(): Iterable<Lists> {
-  const pairs = names.flatMap((who) => names.filter((whom) => whom !== who).map((whom) => [who, whom] as const));
-  for (let bits = 0; bits < 2 ** pairs.length; bits++) {
-    const lists: Lists = { a: [], b: [], c: [] };
-    for (const [i, [who, whom]] of pairs.entries()) if (bits & (1 << i)) lists[who].push(whom);
-    yield lists;
-  }
-}
-
-function knowAll(peers: readonly TestPeer[]): boolean {
-  return peers.every(({ trust }) => peers.every(({ peerId }) => trust.listOf(peerId) !== undefined));
-}
-
-/** Three peers that know each other, and whom they trust. */
-async function clusterOf(lists: Lists, seed: number): Promise<{ cluster: TestCluster; peers: TestPeer[] }> {
-  const cluster = new TestCluster(seed);
-  for (const name of names) await cluster.add({ name, trusts: lists[name], crdt: { antiEntropyIntervalMs: 1_000 } });
-  const peers = names.map((name) => cluster.peer(name));
-  await cluster.until(() => peers.every(({ consensus }) => consensus.status().phase === 'ready'), 'ready', 70_000);
-  await cluster.until(() => knowAll(peers), 'the lists are known');
-  return { cluster, peers };
-}
-
-t.test(
-  'every combination of lists: a write is seen everywhere, or its answer names who will not, or it is refused',
-  async (t) => {
-    let seed = 0;
-    const counts = { everywhere: 0, named: 0, refused: 0 };
-    for (const lists of allLists()) {
-      const { cluster, peers } = await clusterOf(lists, ++seed);
-      const promised = new Map<string, TestPeer[]>();
-      for (const peer of peers) {
-        const outcome = await peer.one(pinOp(`of ${peer.name}`, { name: peer.name }));
-        const others = peers.filter((other) => other !== peer);
-        if (!outcome.ok) {
-          counts.refused++;
-          t.ok(isPinfoldError(outcome.error, 'NOT_TRUSTED'), outcome.error.message);
-          promised.set(peer.name, []);
-          continue;
-        }
-        const { unseenBy } = outcome;
-        if (unseenBy.length === 0) counts.everywhere++;
-        else counts.named++;
-        t.ok(unseenBy.length < others.length, `${JSON.stringify(lists)}: what nobody sees is refused`);
-        promised.set(peer.name, [peer, ...others.filter(({ peerId }) => !unseenBy.includes(peerId))]);
-      }
-      const sees = (peer: TestPeer) =>
-        [...promised]
-          .filter(([, by]) => by.includes(peer))
-          .map(([name]) => name)
-          .sort();
-      const isKept = () => peers.every((peer) => sees(peer).every((name) => peer.names().includes(name)));
-      await cluster.until(isKept, `${JSON.stringify(lists)}: all that was promised is there`, 30_000);
-      await cluster.time.advance(5_000);
-      for (const peer of peers)
-        t.strictSame(peer.names().sort(), sees(peer), `${peer.name} of ${JSON.stringify(lists)}`);
-      for (const peer of peers) {
-        const distrusting = peer.consensus.status().alerts.filter(({ kind }) => kind === 'DISTRUSTED_BY');
-        const unseenBy = peers.filter((other) => !(promised.get(peer.name) ?? []).includes(other) && other !== peer);
-        t.strictSame(distrusting.map(({ peerId }) => peerId).sort(), unseenBy.map(({ peerId }) => peerId).sort());
-      }
-      await cluster.stop();
-    }
-    t.equal(seed, 64);
-    t.comment(JSON.stringify(counts));
-    t.ok(counts.everywhere > 0 && counts.named > 0 && counts.refused > 0);
-  },
-);
+import { pinOp, seededRandom, TestCluster, type TestPeer } from '../support/crdt-peers.ts';
 
 const quick = { antiEntropyIntervalMs: 1_000 };
 const distrusted = ({ consensus }: TestPeer) =>
@@ -81,6 +8,115 @@ const distrusted = ({ consensus }: TestPeer) =>
     .status()
     .alerts.filter(({ kind }) => kind === 'DISTRUSTED_BY')
     .map(({ peerId }) => peerId);
+
+type Lists = Record<string, string[]>;
+
+interface Case {
+  lists: Lists;
+  /** It takes state and hands none on; it writes nothing. */
+  follower?: string;
+  seed: number;
+}
+
+/** All ways in which three peers may trust each other: one bit for each ordered pair. */
+function* allLists(names: readonly string[]): Iterable<Lists> {
+  const pairs = pairsOf(names);
+  for (let bits = 0; bits < 2 ** pairs.length; bits++) {
+    yield listsWith(
+      names,
+      pairs.filter((_, i) => bits & (1 << i)),
+    );
+  }
+}
+
+function pairsOf(names: readonly string[]): [string, string][] {
+  return names.flatMap((who) => names.filter((whom) => whom !== who).map((whom): [string, string] => [who, whom]));
+}
+
+function listsWith(names: readonly string[], pairs: readonly [string, string][]): Lists {
+  const lists: Lists = Object.fromEntries(names.map((name) => [name, []]));
+  for (const [who, whom] of pairs) lists[who]?.push(whom);
+  return lists;
+}
+
+function knowAll(peers: readonly TestPeer[]): boolean {
+  return peers.every(({ trust }) => peers.every(({ peerId }) => trust.listOf(peerId) !== undefined));
+}
+
+/** Peers that know each other, and whom they trust. */
+async function clusterOf({ lists, follower, seed }: Case): Promise<{ cluster: TestCluster; peers: TestPeer[] }> {
+  const cluster = new TestCluster(seed);
+  for (const [name, trusts] of Object.entries(lists)) {
+    await cluster.add({ name, trusts, crdt: { ...quick, follower: name === follower } });
+  }
+  const peers = [...cluster.peers.values()];
+  await cluster.until(() => peers.every(({ consensus }) => consensus.status().phase === 'ready'), 'ready', 70_000);
+  await cluster.until(() => knowAll(peers), 'the lists are known');
+  return { cluster, peers };
+}
+
+/** Each peer writes once; what it was told must be what is so. */
+async function checkPromises(t: Test, one: Case, counts: { everywhere: number; named: number; refused: number }) {
+  const { cluster, peers } = await clusterOf(one);
+  const what = JSON.stringify(one);
+  const seenBy = new Map<TestPeer, TestPeer[]>();
+  for (const peer of peers.filter(({ name }) => name !== one.follower)) {
+    const outcome = await peer.one(pinOp(`of ${peer.name}`, { name: peer.name }));
+    const others = peers.filter((other) => other !== peer);
+    if (!outcome.ok) {
+      counts.refused++;
+      t.ok(isPinfoldError(outcome.error, 'NOT_TRUSTED'), outcome.error.message);
+      seenBy.set(peer, []);
+      continue;
+    }
+    const { unseenBy } = outcome;
+    counts[unseenBy.length === 0 ? 'everywhere' : 'named']++;
+    t.ok(unseenBy.length < others.length, `${what}: what nobody sees is refused`);
+    seenBy.set(peer, [peer, ...others.filter(({ peerId }) => !unseenBy.includes(peerId))]);
+  }
+  const sees = (peer: TestPeer) =>
+    [...seenBy]
+      .filter(([, by]) => by.includes(peer))
+      .map(([author]) => author.name)
+      .sort();
+  const isKept = () => peers.every((peer) => sees(peer).every((name) => peer.names().includes(name)));
+  await cluster.until(isKept, `${what}: all that was promised is there`, 30_000);
+  await cluster.time.advance(5_000);
+  for (const peer of peers) t.strictSame(peer.names().sort(), sees(peer), `${peer.name} of ${what}`);
+  for (const [peer, by] of seenBy) {
+    const never = peers.filter((other) => other !== peer && !by.includes(other)).map(({ peerId }) => peerId);
+    t.strictSame(distrusted(peer).sort(), never.sort(), `alerts of ${peer.name}`);
+  }
+  await cluster.stop();
+}
+
+t.test(
+  'every combination of lists: a write is seen everywhere, or its answer names who will not, or it is refused',
+  async (t) => {
+    let seed = 0;
+    const counts = { everywhere: 0, named: 0, refused: 0 };
+    for (const lists of allLists(['a', 'b', 'c'])) await checkPromises(t, { lists, seed: ++seed }, counts);
+    t.equal(seed, 64);
+    t.ok(counts.everywhere > 20 && counts.named > 20 && counts.refused > 20, JSON.stringify(counts));
+  },
+);
+
+t.test('the same of four peers, one of them a follower now and then, at random', async (t) => {
+  const random = seededRandom(21);
+  const names = ['a', 'b', 'c', 'd'];
+  const counts = { everywhere: 0, named: 0, refused: 0 };
+  for (let seed = 1; seed <= 40; seed++) {
+    const density = random.float();
+    const lists = listsWith(
+      names,
+      pairsOf(names).filter(() => random.float() < density),
+    );
+    const one: Case = { lists, seed };
+    if (random.float() < 0.4) one.follower = names[Math.floor(random.float() * 4)] as string;
+    await checkPromises(t, one, counts);
+  }
+  t.ok(counts.everywhere > 10 && counts.named > 10 && counts.refused > 10, JSON.stringify(counts));
+});
 
 t.test('one peer with a wrong list does not stop the others, and its own writes are seen', async (t) => {
   const cluster = new TestCluster(3);
@@ -106,7 +142,7 @@ t.test('one peer with a wrong list does not stop the others, and its own writes 
 t.test(
   'trust that is given ends the refusal and the alerts, without a restart, and what was missed comes',
   async (t) => {
-    const { cluster, peers } = await clusterOf({ a: ['b'], b: ['a'], c: ['a', 'b'] }, 4);
+    const { cluster, peers } = await clusterOf({ lists: { a: ['b'], b: ['a'], c: ['a', 'b'] }, seed: 4 });
     const [a, b, c] = peers as [TestPeer, TestPeer, TestPeer];
     const refused = await c.one(pinOp(1));
     t.ok(!refused.ok && isPinfoldError(refused.error, 'NOT_TRUSTED'));
@@ -127,7 +163,7 @@ t.test(
 );
 
 t.test('a peer that starts cut off knows who takes its writes', async (t) => {
-  const { cluster, peers } = await clusterOf({ a: ['b', 'c'], b: ['a'], c: ['a', 'b'] }, 5);
+  const { cluster, peers } = await clusterOf({ lists: { a: ['b', 'c'], b: ['a'], c: ['a', 'b'] }, seed: 5 });
   const [a, b, c] = peers as [TestPeer, TestPeer, TestPeer];
   await b.one(pinOp('earlier'));
   await cluster.pumped(b, b.stop());

@@ -184,7 +184,11 @@ export class TestPeer {
     const { trusts = 'all' } = this.#init;
     this.trust = new Trust(
       { peerId: this.peerId, trustedPeers: trusts === 'all' ? ['*'] : trusts.map((name) => testSigner(name).peerId) },
-      { storage: this.storage, random, members: { list: () => this.monitor?.members() ?? [] } },
+      {
+        storage: this.storage,
+        random,
+        members: { list: () => this.monitor?.members() ?? [], get: (peer) => this.monitor?.member(peer) },
+      },
     );
     const isTrusted = (peerId: string) => this.trust.isTrusted(peerId);
     const policy = { isMember: () => true, isTrusted };

@@ -31,7 +31,11 @@ const memberOf = (peerId: string, list: Pick<TrustList, 'hash'>): Member => ({
 function trustWith(members: Member[], trustedPeers: readonly string[] = ['*'], storage = newStorage()) {
   const trust = new Trust(
     { peerId: me, trustedPeers },
-    { storage, random: seededRandom(1), members: { list: () => members } },
+    {
+      storage,
+      random: seededRandom(1),
+      members: { list: () => members, get: (id) => members.find(({ peerId }) => peerId === id) },
+    },
   );
   return { trust, storage };
 }

@@ -10,7 +10,15 @@ import { configuredTrust, type TrustList, trustListOf, trustsAll } from './trust
 /** What the records of the members say: the monitor knows them. */
 export interface TrustMembers {
   /** This peer may be among them. */
-  list(): readonly { peerId: string; follower: boolean; trustHash: Uint8Array }[];
+  list(): readonly TrustMember[];
+  /** One of them. */
+  get(peerId: string): TrustMember | undefined;
+}
+
+interface TrustMember {
+  readonly peerId: string;
+  readonly follower: boolean;
+  readonly trustHash: Uint8Array;
 }
 
 /** `unknown`: the record of that peer names a list that is not known here; `gone`: it is no member any more. */
@@ -78,14 +86,14 @@ export class Trust {
   memberChanged(peerId: string): void {
     this.#unseen.clear();
     if (this.listOf(peerId) !== undefined) return;
-    const what = this.#member(peerId) === undefined ? 'gone' : 'unknown';
+    const what = this.#needs.members.get(peerId) === undefined ? 'gone' : 'unknown';
     for (const listener of this.#memberListeners) listener(peerId, what);
   }
 
   /** Whom a member trusts; undefined: its record is not here, or its list not yet. */
   listOf(peerId: string): TrustList | undefined {
     if (peerId === this.#peerId) return this.#own;
-    const member = this.#member(peerId);
+    const member = this.#needs.members.get(peerId);
     return member && this.#lists.get(member.trustHash);
   }
 
@@ -122,10 +130,6 @@ export class Trust {
     if (this.#lists.add(messages, named)) this.#unseen.clear();
   }
 
-  #member(peerId: string) {
-    return this.#needs.members.list().find((other) => other.peerId === peerId);
-  }
-
   #trusting(): TrustingMember[] {
     return this.#needs.members
       .list()
@@ -156,5 +160,6 @@ export function trustOfAll({
   network,
   random,
 }: Omit<TrustNeeds, 'members'> & { network: { peerId: string } }) {
-  return new Trust({ peerId: network.peerId, trustedPeers: ['*'] }, { storage, random, members: { list: () => [] } });
+  const members = { list: () => [], get: () => undefined };
+  return new Trust({ peerId: network.peerId, trustedPeers: ['*'] }, { storage, random, members });
 }
