@@ -139,6 +139,22 @@ async function rowCases(t: Test, open: Open): Promise<void> {
     },
   );
 
+  t.test('a wall clock that jumps makes nothing due', async (t) => {
+    const world = await open(t);
+    await world.fill(300);
+    await world.pinset.start();
+    const { key } = rawRows(world)[150] as { key: Uint8Array };
+    await putRaw(world, 'pins_a', key, undefined);
+    await world.time.advance(1_000);
+    // Ten minutes of timers, and a wall clock half a round further: that row among what lies between, or on the other side of it.
+    for (const ms of [50, 100]) {
+      world.time.jump(ms * 3_600_000);
+      await world.time.advance(700_000);
+    }
+    t.notOk(world.pinset.scrub.findings().findings.some(({ kind }) => kind === 'sum'));
+    await world.pinset.stop();
+  });
+
   t.test('the background finds it within a round; two scrubs at once are refused', async (t) => {
     const world = await open(t, { scrubPercentPerHour: 100 });
     await world.fill(300);

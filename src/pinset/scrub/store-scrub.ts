@@ -34,6 +34,8 @@ export interface StoreScrubNeeds {
 type OrphansByBucket = Map<number, { count: number; example: string }>;
 
 const hourMs = 3_600_000;
+/** What has become due in more of the background's intervals than this is passed over. */
+const DUE_INTERVALS_MAX = 4;
 
 /** Each step looks at one snapshot with its digest, so what is written meanwhile raises no false alarm. */
 export class StoreScrub implements Scrub {
@@ -110,13 +112,20 @@ export class StoreScrub implements Scrub {
     if (percentPerHour === 0) return undefined;
     const roundMs = (100 / percentPerHour) * hourMs;
     const to = Math.floor(((this.#needs.clock.nowMs() % roundMs) / roundMs) * bucketCount);
-    const from = this.#dueBucket ?? to;
+    const from = this.#dueFrom(to, (SCRUB_INTERVAL_MS / roundMs) * bucketCount);
     this.#dueBucket = to;
     if (this.#isRunning) return SCRUB_INTERVAL_MS;
     if (to < from) await this.#dueRows(from, bucketCount, signal);
     await this.#dueRows(to < from ? 0 : from, to, signal);
     await this.#dueEntries(SCRUB_INTERVAL_MS / roundMs, signal);
     return SCRUB_INTERVAL_MS;
+  }
+
+  /** A wall clock that jumped, or a pause of the machine, must not make half the pinset due at once. */
+  #dueFrom(to: number, perInterval: number): number {
+    const from = this.#dueBucket ?? to;
+    const due = (to - from + bucketCount) % bucketCount;
+    return due > DUE_INTERVALS_MAX * Math.ceil(perInterval) ? to : from;
   }
 
   async #dueRows(from: number, to: number, signal: AbortSignal): Promise<void> {
