@@ -146,6 +146,7 @@ t.test(
       { onlyHere: 0, onlyThere: 1, differing: 0 },
     );
     await repair(cluster, a, true);
+    t.equal(new Set(peers.map((peer) => peer.root())).size, 1, 'one run, all three');
     await cluster.until(
       () => peers.every((peer) => !alertsOf(peer).includes('DIVERGED')),
       'the alerts are cleared',

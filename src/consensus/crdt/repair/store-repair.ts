@@ -31,6 +31,9 @@ export interface StoreRepairNeeds {
   onRepaired(peerId: string): void;
 }
 
+/** What the peers have goes round in two; a third is for what changed meanwhile. */
+const APPLIED_ROUNDS_MAX = 3;
+
 type Totals = { -readonly [K in keyof RepairResult]: RepairResult[K] };
 
 /** Section 8, repair: between this peer and each source, of the buckets that differ. */
@@ -50,7 +53,13 @@ export class StoreRepair implements Repair {
     this.#isRunning = true;
     const totals: Totals = { ...nothing };
     try {
-      for (const peerId of this.#needs.sources()) yield* this.#withPeer({ peerId, apply, signal, totals });
+      for (let round = 0; round < (apply ? APPLIED_ROUNDS_MAX : 1); round++) {
+        const { writtenHere } = totals;
+        for (const peerId of this.#needs.sources()) yield* this.#withPeer({ peerId, apply, signal, totals });
+        // What came from the last peer the first one lacks: once more, until nothing comes.
+        if (totals.writtenHere === writtenHere) break;
+        await this.#scrub.check([...new Set(this.#scrub.findings().findings.map(({ bucket }) => bucket))]);
+      }
       if (apply) await this.#mendIndexes(signal, totals);
       const { findings } = this.#scrub.findings();
       totals.damaged = new Set(findings.map(({ bucket }) => bucket)).size;
