@@ -2,8 +2,9 @@ import type { AckLevel, Op, Outcome, Position, Request } from '../../src/consens
 import { forksTable } from '../../src/consensus/crdt/tables.ts';
 import { byteString, hex } from '../../src/model/bytes.ts';
 import type { PinFields } from '../../src/model/pin.ts';
+import { memoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { Archive } from './crdt-archive.ts';
-import { pinOp, TestCluster, type TestPeer, testKey, unpinOp } from './crdt-peers.ts';
+import { crdtTestTables, pinOp, TestCluster, type TestPeer, testKey, unpinOp } from './crdt-peers.ts';
 import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.ts';
 
 /**
@@ -25,6 +26,7 @@ import { History, type StateOfPeer, stateOf, type TrueDot } from './crdt-truth.t
  *   settle MS                        time passes, and all peers flush at once
  *   crash PEER, start PEER           what was not flushed is gone
  *   backup PEER, restore PEER        the flushed store, copied and put back under another identity stamp
+ *   rejoin PEER                      what `store rejoin` does: an empty store, if another peer has all of the old one
  *   putback PEER                     the same in place of the other, so that nothing tells the one from the other
  *   feed PEER                        what the feed names since the last time
  *   equal                            all peers that are up have equal clocks, rows and digests
@@ -91,6 +93,7 @@ class Scenario {
     else if (command === 'start') await this.#start(cluster.peer(first));
     else if (command === 'backup') await this.#backup(cluster.peer(first));
     else if (command === 'restore') await this.#restore(cluster.peer(first), 'restored');
+    else if (command === 'rejoin') await this.#rejoin(cluster.peer(first));
     else if (command === 'putback') await this.#restore(cluster.peer(first), 'first');
     else if (command === 'etag') this.#etag(cluster.peer(first), second, words[2] as string);
     else if (command === 'feed') this.#feed(cluster.peer(first));
@@ -161,6 +164,25 @@ class Scenario {
     await this.#crash(peer);
     peer.storage = this.#backups.get(peer.name) as TestPeer['storage'];
     peer.identityStamp = Buffer.from(identityStamp);
+    await this.#start(peer);
+  }
+
+  async #rejoin(peer: TestPeer): Promise<void> {
+    let outcome = '';
+    const { signal } = new AbortController();
+    peer.consensus.keeping.prepareRejoin({ force: false, signal }).then(
+      () => {
+        outcome = 'left its store';
+      },
+      ({ code }) => {
+        outcome = code;
+      },
+    );
+    while (outcome === '') await this.#settle(100);
+    this.#said.push(`${peer.name} ${outcome}`);
+    if (outcome !== 'left its store') return;
+    await peer.crash();
+    peer.storage = memoryStorage({ tables: crdtTestTables, flush: 'manual' });
     await this.#start(peer);
   }
 

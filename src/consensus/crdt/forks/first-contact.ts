@@ -19,7 +19,7 @@ export interface FirstContactNeeds {
 /**
  * N3: a store that was put back in its place looks like the one that was there (N1), and what it writes before it meets the others
  * is a fork. So a peer that starts with pins compares clocks with whom it reaches before it writes: with all authors that its clock
- * names, or with those it has reached when a few seconds are over. Alone, it goes on after that.
+ * names and all that acknowledged something lately, or with those it has reached when a few seconds are over. Alone, it goes on after that.
  */
 export class FirstContact {
   readonly #needs: FirstContactNeeds;
@@ -38,7 +38,7 @@ export class FirstContact {
 
   start(): void {
     const { options, store, timers, logger, knowsOthers } = this.#needs;
-    const isAlone = this.#authors().length === 0 && !knowsOthers();
+    const isAlone = this.#others().length === 0 && !knowsOthers();
     if (store.replicas.isEmpty || isAlone || options.restartCompareTimeoutMs === 0) {
       this.#over();
       return;
@@ -53,7 +53,7 @@ export class FirstContact {
   compared(peerId: string): void {
     if (this.#isOver) return;
     this.#compared.add(peerId);
-    const wanted = [...this.#authors(), ...this.#needs.reached()];
+    const wanted = [...this.#others(), ...this.#needs.reached()];
     if (wanted.every((peer) => this.#compared.has(peer))) this.#over();
   }
 
@@ -61,13 +61,13 @@ export class FirstContact {
     this.#timer?.cancel();
   }
 
-  #authors(): string[] {
+  /** Authors in the clock, and who acknowledged something in the last day. */
+  #others(): string[] {
     const { store, isTrusted } = this.#needs;
-    return store.replicas
-      .sorted()
-      .filter((replica) => replica.sequence > 0 && !store.isOwn(replica))
-      .map(({ peerId }) => peerId)
-      .filter(isTrusted);
+    const authors = store.replicas.sorted().filter(({ sequence }) => sequence > 0);
+    const holders = store.acks.holders().filter(({ peerId }) => peerId !== store.needs.peerId);
+    const others = [...authors.filter((replica) => !store.isOwn(replica)), ...holders];
+    return others.map(({ peerId }) => peerId).filter(isTrusted);
   }
 
   #over(): void {
