@@ -116,14 +116,14 @@ export class Departure {
     });
   }
 
-  /** A few of the CIDs that would be lost. */
+  /** A few of the CIDs that would be lost, the newest first. */
   #names(uncovered: ReadonlyMap<Replica, number>): string[] {
     const { read } = this.#needs.store.needs.storage;
     const cids = new Set<string>();
     for (const [replica, covered] of uncovered) {
       const range = { from: logKey(replica.number, covered + 1), to: logKey(replica.number + 1, 0) };
-      for (const { value } of read.range(logTable, { ...range, limit: DEPARTURE_NAMED_MAX })) {
-        for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations) {
+      for (const { value } of read.range(logTable, { ...range, reverse: true, limit: DEPARTURE_NAMED_MAX })) {
+        for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations.toReversed()) {
           cids.add(formatCid(pinKeyParts(key).cid));
           if (cids.size >= DEPARTURE_NAMED_MAX) return [...cids];
         }
