@@ -47,6 +47,9 @@ export const FOLLOWS_SERVED_MAX = 32;
 /** Authors that one followed stream may leave out: the caller, and as many as it can follow. */
 export const EXCEPT_AUTHORS_MAX = 65;
 
+/** Signatures that need not be checked again; the oldest makes room. */
+export const SIGNATURES_KNOWN_MAX = 1_024;
+
 /** One transaction of what others wrote (S4). */
 export const GROUP_OPS_MAX = 1_000;
 export const GROUP_BYTES_MAX = 1024 * 1024;

@@ -5,11 +5,12 @@ import { Allowance } from '../../runtime/allowance.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import { checkedOperations } from './codec/operations.ts';
-import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch, verifyBatch } from './codec/signed-batch.ts';
+import { type BatchParts, decodeSignedBatch, encodeSignedBatch, openBatch } from './codec/signed-batch.ts';
 import { GOSSIP_BATCH_BYTES_MAX, GOSSIP_BURST, GOSSIP_EVERY_MS, GOSSIP_FORWARDERS_MAX } from './constants.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
 import { judge } from './core/judge.ts';
 import type { Batch } from './core/types.ts';
+import type { KnownSignatures } from './known-signatures.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtStore } from './state/store.ts';
 
@@ -19,6 +20,7 @@ export interface BatchTalkNeeds {
   metrics: CrdtMetrics;
   logger: Logger;
   acknowledger: Pick<Acknowledger, 'wanted'>;
+  signatures: KnownSignatures;
   isTrusted(peerId: string): boolean;
   /** T5: a valid batch of an author that is not trusted. */
   onTurnedAway(author: string): void;
@@ -84,7 +86,7 @@ export class BatchTalk {
 
   #judged(batch: Batch, from: string): 'accept' | 'ignore' {
     const { store, isTrusted, onTurnedAway, offer, onNews } = this.#needs;
-    verifyBatch(batch);
+    this.#needs.signatures.verify(batch);
     if (batch.wantAck) this.#needs.acknowledger.wanted(batch);
     const verdict = judge(store.replicas, batch);
     const isKnown = verdict === 'duplicate';

@@ -3,6 +3,7 @@ import t from 'tap';
 import { SyncResponseSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
 import { decodeSignedBatch } from '../../../src/consensus/crdt/codec/signed-batch.ts';
 import type { Batch } from '../../../src/consensus/crdt/core/types.ts';
+import { KnownSignatures } from '../../../src/consensus/crdt/known-signatures.ts';
 import { crdtMetrics } from '../../../src/consensus/crdt/metrics.ts';
 import { Replicas } from '../../../src/consensus/crdt/state/replicas.ts';
 import { Followers, type FollowersNeeds } from '../../../src/consensus/crdt/sync/followers.ts';
@@ -124,6 +125,7 @@ t.test('followed streams end when nothing is to be taken', async (t) => {
     sources: () => ['source'],
     isOpen: () => isOpen,
     acknowledger: { wanted() {} },
+    signatures: new KnownSignatures(),
     heard() {},
     broke() {},
   });

@@ -10,6 +10,7 @@ import type { Clock } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { SyncNews } from '../core/rebuild-need.ts';
 import type { Intake } from '../intake.ts';
+import type { KnownSignatures } from '../known-signatures.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtOptions } from '../options.ts';
 import type { PeerCalls } from '../peer-calls.ts';
@@ -26,6 +27,7 @@ export interface FollowersNeeds {
   logger: Logger;
   metrics: CrdtMetrics;
   acknowledger: Pick<Acknowledger, 'wanted'>;
+  signatures: KnownSignatures;
   /** Reachable trusted peers that have answered a Hello, in random order. */
   sources(): string[];
   isOpen(): boolean;
@@ -143,7 +145,7 @@ export class Followers {
   async #run(peerId: string, follow: Follow): Promise<void> {
     const { except } = follow;
     const { signal } = follow.abort;
-    const { store, rpc, intake, acknowledger, logger, metrics, isOpen, heard, broke } = this.#needs;
+    const { store, rpc, intake, acknowledger, signatures, logger, metrics, isOpen, heard, broke } = this.#needs;
     try {
       await sync(rpc, {
         peerId,
@@ -152,6 +154,7 @@ export class Followers {
         except,
         signal,
         known: store.replicas,
+        verify: (batch) => signatures.verify(batch),
         onWanted: (batch) => acknowledger.wanted(batch),
         take: async (batch) => {
           if (!isOpen()) throw new PinfoldError('DISK_FULL', 'nothing is taken from others now');

@@ -10,6 +10,7 @@ import type { Clock as Covered } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { SyncNews } from '../core/rebuild-need.ts';
 import type { Intake } from '../intake.ts';
+import type { KnownSignatures } from '../known-signatures.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { CrdtOptions } from '../options.ts';
 import type { PeerCalls } from '../peer-calls.ts';
@@ -30,6 +31,7 @@ export interface PullerNeeds {
   logger: Logger;
   metrics: CrdtMetrics;
   acknowledger: Pick<Acknowledger, 'wanted'>;
+  signatures: KnownSignatures;
   /** Reachable trusted peers that state is taken from, in random order. */
   sources(): string[];
   /** None while a shadow stands (R4). */
@@ -88,7 +90,8 @@ export class Puller {
   }
 
   async #pull(peerId: string): Promise<void> {
-    const { store, rpc, intake, acknowledger, metrics, logger, isOpen, heard, broke, isCut, sources } = this.#needs;
+    const { store, rpc, intake, acknowledger, signatures, metrics, logger, isOpen, heard, broke, isCut, sources } =
+      this.#needs;
     const stall = new Stall(this.#needs.timers, PULL_STALL_MS, this.#abort.signal);
     try {
       const result = await sync(rpc, {
@@ -97,6 +100,7 @@ export class Puller {
         follow: false,
         signal: stall.signal,
         known: store.replicas,
+        verify: (batch) => signatures.verify(batch),
         onWanted: (batch) => acknowledger.wanted(batch),
         heard: (news, floors) => heard(peerId, news, floors),
         take: async (batch) => {

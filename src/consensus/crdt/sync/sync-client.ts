@@ -25,6 +25,8 @@ export interface SyncCall {
   signal: AbortSignal;
   /** Batches that it covers are dropped before their signature is looked at (R2). */
   known: TakenClock;
+  /** Throws InvalidBatch. Default: `verifyBatch`. */
+  verify?(batch: Batch): void;
   /** Each batch with a valid header and signature, in the order in which it came. */
   take(batch: Batch): Promise<void>;
   /** The author of that batch wants to know when it is here (R7). */
@@ -35,7 +37,7 @@ export interface SyncCall {
 
 /** S1 and S4: asks a peer for what it has and the caller lacks. Throws InvalidBatch for a source that sends such. */
 export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
-  const { clock, follow, shadow = false, except = [] } = call;
+  const { clock, follow, shadow = false, except = [], verify = verifyBatch } = call;
   const exceptAuthors = except.map((peerId) => parsePeerId(peerId));
   const request = create(SyncRequestSchema, { clock, follow, shadow, exceptAuthors });
   let end: SyncEnd = 'ended';
@@ -45,7 +47,7 @@ export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
       const { header, signature, ops, wantAck } = message.value;
       const batch = openBatch({ header, signature, ops, wantAck });
       const isKnown = judge(call.known, batch) === 'duplicate';
-      if (!isKnown) verifyBatch(batch);
+      if (!isKnown) verify(batch);
       if (wantAck) call.onWanted?.(batch);
       if (isKnown) continue;
       if (!isServing && end === 'ended') call.heard?.('serving');
