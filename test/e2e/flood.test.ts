@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
 import { createInterface } from 'node:readline';
 import t from 'tap';
 import { type LocalPeer, until } from '../../scripts/local-cluster.ts';
@@ -10,12 +11,11 @@ import { daemons, equalDigests, inlineCid } from '../support/daemons.ts';
 // goes on answering its clients, its memory stays bounded, and afterwards it is what the others are.
 
 const floodMs = process.env.TEST_LONG === undefined ? 8_000 : 60_000;
-/**
- * One call of a client while flooded. On two cores that are otherwise idle half of them take less than 0.1 s and all less than 1 s; but
- * flood, daemon and whatever else runs share them.
- */
-const answerMsMax = 25_000;
-const medianMsMax = 10_000;
+/** How many want a processor at once, here with the flood and whatever else runs: an answer takes so many times as long. */
+const crowd = Math.max(1, loadavg()[0] as number) / availableParallelism() + 2;
+/** One call of a client while flooded. On two cores that are otherwise idle half of them take less than 0.1 s, all less than 1 s. */
+const answerMsMax = 5_000 * crowd;
+const medianMsMax = 2_500 * crowd;
 /** Pending batches (32 MiB), waiting gossip (64 MiB), streams and calls under way, and what the collector leaves for a while. */
 const growthMibMax = 450;
 
@@ -72,7 +72,7 @@ t.test('a peer that a mad one floods answers, stays small, and goes on with the 
   let written = 1;
   let pendingMax = 0;
   while (performance.now() < endMs) {
-    const options = { timeoutMs: 30_000 };
+    const options = { timeoutMs: 120_000 };
     latencies.push(await timed(() => pins.getPin({ cid: kept }, options)));
     latencies.push(await timed(() => pins.pin({ cid: inlineCid(`while flooded ${written++}`) }, options)));
     peakMib = Math.max(peakMib, await memoryMib(victim));
