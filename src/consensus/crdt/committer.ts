@@ -78,6 +78,8 @@ export class Committer {
   #idle: PromiseWithResolvers<void> | undefined;
   readonly #names: LearnedNames;
   // Of the transaction that is running; filled again for each request.
+  #tx: Transaction | undefined;
+  readonly #readRow = (key: Uint8Array) => this.#needs.store.needs.pinset.row(this.#tx as Transaction, key);
   readonly #entries: RowEntry[] = [];
   #streams: DecidedStreams;
 
@@ -283,6 +285,7 @@ export class Committer {
   #decide(tx: Transaction, touched: Call[]): Decided {
     const builder = this.#builder();
     const rows = new TransactionRows();
+    this.#tx = tx;
     const finished: Call[] = [];
     this.#streams = new DecidedStreams(this.#needs.store);
     let requests = 0;
@@ -332,7 +335,7 @@ export class Committer {
     }
     const { idempotency } = request;
     const known = idempotency && this.#needs.store.live(readRemembered(tx, idempotency.key));
-    const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(tx, rows, request, known);
+    const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(rows, request, known);
     if (outcome !== full && stream !== undefined) this.#streams.advance(tx, stream, builder.last);
     return outcome;
   }
@@ -341,16 +344,13 @@ export class Committer {
     const malformed = checkShape(request);
     if (malformed !== undefined) return refused(malformed);
     const { store } = this.#needs;
-    const { pinset } = store.needs;
     const entries = this.#entries;
-    const read = (key: Uint8Array) => pinset.row(tx, key);
     entries.length = 0;
-    for (let i = 0; i < request.ops.length; i++) {
-      const { key } = request.ops[i] as Op;
+    for (const { key } of request.ops) {
       if (!store.knowsNamespace(key)) {
         return refused(new PinfoldError('LIMIT_REACHED', 'this peer has no number left for a further namespace'));
       }
-      entries.push(rows.entry(key, read));
+      entries.push(rows.entry(key, this.#readRow));
     }
     const done = builder.add(request, entries);
     if (done === full) return full;
@@ -368,13 +368,13 @@ export class Committer {
   }
 
   /** 6.3: the result of the first. Its pin is shown as it is now if it is still live. */
-  #known(tx: Transaction, rows: TransactionRows, request: Request, known: Remembered): Outcome {
+  #known(rows: TransactionRows, request: Request, known: Remembered): Outcome {
     const given = (request.idempotency as { request: Uint8Array }).request;
     if (known.request.length > 0 && given.length > 0 && !equalBytes(known.request, given)) {
       return refused(new PinfoldError('IDEMPOTENCY_MISMATCH', 'the idempotency key was used for a different request'));
     }
     const { key } = request.ops[0] as Op;
-    const row = rows.entry(key, (missing) => this.#needs.store.needs.pinset.row(tx, missing)).after;
+    const row = rows.entry(key, this.#readRow).after;
     const isLive = row.some((dot) => dot.replica === known.replica && dot.sequence <= known.sequence);
     return this.#written(known.replica, known.sequence, key, isLive ? row : undefined);
   }
