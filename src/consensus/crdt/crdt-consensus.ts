@@ -341,8 +341,17 @@ class ReplicatedMap implements CrdtConsensus {
 
   status(): ConsensusStatus {
     this.#keeper.look();
-    const [rebuild, log] = [this.#rebuilder.status, this.#upkeep.logStatus];
-    return { phase: this.#phase, rebuild, log, leader: undefined, alerts: this.#alerts.all() };
+    const upkeep = this.#upkeep;
+    return {
+      phase: this.#phase,
+      rebuild: this.#rebuilder.status,
+      // Of every holder and replica: only for who looks at it.
+      get log() {
+        return upkeep.logStatus;
+      },
+      leader: undefined,
+      alerts: this.#alerts.all(),
+    };
   }
 
   /** What an unknown etag is judged by (6.2). */
