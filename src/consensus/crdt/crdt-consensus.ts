@@ -152,7 +152,7 @@ class ReplicatedMap implements CrdtConsensus {
         this.#puller.later(from);
       },
     });
-    const isReady = () => this.#phase === 'ready' && !this.#isDiskLow();
+    const isReady = () => this.#phase === 'ready' && !this.#isDiskLow() && !this.#store.forks.isRewriting;
     const heard = (peer: string, news: SyncNews, floors?: Covered) => this.#heardOfSync(peer, news, floors);
     const broke = (peer: string) => this.#rebuilds.broke(peer);
     const isCut = (peer: string) => this.#rebuilds.isCut(peer);
@@ -177,7 +177,7 @@ class ReplicatedMap implements CrdtConsensus {
     });
     this.#rebuilder = new Rebuilder({
       ...common,
-      isOpen: () => !this.#isDiskLow(),
+      isOpen: () => !this.#isDiskLow() && !this.#store.forks.isRewriting,
       freeDiskBytes: () => needs.freeDiskBytes?.() ?? Number.POSITIVE_INFINITY,
       sources: () => sources().filter((peer) => this.#views.get(peer)?.isEmpty === false),
       onClock: (from, clock) => this.#meeting.heardClock(from, clock),
@@ -221,7 +221,7 @@ class ReplicatedMap implements CrdtConsensus {
       ...common,
       peerId,
       sources,
-      isBusy: () => this.#phase !== 'ready' || this.#rebuilder.isBegun,
+      isBusy: () => this.#phase !== 'ready' || this.#rebuilder.isBegun || this.#store.forks.isRewriting,
       onRepaired: (peer) => this.#meeting.greet(peer),
     });
     this.repair = this.#care.repair;

@@ -57,7 +57,7 @@ export class Healer {
 
   /** Rows stand under names that C does not cover: nothing of them may be told. */
   get isRewriting(): boolean {
-    return this.#needs.store.forks.all().some(({ fork }) => fork.state === 'rewriting');
+    return this.#needs.store.forks.isRewriting;
   }
 
   /** Somebody has another history of an own replica, or seems to. Looked into, one after the other. */

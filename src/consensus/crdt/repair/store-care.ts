@@ -155,6 +155,7 @@ function repairHandlers(needs: StoreCareNeeds, repair: StoreRepair): RepairHandl
   const checkOpen = () => {
     if (needs.store.failure !== undefined)
       throw new PinfoldError('STORAGE_FAILED', 'the store of this peer has failed');
+    if (needs.store.forks.isRewriting) throw new PinfoldError('PEER_UNREACHABLE', 'this peer is healing a fork');
   };
   return {
     async *getDigests(requests, { signal }) {

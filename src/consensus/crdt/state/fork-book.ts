@@ -72,6 +72,13 @@ export class ForkBook {
     return [...this.#forks.keys()].flatMap((replica) => this.of(replica).map((fork) => ({ replica, fork })));
   }
 
+  /** Rows stand under dots that C does not cover: nothing of them may be told. */
+  get isRewriting(): boolean {
+    for (const forks of this.#forks.values())
+      for (const { state } of forks.values()) if (state === 'rewriting') return true;
+    return false;
+  }
+
   /** What was taken in before that dot of the replica, on that key, and saw it. */
   seenEarly(replica: Replica, sequence: number, keyText: string): readonly SeenEarly[] {
     return this.#seenEarly.get(replica)?.get(`${sequence} ${keyText}`) ?? noneSeen;
