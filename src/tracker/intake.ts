@@ -108,10 +108,10 @@ export class Intake {
     this.#nextPiece = Math.max(this.#nextPiece, number + 1);
     if (piece.open === 0) this.#needs.index.release(number);
     // Read before anything new was written: all of it is flushed once this is.
-    this.#needs.storage.flushed().then(
-      () => this.#needs.work.unhold(entries),
-      (error) => this.#needs.logger.error('the store failed', { error }),
-    );
+    this.#needs.storage
+      .flushed()
+      .then(() => this.#needs.work.unhold(entries))
+      .catch((error) => this.#needs.logger.error('the store failed', { error }));
   }
 
   async #untilStopped(step: () => Promise<void>): Promise<void> {

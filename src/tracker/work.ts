@@ -241,7 +241,11 @@ export class Work {
       const entry = this.consider(cid, { occasion: 'seen', lane: 'retry' });
       if (typeof entry === 'object') held.push(entry);
     }
-    if (held.length > 0) storage.flushed().then(() => this.unhold(held), this.#onFailure);
+    if (held.length === 0) return;
+    storage
+      .flushed()
+      .then(() => this.unhold(held))
+      .catch(this.#onFailure);
   }
 
   #enqueue(entry: Entry): void {

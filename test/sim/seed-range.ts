@@ -69,6 +69,7 @@ function lost({ seed, profile }: Job, message: string): Answer {
     events: 0,
     acknowledged: 0,
     marks: {},
+    cpuMs: 0,
     failure: { invariant: 'CRASH', message },
   };
 }

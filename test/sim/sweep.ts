@@ -19,20 +19,20 @@ const progressMs = 5_000;
 export async function sweep(range: Sweep): Promise<boolean> {
   const marks = new Marks();
   const failures: Answer[] = [];
-  const sum = { seeds: 0, virtualMs: 0, events: 0, acknowledged: 0 };
+  const sum = { seeds: 0, cpuMs: 0, virtualMs: 0, events: 0, acknowledged: 0 };
   const startedMs = Date.now();
   const progress = () => {
     const seconds = (Date.now() - startedMs) / 1000;
-    const rate = (sum.seeds / seconds).toFixed(1);
+    const rate = `${(sum.seeds / seconds).toFixed(1)} seeds/s (${((sum.seeds * 1000) / sum.cpuMs).toFixed(1)} a second of a core)`;
     const hours = (sum.virtualMs / 3_600_000).toFixed(2);
-    return `${sum.seeds} seeds, ${rate} seeds/s, ${hours} virtual hours, ${sum.events} events, ${sum.acknowledged} acknowledged, ${failures.length} failed`;
+    return `${sum.seeds} seeds, ${rate}, ${hours} virtual hours, ${sum.events} events, ${sum.acknowledged} acknowledged, ${failures.length} failed`;
   };
   const timer = setInterval(() => process.stderr.write(`${progress()}\n`), progressMs);
   await runSeeds({
     ...range,
     onResult(answer) {
       sum.seeds++;
-      for (const key of ['virtualMs', 'events', 'acknowledged'] as const) sum[key] += answer[key];
+      for (const key of ['cpuMs', 'virtualMs', 'events', 'acknowledged'] as const) sum[key] += answer[key];
       marks.add(answer.marks);
       if (answer.failure === undefined) return 'go on';
       failures.push(answer);

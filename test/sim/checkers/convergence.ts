@@ -93,9 +93,10 @@ export class Convergence {
   #checkPromises(): void {
     const world = this.#world;
     const up = world.up();
-    // What only a machine knows that stays down has reached nobody.
+    // What only a machine knows that stays down has reached nobody; nor does what only a follower has, for nobody takes of it.
     world.promises.checkKept(up, ({ at, rid, sequence }) => {
-      return !at.isGone || up.some(({ machine }) => world.checkerOf(machine).covers(rid, sequence));
+      const covers = ({ machine }: SimProcess) => world.checkerOf(machine).covers(rid, sequence);
+      return !at.isGone || up.some((process) => !process.machine.isFollower && covers(process));
     });
   }
 
@@ -110,17 +111,19 @@ export class Convergence {
     const expected = world.machines.filter(({ isGone }) => !isGone);
     if (up.length < expected.length)
       return { invariant: 'I8', what: `${expected.length - up.length} peers do not run` };
-    const [first] = up;
+    const first = up.find(({ machine }) => !machine.isFollower);
     if (first === undefined) return undefined;
     for (const process of up) {
       const { phase } = process.core.consensus.status();
       if (phase !== 'ready') return { invariant: 'I8', what: `${process.name} is ${phase}` };
-      if (clockOf(world, process) !== clockOf(world, first))
+      const isAhead = process.machine.isFollower && covers(world, process, first);
+      if (clockOf(world, process) !== clockOf(world, first) && !isAhead)
         return { invariant: 'I8', what: `the clocks of ${process.name} and ${first.name} differ` };
     }
     for (const process of up)
       if (!process.disk.isSettled) return { invariant: 'I8', what: `${process.name} is writing` };
     for (const process of up) {
+      if (clockOf(world, process) !== clockOf(world, first)) continue;
       if (compareBytes(process.core.pinset.digest.root(), first.core.pinset.digest.root()) !== 0) {
         throw new Violation('I2', `${process.name} and ${first.name} have one clock and two digests`);
       }
@@ -173,6 +176,12 @@ export class Convergence {
 
 function clockOf(world: World, { machine }: SimProcess): string {
   return JSON.stringify([...world.checkerOf(machine).truth.clock].sort());
+}
+
+/** A follower may have what its author took with it: nobody takes it from there. */
+function covers(world: World, follower: SimProcess, of: SimProcess): boolean {
+  const ahead = world.checkerOf(follower.machine);
+  return [...world.checkerOf(of.machine).truth.clock].every(([rid, sequence]) => ahead.covers(rid, sequence));
 }
 
 /** What differs between the story of a watch and the listing of the peer that it follows. */

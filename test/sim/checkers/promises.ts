@@ -66,7 +66,7 @@ export class Promises {
   /** A disk is lost, or put back. What no other disk covers is excused. */
   diskLost(machine: Machine): void {
     for (const id of [...this.#decided.keys()]) if (id.startsWith(`${machine.name} `)) this.#decided.delete(id);
-    const others = this.#world.machines.filter((other) => other !== machine);
+    const others = this.#world.machines.filter((other) => other !== machine && !other.isFollower);
     for (const promise of this.#acknowledged) {
       const isElsewhere = others.some((other) => this.#world.checkerOf(other).covers(promise.rid, promise.sequence));
       if (!isElsewhere) promise.isExcused = true;

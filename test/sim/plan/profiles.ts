@@ -67,6 +67,16 @@ export const profiles = {
     contents: [1, 5],
     weights: { ...work, crash: 10, stop: 1, 'slow-disk': 3, 'failing-disk': 2, partition: 1 },
   },
+  power: {
+    ...common,
+    says: 'power goes while disks are slow, and most writes are of contents of their own',
+    peers: [1, 2],
+    contents: [20, 40],
+    workRate: [1, 3],
+    faultRate: [0.5, 1.5],
+    weights: { write: 20, watch: 1, crash: 6, 'slow-disk': 6 },
+    lateJoins: 0,
+  },
   network: {
     ...common,
     says: 'partitions of all kinds, lost and late messages',
@@ -165,6 +175,7 @@ export type ProfileName = keyof typeof profiles;
 export const profileWeights: Record<ProfileName, number> = {
   common: 10,
   crash: 3,
+  power: 1,
   network: 3,
   watch: 2,
   tracker: 2,

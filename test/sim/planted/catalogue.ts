@@ -384,7 +384,7 @@ export const catalogue: readonly PlantedFault[] = [
     name: 'node-told-too-soon',
     says: 'the node is driven by what is committed and may be lost with power',
     breaks: ['NODE'],
-    profile: 'crash',
+    profile: 'power',
     edits: [
       {
         file: 'src/tracker/intake.ts',

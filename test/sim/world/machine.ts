@@ -62,6 +62,10 @@ export class Machine {
     return this.signer.peerId;
   }
 
+  get isFollower(): boolean {
+    return this.config.cluster.follower;
+  }
+
   /** The store was put back or copied: N1 finds that it is another file. */
   putStore(store: MemoryStorage): void {
     this.store = store;

@@ -3,6 +3,7 @@ import { IpfsWorld } from '../../../src/ipfs/memory/ipfs-world.ts';
 import { memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
 import type { Logger } from '../../../src/runtime/logger.ts';
 import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import type { Reader } from '../../../src/storage/storage.ts';
 import { Convergence } from '../checkers/convergence.ts';
 import { checkCut } from '../checkers/cuts.ts';
 import { checkDigest } from '../checkers/digests.ts';
@@ -263,6 +264,8 @@ export class World {
     machine.store = process.disk.crash(of);
     process.end(`${process.name} has ended`);
     machine.process = undefined;
+    // What has reached the disk in its last moment: others will hear of it before the next flush.
+    if (process.isOpen) this.#checkReader(process, machine.store.read, false);
   }
 
   #noteHolders({ holders, core }: SimProcess): void {
@@ -272,8 +275,11 @@ export class World {
   }
 
   #checkStore(process: SimProcess, isAll: boolean): void {
+    this.#checkReader(process, process.disk.flushedReader(), isAll);
+  }
+
+  #checkReader(process: SimProcess, reader: Reader, isAll: boolean): void {
     try {
-      const reader = process.disk.flushedReader();
       const checker = this.checkerOf(process.machine);
       const { names } = process.core.pinset;
       checker.check(reader, names);
