@@ -116,11 +116,13 @@ export class Departure {
     });
   }
 
-  /** A few of the CIDs that would be lost, the newest first. */
+  /** A few of the CIDs that would be lost, own ones and the newest first. */
   #names(uncovered: ReadonlyMap<Replica, number>): string[] {
-    const { read } = this.#needs.store.needs.storage;
+    const { store } = this.#needs;
+    const { read } = store.needs.storage;
+    const rank = (replica: Replica) => Number(replica !== store.own) + Number(!store.isOwn(replica));
     const cids = new Set<string>();
-    for (const [replica, covered] of uncovered) {
+    for (const [replica, covered] of [...uncovered].sort(([a], [b]) => rank(a) - rank(b))) {
       const range = { from: logKey(replica.number, covered + 1), to: logKey(replica.number + 1, 0) };
       for (const { value } of read.range(logTable, { ...range, reverse: true, limit: DEPARTURE_NAMED_MAX })) {
         for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations.toReversed()) {
