@@ -222,6 +222,7 @@ class ReplicatedMap implements CrdtConsensus {
       peerId,
       sources,
       isBusy: () => this.#phase !== 'ready' || this.#rebuilder.isBegun || this.#store.forks.isRewriting,
+      discardShadow: () => this.#rebuilder.giveUp('rows of this peer are put right'),
       onRepaired: (peer) => this.#meeting.greet(peer),
     });
     this.repair = this.#care.repair;
@@ -345,7 +346,6 @@ class ReplicatedMap implements CrdtConsensus {
     return {
       phase: this.#phase,
       rebuild: this.#rebuilder.status,
-      // Of every holder and replica: only for who looks at it.
       get log() {
         return upkeep.logStatus;
       },

@@ -15,6 +15,8 @@ export interface ExchangeNeeds {
   store: CrdtStore;
   rpc: PeerCalls;
   timers: Timers;
+  /** B6: no log would tell a shadow of what is put right here. */
+  discardShadow(): void;
 }
 
 export interface Exchanged {
@@ -50,7 +52,7 @@ export async function exchange(needs: ExchangeNeeds, call: ExchangeCall): Promis
     } finally {
       snapshot.close();
     }
-    if (call.apply) await write(store, compared, snapshot, watch);
+    if (call.apply) await write(needs, compared, snapshot, watch);
     return compared;
   } finally {
     watch.end();
@@ -87,13 +89,14 @@ function coveredBy({ replicas }: CrdtStore, clock: readonly FullClockEntry[]) {
 }
 
 async function write(
-  store: CrdtStore,
+  { store, discardShadow }: ExchangeNeeds,
   compared: readonly Exchanged[],
   { set }: PinsetSnapshot,
   watch: TouchWatch,
 ): Promise<void> {
   const { storage, pinset } = store.needs;
   for (const { repair } of compared) for (const { key } of writtenBy(repair)) store.learnNamespace(key);
+  if (compared.some(({ repair }) => writtenBy(repair).length > 0)) discardShadow();
   const commit = storage.transaction((tx) => {
     const due = compared.filter(({ bucket, repair }) => repair !== undefined && !watch.has(bucket));
     const repairs = due.map(({ bucket, repair }) => ({ bucket, ...(repair as BucketRepair) }));

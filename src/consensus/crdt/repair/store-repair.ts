@@ -27,6 +27,8 @@ export interface StoreRepairNeeds {
   /** Taking in the pinset. */
   isBusy(): boolean;
   isDiskLow?(): boolean;
+  /** A shadow that was begun in the middle (B6). */
+  discardShadow(): void;
   /** Something was written in common with that peer. */
   onRepaired(peerId: string): void;
 }
