@@ -17,7 +17,7 @@ interface Lacking {
 }
 
 /** How often it is looked whether all has converged. */
-const lookMs = 500;
+const lookMs = 1_000;
 
 /** The second phase: faults end, what is left is whole, and must come to agree within a stated time (I8). */
 export class Convergence {
@@ -134,12 +134,12 @@ export class Convergence {
   /** The tracker's wish is the pinset, for this peer, and the node holds it. */
   async #lackingAtNodes(up: readonly SimProcess[]): Promise<Lacking | undefined> {
     for (const process of up) {
-      const told = process.core.tracker.statuses(Array.from({ length: contentsMax }, (_, i) => toV1(content(i).cid)));
+      const told = process.core.tracker.statuses(Array.from({ length: contentsMax }, (_, i) => content(i).cid));
       for (let i = 0; i < contentsMax; i++) {
         const { cid } = content(i);
         const claims = process.core.pinset.claims(cid);
         const isWanted = claims.some(({ pin }) => isAllocatedTo(pin, process.machine.peerId));
-        const record = process.machine.ipfsDisk.records.get(toV1(cid));
+        const record = process.machine.ipfsDisk.records.get(cid);
         const status = told[i]?.status;
         if (isWanted && isNowhere(i)) {
           if (status === 'pinned' && !process.machine.hasLied)

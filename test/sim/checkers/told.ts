@@ -1,4 +1,3 @@
-import { toV1 } from '../../../src/model/cid.ts';
 import { content } from '../world/contents.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
@@ -8,7 +7,7 @@ const contentsMax = 40;
 /** What a peer says of its node is true: `pinned` only what the node remembers to hold. */
 export function checkTold(process: SimProcess): void {
   if (!process.isRunning) return;
-  const cids = Array.from({ length: contentsMax }, (_, i) => toV1(content(i).cid));
+  const cids = Array.from({ length: contentsMax }, (_, i) => content(i).cid);
   const told = process.core.tracker.statuses(cids);
   told.forEach(({ status, cid }, i) => {
     const { lost, ipfsDisk } = process.machine;

@@ -3,6 +3,7 @@ import { leaf, pbNode, type TestBlock } from '../../suites/dags.ts';
 
 /** What pins are of: single blocks and small DAGs, the same in every world. */
 export interface Content {
+  /** Of version 1, as is what the tracker speaks of. */
   readonly cid: Uint8Array;
   readonly blocks: readonly TestBlock[];
 }
