@@ -162,7 +162,12 @@ class WishTracker implements Tracker {
   }
 
   #status(cid: Uint8Array): WishStatus {
-    return this.#said(cid, this.#want(cid), this.#index.flushed(cid));
+    const want = this.#want(cid);
+    const row = this.#index.flushed(cid);
+    // A claim that came back: the node has let go of it, or is about to, and that is not on the disk yet.
+    const isLeft =
+      row?.status === 'pinned' && (this.#work.isUnpinning(cid) || this.#index.newest(cid)?.status !== 'pinned');
+    return this.#said(cid, want, want.kind === 'pin' && isLeft ? undefined : row);
   }
 
   /** A row may be told as it is but when it would say too much: a direct pin of what is to be recursive now. */

@@ -91,6 +91,10 @@ export class Work {
     return this.#entries.get(byteString(cid))?.job !== undefined;
   }
 
+  isUnpinning(cid: Uint8Array): boolean {
+    return this.#entries.get(byteString(cid))?.job?.action === 'unpin';
+  }
+
   /** Wishes in memory to be pinned that have no row. */
   fresh(): number {
     let count = 0;

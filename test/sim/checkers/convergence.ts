@@ -148,7 +148,8 @@ export class Convergence {
         }
         if (isWanted && (status !== 'pinned' || record === undefined))
           return { invariant: 'NODE', what: `${process.name} has content ${i} ${status}, record ${record}` };
-        if (!isWanted && record !== undefined)
+        const isUnknown = process.machine.isRestored && status === 'unpinned';
+        if (!isWanted && record !== undefined && !isUnknown)
           return { invariant: 'NODE', what: `${process.name} still holds content ${i} (${status})` };
         if (
           isWanted &&

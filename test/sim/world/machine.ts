@@ -44,6 +44,8 @@ export class Machine {
   readonly lost = new Set<number>();
   /** After its store has failed it is started again so much later. */
   downMs = 1_000;
+  /** Its store is older than what its node holds: nobody knows of some of that any more, and it is left alone. */
+  isRestored = false;
   /** It will not be started again. */
   isGone = false;
 

@@ -15,6 +15,7 @@ export function restore(world: World, { machine, downMs }: Of<'restore'>): void 
   world.crash(restored, 'machine');
   world.promises.diskLost(restored);
   restored.putStore(backup.control.copy());
+  restored.isRestored = true;
   world.checkerOf(restored).replaced();
   world.startLater(restored, downMs);
 }

@@ -288,3 +288,19 @@ t.test('the audit finds what the node has lost, and leaves foreign pins alone', 
   t.equal(world.node.mode(foreign), 'recursive');
   await world.end();
 });
+
+t.test('a claim that comes back while the node lets go is not called pinned', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  world.node.answer = (kind) => (kind === 'unpin' ? { afterMs: 50 } : {});
+  await world.unpin([a]);
+  await world.until('an unpin is under way', () => world.node.underWay === 1);
+  // The node may have let go of it already: its row, as the disk has it, still says that it is pinned.
+  await world.pin([a]);
+  t.equal(world.status(a).status, 'pin_queued');
+  await world.until('pinned again', () => world.status(a).status === 'pinned');
+  t.equal(world.node.mode(a), 'recursive');
+  await world.end();
+});
