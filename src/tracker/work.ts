@@ -312,7 +312,11 @@ export class Work {
     if (outcome.kind === 'failed') {
       const row = index.newest(entry.cid);
       if (!job.isStale) this.#putFailed(entry, job, row, outcome.error);
-      else if (row !== undefined) index.put(entry.cid, queuedRow(queuedStatus(entry.want), job.startedMs, row));
+      else if (row !== undefined) {
+        // An unpin that was given up may have reached the node: it is asked, not believed.
+        const held = job.action === 'unpin' ? 'none' : row.held;
+        index.put(entry.cid, { ...queuedRow(queuedStatus(entry.want), job.startedMs, row), held });
+      }
     }
     entry.hasRow = index.newest(entry.cid) !== undefined;
     this.#goOn(entry);

@@ -294,7 +294,7 @@ t.test('a claim that comes back while the node lets go is not called pinned', as
   await world.tracker.start();
   await world.pin([a]);
   await world.until('pinned', () => world.status(a).status === 'pinned');
-  world.node.answer = (kind) => (kind === 'unpin' ? { afterMs: 50 } : {});
+  world.node.answer = () => ({ afterMs: 50 });
   await world.unpin([a]);
   await world.until('an unpin is under way', () => world.node.underWay === 1);
   // The node may have let go of it already: its row, as the disk has it, still says that it is pinned.
