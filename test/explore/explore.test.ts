@@ -18,7 +18,7 @@ t.test('every state of a small causal world, each healed', { timeout: 60_000 }, 
 });
 
 t.test('random walks through a world of everything at once, every state healed', { timeout: 60_000 }, async (t) => {
-  const seed = Math.floor(Math.random() * 2 ** 31) + 1;
+  const seed = Number(process.env.FC_SEED ?? Math.floor(Math.random() * 2 ** 31) + 1);
   t.comment(`npm run explore -- walks --states 5000 --seed ${seed}`);
   const { found, story } = await runInThread({ kind: 'slice', name: 'walks', statesMax: 5_000, seed });
   t.equal(found?.problem, undefined, story.join('\n'));

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { decodePosition } from '../../src/consensus/crdt/core/position.ts';
 import { forksTable } from '../../src/consensus/crdt/tables.ts';
@@ -14,11 +13,11 @@ import {
   unpinOp,
 } from '../support/crdt-peers.ts';
 import { History, stateOf } from '../support/crdt-truth.ts';
+import { fc } from '../support/fast-check.ts';
 
 // Stores are put back at any moment while peers write, are cut off and crash: seen, with another stamp, at every peer; unseen, with the
 // same, at one of them. (Two authors each on a branch that the other gave up are more than the protocol promises.) In the end all agree, the invariants hold, and what was acknowledged and is still on some disk when the faults end is at every peer.
 
-const seed = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 const numRuns = Number(process.env.FC_RUNS ?? 40);
 
 type Step =
@@ -270,7 +269,7 @@ t.test(
           await world.cluster.stop();
         }
       }),
-      { numRuns, ...seed, interruptAfterTimeLimit: 120_000 },
+      { numRuns, interruptAfterTimeLimit: 120_000 },
     );
     t.comment(`${forks} forks settled in the stores at the end, ${rejoined} times a peer had to join anew`);
     t.pass(`${numRuns} worlds`);

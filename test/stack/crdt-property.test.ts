@@ -1,11 +1,10 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { kinds, type Step, World } from '../support/crdt-world.ts';
+import { fc } from '../support/fast-check.ts';
 
 // Any interleaving of writes, gossip that loses, partitions, partial flushes, crashes and late joins keeps the invariants of
 // docs/protocol.md section 9, and ends in equal digests. FC_SEED and FC_RUNS repeat or lengthen it.
 
-const seed = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 const numRuns = Number(process.env.FC_RUNS ?? 25);
 
 const peer = fc.nat({ max: 5 });
@@ -54,7 +53,7 @@ t.test('invariants hold at every step, and healed peers agree', { timeout: 600_0
         await world.cluster.stop();
       }
     }),
-    { numRuns, ...seed, interruptAfterTimeLimit: 90_000 },
+    { numRuns, interruptAfterTimeLimit: 90_000 },
   );
   t.pass(`${numRuns} worlds`);
 });
@@ -128,7 +127,7 @@ t.test(
           }
         },
       ),
-      { numRuns, ...seed, interruptAfterTimeLimit: 90_000 },
+      { numRuns, interruptAfterTimeLimit: 90_000 },
     );
     t.comment(`${joined} joined before the world was healed`);
     t.pass(`${numRuns} worlds`);

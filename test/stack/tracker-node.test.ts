@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { IpfsWorld } from '../../src/ipfs/memory/ipfs-world.ts';
 import { type MemoryConnector, memoryConnector } from '../../src/ipfs/memory/memory-connector.ts';
@@ -6,6 +5,7 @@ import { MemoryDisk } from '../../src/ipfs/memory/memory-disk.ts';
 import { hex } from '../../src/model/bytes.ts';
 import { toV0 } from '../../src/model/cid.ts';
 import { dag } from '../suites/dags.ts';
+import { fc } from '../support/fast-check.ts';
 import type { VirtualTime } from '../support/virtual-time.ts';
 import { type NodeProcess, other, self, TrackerWorld } from '../unit/tracker/tracker-world.ts';
 

@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import type { Test } from 'tap';
 import { isPinfoldError } from '../../src/model/errors.ts';
 import type { PinFields } from '../../src/model/pin.ts';
 import type { PinFilter, PinRow, StoredPin } from '../../src/pinset/pinset.ts';
 import { pinsetTables } from '../../src/pinset/tables.ts';
 import type { TableSpec } from '../../src/storage/storage.ts';
+import { fc } from '../support/fast-check.ts';
 import { equal, expectEqual, ids, PinsetModel, sorted } from './pinset-model.ts';
 import { cid, orders, PinsetWorld, plainFields, rid, type StoreHandle, settled, until } from './pinset-world.ts';
 

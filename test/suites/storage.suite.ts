@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import type { Test } from 'tap';
 import { isPinfoldError } from '../../src/model/errors.ts';
 import type { Entry, Range, Reader, Storage, TableSpec } from '../../src/storage/storage.ts';
+import { fc } from '../support/fast-check.ts';
 
 /** Makes a new, empty store, committing and flushing by itself; what it leaves behind is removed with `t`. */
 export type StorageFactory = (t: Test, tables: readonly TableSpec[]) => Promise<Storage>;

@@ -1,3 +1,4 @@
+import { decodePinValue } from '../../src/pinset/codec/pin-value.ts';
 import type { PinRow, RowChange } from '../../src/pinset/pinset.ts';
 import { tableSets } from '../../src/pinset/tables.ts';
 import type { TestPeer } from './crdt-peers.ts';
@@ -29,7 +30,8 @@ export async function damage({ storage, pinset }: TestPeer, { kind, at }: Damage
     if (kind === 'lose') return tx.remove(table, key);
     if (kind === 'garble') return tx.put(table, key, Buffer.of(0xff, 1, 2));
     if (kind === 'flip') return tx.put(table, key, flipped(value, at));
-    if (!isReadable(() => pinset.row(tx, key))) return;
+    // A defect writes over what it can read: bytes that are damaged already stay as they are.
+    if (!isReadable(() => pinset.row(tx, key).map(({ value }) => decodePinValue(value)))) return;
     const change = changed(kind, key, pinset.row(tx, key));
     pinset.mend(tx, { set: tableSets.a, changes: [change], unreadable: [], corrections: [] });
   }).flushed;

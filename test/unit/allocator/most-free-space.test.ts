@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { AllocationInput } from '../../../src/allocator/allocator.ts';
 import { mostFreeSpace } from '../../../src/allocator/most-free-space.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
+import { fc } from '../../support/fast-check.ts';
 
 const candidates = [
   { peerId: 'a', freeBytes: 100 },

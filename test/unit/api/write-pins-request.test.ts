@@ -1,9 +1,9 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import t from 'tap';
 import { WritePinsRequestSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { decodedForm } from '../../../src/api/decoded-form.ts';
 import { readWritePinsRequest } from '../../../src/api/write-pins-request.ts';
+import { fc } from '../../support/fast-check.ts';
 
 type Init = MessageInitShape<typeof WritePinsRequestSchema>;
 

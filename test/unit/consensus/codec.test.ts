@@ -1,5 +1,4 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import t from 'tap';
 import { BatchHeaderSchema, OperationsSchema, SignedBatchSchema } from '../../../gen/pinfold/peer/v1/batch_pb.ts';
 import { RangeRowListSchema } from '../../../gen/pinfold/peer/v1/service_pb.ts';
@@ -20,6 +19,7 @@ import { decodeReplicaRow, encodeReplicaRow } from '../../../src/consensus/crdt/
 import { isPinfoldError } from '../../../src/model/errors.ts';
 import { Malformed } from '../../../src/pinset/codec/reader.ts';
 import { testKey } from '../../support/crdt-peers.ts';
+import { fc } from '../../support/fast-check.ts';
 
 // The hand-written codecs write what the generated code would, byte for byte, and read it back; on any other bytes they throw
 // what their callers expect and nothing else.

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { judge, type TakenClock } from '../../../src/consensus/crdt/core/judge.ts';
 import { merge } from '../../../src/consensus/crdt/core/merge.ts';
@@ -8,6 +7,7 @@ import { nextStamp } from '../../../src/consensus/crdt/core/stamps.ts';
 import type { Batch } from '../../../src/consensus/crdt/core/types.ts';
 import { PeerViews } from '../../../src/consensus/crdt/peer-views.ts';
 import type { LiveDot, PinRow } from '../../../src/pinset/pinset.ts';
+import { fc } from '../../support/fast-check.ts';
 
 const rids = { name: (replica: number) => new Uint8Array(16).fill(replica) };
 

@@ -1,5 +1,4 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import t from 'tap';
 import { FeedRowSchema, PinRowSchema, PinValueSchema } from '../../../gen/pinfold/store/v1/store_pb.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
@@ -10,6 +9,7 @@ import { decodePinRow, encodePinRow } from '../../../src/pinset/codec/pin-row.ts
 import { checkPinValue, decodePinValue, encodePinValue, IndexedFields } from '../../../src/pinset/codec/pin-value.ts';
 import { Malformed } from '../../../src/pinset/codec/reader.ts';
 import type { LiveDot } from '../../../src/pinset/pinset.ts';
+import { fc } from '../../support/fast-check.ts';
 
 const safe = fc.oneof(
   fc.constantFrom(0, 127, 128, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 35, 2 ** 42, 2 ** 49, 2 ** 53 - 1),

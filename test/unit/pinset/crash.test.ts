@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { pinsetTables } from '../../../src/pinset/tables.ts';
 import { type MemoryStorage, memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import { equal, expectEqual, PinsetModel } from '../../suites/pinset-model.ts';
 import { PinsetWorld, type StoreHandle, settled } from '../../suites/pinset-world.ts';
+import { fc } from '../../support/fast-check.ts';
 
 type Handle = StoreHandle & { storage: MemoryStorage };
 

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { lmdbStorage } from '../../../src/storage/lmdb/lmdb-storage.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { bytes, codeOf, storageSuite, text } from '../../suites/storage.suite.ts';
+import { fc } from '../../support/fast-check.ts';
 import { entriesOf, keyOf, tables } from './lmdb-child.ts';
 
 function tempFile(t: Test): string {

@@ -1,5 +1,4 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import t from 'tap';
 import { StatusValueSchema } from '../../../gen/pinfold/store/v1/store_pb.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
@@ -11,6 +10,7 @@ import { decodeStatusRow, encodeStatusRow } from '../../../src/tracker/status-co
 import { rowStatuses, type StatusRow } from '../../../src/tracker/status-row.ts';
 import { decide, pinnedRow, type Wanted } from '../../../src/tracker/wish.ts';
 import { cid } from '../../suites/pinset-world.ts';
+import { fc } from '../../support/fast-check.ts';
 
 const helds = ['none', 'recursive', 'direct'] as const;
 

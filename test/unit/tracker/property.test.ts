@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { toV0 } from '../../../src/model/cid.ts';
 import { cid } from '../../suites/pinset-world.ts';
+import { fc } from '../../support/fast-check.ts';
 import { other, self, TrackerWorld } from './tracker-world.ts';
 
 const wishes = 5;
