@@ -381,29 +381,6 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
-    name: 'node-told-too-soon',
-    says: 'the node is driven by what is committed and may be lost with power',
-    breaks: ['NODE'],
-    profile: 'power',
-    edits: [
-      {
-        file: 'src/tracker/intake.ts',
-        find: '    const head = feed.flushedRevision;\n',
-        replace: '    const head = feed.revision;\n',
-      },
-      {
-        file: 'src/tracker/intake.ts',
-        find: 'return feed.wait(head, { flushed: true, signal: this.#signal });',
-        replace: 'return feed.wait(head, { flushed: false, signal: this.#signal });',
-      },
-      {
-        file: 'src/tracker/intake.ts',
-        find: '    await Promise.all([commit.committed, commit.flushed]);\n    work.unhold(entries);\n',
-        replace: '    await commit.committed;\n    work.unhold(entries);\n',
-      },
-    ],
-  },
-  {
     name: 'unpin-forgotten',
     says: 'a node keeps what nobody claims any more',
     breaks: ['NODE'],
