@@ -11,10 +11,10 @@ export const peerWordsPerMessage = 2_000;
 export const operationsPerBatchMax = 5_000;
 
 /**
- * Operations of a bulk stream that wait for their answer at once: two full batches of the consensus on their way to the disk, and half of
- * one being read meanwhile. More would only live long enough to be expensive garbage.
+ * Operations of a bulk stream that wait for their answer at once: what the consensus has on its way to the disk, and some thousands being read
+ * meanwhile. With fewer the store waits for operations, with more they outlive the young generation.
  */
-export const bulkOperationsInFlightMax = 12_500;
+export const bulkOperationsInFlightMax = 20_000;
 
 /** The same of all bulk streams together, below what the consensus queues. Each may have one message in flight beyond it. */
 export const bulkOperationsOfAllMax = 60_000;

@@ -9,14 +9,14 @@ import type { Transaction } from '../../storage/storage.ts';
 import type { Op, Outcome, Request } from '../consensus.ts';
 import type { BatchParts } from './codec/signed-batch.ts';
 import {
-  FLUSHES_IN_FLIGHT_MAX,
+  FURTHER_BATCH_REQUESTS_MIN,
   GATHER_CALLS_MIN,
   GATHER_MS,
-  OPS_PER_BATCH_MAX,
   OPS_PER_REQUEST_MAX,
+  OWN_BATCH_REQUESTS_MAX,
+  OWN_BATCHES_IN_FLIGHT_MAX,
   REQUESTS_PER_CALL_MAX,
   REQUESTS_QUEUED_MAX,
-  SECOND_FLUSH_REQUESTS_MIN,
 } from './constants.ts';
 import { BatchBuilder, full } from './core/batch-builder.ts';
 import { type RowEntry, TransactionRows } from './core/rows.ts';
@@ -172,9 +172,9 @@ export class Committer {
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && this.#inFlight < FLUSHES_IN_FLIGHT_MAX) {
+    while (this.#queue.length > 0 && this.#inFlight < OWN_BATCHES_IN_FLIGHT_MAX) {
       if (!this.#needs.store.turns.isLive || this.#needs.isHeld()) return;
-      if (this.#inFlight > 0 && this.#requestsQueued < SECOND_FLUSH_REQUESTS_MIN) return;
+      if (this.#inFlight > 0 && this.#requestsQueued < FURTHER_BATCH_REQUESTS_MIN) return;
       if (this.#isGathering()) return;
       this.#commitOne();
     }
@@ -275,7 +275,7 @@ export class Committer {
     let requests = 0;
     for (const call of this.#queue) {
       for (let i = call.next; i < call.requests.length; i++) {
-        if (++requests > OPS_PER_BATCH_MAX) return;
+        if (++requests > OWN_BATCH_REQUESTS_MAX) return;
         for (const op of (call.requests[i] as Request).ops) this.#names.learn(op);
       }
     }
@@ -295,7 +295,7 @@ export class Committer {
       touched.push(call);
       while (call.next < call.requests.length) {
         const request = call.requests[call.next] as Request;
-        const outcome = requests < OPS_PER_BATCH_MAX ? this.#one(tx, builder, rows, request) : full;
+        const outcome = requests < OWN_BATCH_REQUESTS_MAX ? this.#one(tx, builder, rows, request) : full;
         if (outcome === full) break next;
         wantAck ||= request.ack?.kind === 'replicated' && request.ack.count > 1;
         call.outcomes[call.next++] = outcome;

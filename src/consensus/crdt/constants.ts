@@ -20,10 +20,17 @@ export const IDEMPOTENCY_KEY_BYTES = 16;
 export const REQUESTS_PER_CALL_MAX = 10_000;
 /** Requests waiting to be decided; more are refused with LIMIT_REACHED. */
 export const REQUESTS_QUEUED_MAX = 100_000;
-/** Flushes of own batches under way at once: the second is built while the disk works on the first. */
+/** Transactions of others' batches under way at once: the second is built while the disk works on the first. */
 export const FLUSHES_IN_FLIGHT_MAX = 2;
-/** A second flush is begun only for so many requests: small batches cost the device more (section 10). */
-export const SECOND_FLUSH_REQUESTS_MIN = 4_000;
+/**
+ * Requests in an own batch, far below what a batch may hold: deciding one keeps the event loop for some milliseconds, and the store waits
+ * for the event loop before it writes what comes next. Batches that wait for the store together share its transaction and its flush.
+ */
+export const OWN_BATCH_REQUESTS_MAX = 1_250;
+/** Own batches under way to the disk at once: two transactions' worth being written and flushed, and one being built. */
+export const OWN_BATCHES_IN_FLIGHT_MAX = 12;
+/** While any is, another is begun only for so many requests: small batches cost the device more (section 10). */
+export const FURTHER_BATCH_REQUESTS_MIN = 1_000;
 /** How long a batch waits for as many calls as the one before answered, ms; and how many those must have been. */
 export const GATHER_MS = 1;
 export const GATHER_CALLS_MIN = 8;
