@@ -15,7 +15,7 @@ import { lmdbStorage } from '../src/storage/lmdb/lmdb-storage.ts';
 
 /*
  * The limit of the benchmark `write`: the same gRPC server with a handler that does one put a pin (key of 45 bytes, value of 60) through
- * the same storage, which is faster than lmdb's own `put`; sorted, at most 5,000 a flush, two flushes in flight, as Pinfold does; and
+ * the same storage, which is faster than lmdb's own `put`; sorted, 5,000 a flush, two flushes in flight, no more often than Pinfold; and
  * answers after the flush.
  *
  *     put-server.ts FOLDER        prints its port
