@@ -42,13 +42,18 @@ export const FEED_WAITERS_MAX = 10_000;
 export const EMPTYING_ROWS_MAX = 2_000;
 /** Time between two of them, so that others get the disk too. */
 export const EMPTYING_PAUSE_MS = 20;
-/** Rows indexed in one call of `shadow.buildIndexes`, and in one step of indexing a metadata key. */
+/** Rows indexed in one step of indexing a metadata key, or counted anew. */
 export const INDEXING_ROWS_MAX = 1_000;
+/** Rows of a shadow that are read in one call of `shadow.buildIndexes`, some milliseconds. */
+export const INDEXED_ROWS_MAX = 4_000;
 /**
- * Rows of a shadow whose index entries are gathered, sorted, and put in one transaction, some 10 MB of them: the more, the fewer times each
- * page of an index is written.
+ * Rows of a shadow whose index entries are gathered and then put in their order, some 60 MB of them: the more, the fewer times each page of
+ * an index is written.
  */
-export const INDEXED_TOGETHER_ROWS_MIN = 32_000;
+export const INDEXED_TOGETHER_ROWS_MIN = 256_000;
+/** Entries of them that are sorted together, and how many are put in one transaction: some milliseconds each. */
+export const SORTED_RUN_ENTRIES = 16_000;
+export const INDEX_ENTRIES_PER_TRANSACTION = 16_000;
 
 /** Texts of peer IDs kept beside their bytes. */
 export const PEER_ID_CACHE_MAX = 4_096;

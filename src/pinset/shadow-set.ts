@@ -3,7 +3,7 @@ import type { PinKey } from '../model/pin.ts';
 import { bucketCount, bucketOf } from '../model/pin-key.ts';
 import type { Storage, TableName, Transaction } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
-import { INDEXED_TOGETHER_ROWS_MIN, INDEXING_ROWS_MAX } from './constants.ts';
+import { INDEX_ENTRIES_PER_TRANSACTION, INDEXED_ROWS_MAX, INDEXED_TOGETHER_ROWS_MIN } from './constants.ts';
 import { DigestSums } from './digest-sums.ts';
 import { Indexer, metadataIndex } from './indexer.ts';
 import type { StoredNames } from './names.ts';
@@ -12,6 +12,7 @@ import { shownDot } from './row-hash.ts';
 import { addTo, writeRows } from './row-writer.ts';
 import { readFields, rowFromDisk } from './rows.ts';
 import type { Sets } from './sets-state.ts';
+import { SortedEntries } from './sorted-entries.ts';
 import type { TableSet } from './tables.ts';
 
 export interface ShadowNeeds {
@@ -26,14 +27,16 @@ export interface ShadowNeeds {
   onDead(): void;
 }
 
-/** Index entries on their way: of rows that were read and not put yet. */
+/** Index entries on their way: of rows that were read and not put yet. A crash before the last is put begins them again. */
 interface Gathered {
   /** Key of the last row that was read. */
   behind: Uint8Array;
   rows: number;
-  entries: Map<TableName, Uint8Array[]>;
-  /** Of the piece before. */
-  committed: Promise<void>;
+  readonly entries: Map<TableName, SortedEntries>;
+  /** There are enough of them, or no more: they are being put. */
+  isWhole: boolean;
+  /** There are no rows behind them. */
+  isLast: boolean;
 }
 
 /** The set that is not live. Where it stands is in `Sets`, so it goes on after a restart where it was. */
@@ -43,6 +46,8 @@ export class ShadowSet implements Shadow {
   #indexer: Indexer;
   readonly #fields = new IndexedFields();
   #gathered: Gathered | undefined;
+  /** Of the entries put last. */
+  #committed: Promise<void> = Promise.resolve();
 
   constructor(needs: ShadowNeeds) {
     this.#needs = needs;
@@ -112,16 +117,15 @@ export class ShadowSet implements Shadow {
       storage.transaction((tx) => sets.change(tx, { shadow: 'indexing', indexedTo: '' }));
       this.#gathered = undefined;
     }
-    const gathered = this.#gathered ?? (await this.#begunGathering());
-    if (this.state !== 'indexing') throw new Error('the shadow was discarded while its indexes were built');
-    const last = this.#gather(gathered);
-    if (last !== undefined && gathered.rows < INDEXED_TOGETHER_ROWS_MIN) return false;
-    await gathered.committed; // One piece on its way to the disk while the next is read.
-    if (this.state !== 'indexing') throw new Error('the shadow was discarded while its indexes were built');
-    gathered.committed = this.#putGathered(gathered, last);
-    if (last !== undefined) return false;
-    this.#gathered = undefined;
-    await gathered.committed;
+    this.#gathered ??= await this.#begunGathering();
+    if (!this.#gathered.isWhole) this.#gather(this.#gathered);
+    if (!this.#gathered.isWhole) return false;
+    await this.#committed; // One transaction on its way to the disk while the next is made.
+    this.#expect('indexing');
+    const { isLast } = this.#gathered;
+    this.#committed = this.#put(this.#gathered);
+    if (!isLast || this.#gathered !== undefined) return false;
+    await this.#committed;
     return true;
   }
 
@@ -173,48 +177,49 @@ export class ShadowSet implements Shadow {
   async #begunGathering(): Promise<Gathered> {
     const { storage, sets } = this.#needs;
     await storage.transaction(() => {}).committed;
-    const behind = Buffer.from(sets.state.indexedTo, 'hex');
-    this.#gathered = { behind, rows: 0, entries: new Map(), committed: Promise.resolve() };
-    return this.#gathered;
+    this.#expect('indexing');
+    return gatheredBehind(Buffer.from(sets.state.indexedTo, 'hex'));
   }
 
-  /** Adds the index entries of the next rows. Answers the key of the last of them; undefined: there are no more. */
-  #gather(gathered: Gathered): PinKey | undefined {
+  /** Adds the index entries of the next rows. */
+  #gather(gathered: Gathered): void {
+    this.#expect('indexing');
     const { storage, sets, names } = this.#needs;
-    const range = { from: Buffer.concat([gathered.behind, Buffer.of(0)]), limit: INDEXING_ROWS_MAX };
+    const range = { from: Buffer.concat([gathered.behind, Buffer.of(0)]), limit: INDEXED_ROWS_MAX };
     const rowsBefore = gathered.rows;
     for (const { key, value } of storage.read.range(sets.shadow.pins, range)) {
       this.#entriesOf(sets.shadow, key, rowFromDisk(names, key, value), gathered.entries);
       gathered.rows++;
       gathered.behind = key;
     }
-    return gathered.rows - rowsBefore < INDEXING_ROWS_MAX ? undefined : gathered.behind;
+    gathered.isLast = gathered.rows - rowsBefore < INDEXED_ROWS_MAX;
+    gathered.isWhole = gathered.isLast || gathered.rows >= INDEXED_TOGETHER_ROWS_MIN;
   }
 
-  /** In the order of their tables, so that a piece is put page by page. */
-  #putGathered(gathered: Gathered, last: PinKey | undefined): Promise<void> {
+  /** The next of them, in the order of their tables: so each page is written once or twice. */
+  #put(gathered: Gathered): Promise<void> {
     const { storage, sets } = this.#needs;
-    const { entries, behind } = gathered;
-    gathered.entries = new Map();
-    gathered.rows = 0;
+    const { entries, behind, isLast } = gathered;
     const { committed } = storage.transaction((tx) => {
-      for (const [table, unsorted] of entries) {
-        for (const entry of unsorted.sort(Buffer.compare)) tx.put(table, entry, nothing);
-      }
-      sets.change(tx, last === undefined ? { shadow: 'ready' } : { indexedTo: hex(behind) });
+      if (!putSome(tx, entries)) return;
+      sets.change(tx, isLast ? { shadow: 'ready' } : { indexedTo: hex(behind) });
+      this.#gathered = isLast ? undefined : gatheredBehind(behind);
     });
-    committed.catch(() => {}); // Awaited before the next piece; it must not be unhandled until then.
+    committed.catch(() => {}); // Awaited before the next; it must not be unhandled until then.
     return committed;
   }
 
-  #entriesOf(set: TableSet, key: PinKey, row: PinRow, into: Map<TableName, Uint8Array[]>): void {
+  #entriesOf(set: TableSet, key: PinKey, row: PinRow, into: Map<TableName, SortedEntries>): void {
     const dot = shownDot(this.#needs.names, row);
     if (dot === undefined) return;
     readFields(this.#fields, key, dot.value);
     this.#indexer.entries(set, key, this.#indexer.namespaceOf(key), this.#fields, (table, entry) => {
-      const list = into.get(table);
-      if (list === undefined) into.set(table, [entry]);
-      else list.push(entry);
+      let entries = into.get(table);
+      if (entries === undefined) {
+        entries = new SortedEntries();
+        into.set(table, entries);
+      }
+      entries.add(entry);
     });
   }
 
@@ -225,6 +230,25 @@ export class ShadowSet implements Shadow {
 }
 
 const nothing = new Uint8Array(0);
+
+function gatheredBehind(behind: Uint8Array): Gathered {
+  return { behind, rows: 0, entries: new Map(), isWhole: false, isLast: false };
+}
+
+/** True: those were the last. */
+function putSome(tx: Transaction, entries: Map<TableName, SortedEntries>): boolean {
+  let room = INDEX_ENTRIES_PER_TRANSACTION;
+  for (const [table, sorted] of entries) {
+    for (; room > 0; room--) {
+      const entry = sorted.take();
+      if (entry === undefined) break;
+      tx.put(table, entry, nothing);
+    }
+    if (room === 0) return false;
+    entries.delete(table);
+  }
+  return true;
+}
 
 function indexerFor(names: StoredNames, metadata: readonly string[]): Indexer {
   return new Indexer(names, metadata.map(metadataIndex));
