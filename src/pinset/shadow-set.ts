@@ -3,7 +3,12 @@ import type { PinKey } from '../model/pin.ts';
 import { bucketCount, bucketOf } from '../model/pin-key.ts';
 import type { Storage, TableName, Transaction } from '../storage/storage.ts';
 import { IndexedFields } from './codec/pin-value.ts';
-import { INDEX_ENTRIES_PER_TRANSACTION, INDEXED_ROWS_MAX, INDEXED_TOGETHER_ROWS_MIN } from './constants.ts';
+import {
+  INDEX_ENTRIES_PER_TRANSACTION,
+  INDEX_TRANSACTIONS_MAX,
+  INDEXED_ROWS_MAX,
+  INDEXED_TOGETHER_ROWS_MIN,
+} from './constants.ts';
 import { DigestSums } from './digest-sums.ts';
 import { Indexer, metadataIndex } from './indexer.ts';
 import type { StoredNames } from './names.ts';
@@ -46,8 +51,10 @@ export class ShadowSet implements Shadow {
   #indexer: Indexer;
   readonly #fields = new IndexedFields();
   #gathered: Gathered | undefined;
-  /** Of the entries put last. */
-  #committed: Promise<void> = Promise.resolve();
+  /** The entries of the rows before those, which are being put. */
+  #putting: Gathered | undefined;
+  /** The transactions that put them and are not committed, the oldest first. */
+  readonly #uncommitted: Promise<void>[] = [];
 
   constructor(needs: ShadowNeeds) {
     this.#needs = needs;
@@ -115,17 +122,21 @@ export class ShadowSet implements Shadow {
     if (sets.state.nextBucket < bucketCount) throw new Error('the shadow is not filled yet');
     if (this.state === 'filling') {
       storage.transaction((tx) => sets.change(tx, { shadow: 'indexing', indexedTo: '' }));
-      this.#gathered = undefined;
+      this.#gathered = this.#putting = undefined;
     }
     this.#gathered ??= await this.#begunGathering();
-    if (!this.#gathered.isWhole) this.#gather(this.#gathered);
-    if (!this.#gathered.isWhole) return false;
-    await this.#committed; // One transaction on its way to the disk while the next is made.
+    const isBusy = this.#uncommitted.length >= INDEX_TRANSACTIONS_MAX;
+    if (!this.#gathered.isWhole && (this.#putting === undefined || isBusy)) {
+      this.#gather(this.#gathered);
+      if (!this.#gathered.isWhole || this.#putting !== undefined) return false;
+    }
+    if (isBusy) await this.#uncommitted[0];
     this.#expect('indexing');
-    const { isLast } = this.#gathered;
-    this.#committed = this.#put(this.#gathered);
-    if (!isLast || this.#gathered !== undefined) return false;
-    await this.#committed;
+    this.#putting ??= this.#nextPiece();
+    const { isLast } = this.#putting;
+    const committed = this.#put(this.#putting);
+    if (!isLast || this.#putting !== undefined) return false;
+    await committed;
     return true;
   }
 
@@ -160,7 +171,7 @@ export class ShadowSet implements Shadow {
     this.#expect('filling', 'indexing', 'ready');
     const { storage, sets, onDead } = this.#needs;
     storage.transaction((tx) => sets.change(tx, { shadow: 'emptying', nextBucket: 0, indexedTo: '' }));
-    this.#gathered = undefined;
+    this.#gathered = this.#putting = undefined;
     this.#digest = new DigestSums();
     onDead();
   }
@@ -181,6 +192,13 @@ export class ShadowSet implements Shadow {
     return gatheredBehind(Buffer.from(sets.state.indexedTo, 'hex'));
   }
 
+  #nextPiece(): Gathered {
+    const piece = this.#gathered as Gathered;
+    // Behind the last there is nothing to be read: what is gathered is empty and whole.
+    this.#gathered = { ...gatheredBehind(piece.behind), isWhole: piece.isLast };
+    return piece;
+  }
+
   /** Adds the index entries of the next rows. */
   #gather(gathered: Gathered): void {
     this.#expect('indexing');
@@ -197,15 +215,18 @@ export class ShadowSet implements Shadow {
   }
 
   /** The next of them, in the order of their tables: so each page is written once or twice. */
-  #put(gathered: Gathered): Promise<void> {
+  #put(piece: Gathered): Promise<void> {
     const { storage, sets } = this.#needs;
-    const { entries, behind, isLast } = gathered;
+    const { entries, behind, isLast } = piece;
     const { committed } = storage.transaction((tx) => {
       if (!putSome(tx, entries)) return;
       sets.change(tx, isLast ? { shadow: 'ready' } : { indexedTo: hex(behind) });
-      this.#gathered = isLast ? undefined : gatheredBehind(behind);
+      this.#putting = undefined;
+      if (isLast) this.#gathered = undefined;
     });
-    committed.catch(() => {}); // Awaited before the next; it must not be unhandled until then.
+    this.#uncommitted.push(committed);
+    const settled = () => void this.#uncommitted.shift();
+    committed.then(settled, settled); // A failure is met in the next transaction.
     return committed;
   }
 

@@ -45,6 +45,7 @@ export class RangeFill {
   #merged: MergedRows | undefined;
   #accept = () => {};
   #written = Promise.resolve();
+  #writtenBefore = Promise.resolve();
   /** Of the own snapshot: its log must not be cut above while the answer is not taken. */
   cm: Clock | undefined;
 
@@ -162,7 +163,8 @@ export class RangeFill {
   /** One transaction is on its way to the disk while the next is read. */
   async #append(pieces: Iterable<MergedPiece>): Promise<void> {
     for (const piece of pieces) {
-      await this.#written;
+      await this.#writtenBefore;
+      this.#writtenBefore = this.#written;
       this.#written = this.#put(piece);
       this.#written.catch(() => {}); // Awaited before the next, and at the end; it must not be unhandled until then.
     }
