@@ -21,6 +21,8 @@ const TEXT_END = 0;
 const ESCAPE = 1;
 
 const scratch = Buffer.allocUnsafeSlow(2048);
+/** The same bytes: slices of it are copies that V8 keeps among its objects, which costs a third of a new Buffer. */
+const plainScratch = new Uint8Array(scratch.buffer);
 let at = 0;
 
 export function nameKey(key: PinKey, namespace: number, fields: IndexedFields): Uint8Array {
@@ -156,7 +158,5 @@ function putEscaped(bytes: Uint8Array, from: number, end: number): boolean {
 }
 
 function taken(): Uint8Array {
-  const key = Buffer.allocUnsafe(at);
-  scratch.copy(key, 0, 0, at);
-  return key;
+  return plainScratch.slice(0, at);
 }
