@@ -234,9 +234,9 @@ async function statusOf(from: Network, to: Network, n: number): Promise<number> 
 }
 
 function callsSuite(t: Test, world: NetworkWorld): void {
-  t.test('1,000 calls one after another, each with its own answer', async (t) => {
+  t.test('300 calls one after another, each with its own answer', async (t) => {
     const [a, b] = await pair(t, world);
-    for (let n = 0; n < 1_000; n++) if ((await statusOf(a, b, n)) !== n) t.fail(`call ${n} got another's answer`);
+    for (let n = 0; n < 300; n++) if ((await statusOf(a, b, n)) !== n) t.fail(`call ${n} got another's answer`);
     t.equal(await statusOf(b, a, 7), 7, 'and the other way');
   });
 

@@ -42,6 +42,7 @@ function watchAt(
 function client(messages: AsyncIterable<WatchMessage>, call = callContext()) {
   const pins = new Map<string, string>();
   const statuses = new Map<string, string>();
+  const peersHeard = new Set<string>();
   const events: WatchEvent[] = [];
   const tokens: Uint8Array[] = [];
   const self = {
@@ -69,17 +70,17 @@ function client(messages: AsyncIterable<WatchMessage>, call = callContext()) {
     if (event.kind === 'pinned') {
       const key = byteString(event.stored.key);
       pins.set(key, event.stored.pin.name);
-      for (const status of statuses.keys()) {
-        const [peerId] = status.split(' ') as [string];
-        if (status.endsWith(key) && !isAllocatedTo(event.stored.pin, peerId)) statuses.delete(status);
+      for (const peerId of peersHeard) {
+        if (!isAllocatedTo(event.stored.pin, peerId)) statuses.delete(`${peerId} ${key}`);
       }
     }
     if (event.kind === 'unpinned') {
       const key = nameOf(event.cid, event.namespace);
       pins.delete(key);
-      for (const status of statuses.keys()) if (status.endsWith(key)) statuses.delete(status);
+      for (const peerId of peersHeard) statuses.delete(`${peerId} ${key}`);
     }
     if (event.kind === 'status') {
+      peersHeard.add(event.peer.peerId);
       statuses.set(`${event.peer.peerId} ${nameOf(event.cid, event.namespace)}`, event.peer.status);
     }
     if (event.kind === 'reset') forget(event.peerId);

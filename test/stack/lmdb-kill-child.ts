@@ -1,5 +1,5 @@
-import { isPinfoldError } from '../../../src/model/errors.ts';
-import { lmdbStorage } from '../../../src/storage/lmdb/lmdb-storage.ts';
+import { isPinfoldError } from '../../src/model/errors.ts';
+import { lmdbStorage } from '../../src/storage/lmdb/lmdb-storage.ts';
 
 /**
  * A process for the tests to kill: writes one numbered transaction after the other to the store at argv[2], each with
