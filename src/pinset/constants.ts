@@ -47,10 +47,12 @@ export const INDEXING_ROWS_MAX = 1_000;
 /** Rows of a shadow that are read in one call of `shadow.buildIndexes`, some milliseconds. */
 export const INDEXED_ROWS_MAX = 4_000;
 /**
- * Rows of a shadow whose index entries are gathered and then put in their order, some 30 MB of them, and as many again are gathered while
+ * Rows of a shadow whose index entries are gathered and then put in their order, some 10 MB of them, and as many again are gathered while
  * they are put: the more, the fewer times each page of an index is written.
  */
 export const INDEXED_TOGETHER_ROWS_MIN = 128_000;
+/** Bytes of entries that are enough, however few the rows. */
+export const GATHERED_BYTES_MAX = 32 * 1024 * 1024;
 /** Entries of them that are sorted together, at most 2^17, and how many are put in one transaction: some milliseconds each. */
 export const SORTED_RUN_ENTRIES = 131_072;
 export const INDEX_ENTRIES_PER_TRANSACTION = 16_000;

@@ -197,7 +197,7 @@ export interface PinsetSnapshot {
 
 /** The table set that is not live. All methods throw if no shadow stands, but `state` and `begin`. */
 export interface Shadow {
-  readonly state: 'none' | 'filling' | 'indexing' | 'ready' | 'emptying';
+  readonly state: 'none' | 'filling' | 'ready' | 'emptying';
   /** First bucket that is not filled yet; survives a restart. */
   readonly nextBucket: number;
   begin(): void;
@@ -208,9 +208,9 @@ export interface Shadow {
   append(tx: Transaction, rows: readonly { key: PinKey; row: PinRow }[], toBucket: number): void;
   /** Row of a filled bucket, in a transaction. */
   row(tx: Transaction, key: PinKey): PinRow;
-  /** Writes rows of filled buckets (catching up), digest included. No feed. Not while the indexes are being built. */
+  /** Writes rows of filled buckets (catching up), digest included. No feed. Not before the indexes of what is filled are built. */
   write(tx: Transaction, changes: readonly RowChange[]): void;
-  /** Builds the indexes, a bounded piece a call; true when done. */
+  /** Builds the indexes of what is filled, a bounded piece a call; true when done, and the shadow ready if it is filled wholly. */
   buildIndexes(): Promise<boolean>;
   /**
    * Makes the shadow live, in this transaction: one revision, whose feed row names `changed`, or everything. The old set

@@ -538,6 +538,12 @@ async function shadowCases(t: Test, open: Open): Promise<void> {
         const model = new PinsetModel();
         const cursor = world.pinset.list({ filter: {}, order: 'key', limit: 5 }).cursor as Uint8Array;
         const shadow = () => world.pinset.shadow;
+        const indexed = async () => {
+          for (let done = false; !done; ) {
+            done = await shadow().buildIndexes();
+            await step();
+          }
+        };
         shadow().begin();
         await step();
         const rows = Array.from({ length: 30 }, (_, i) => ({
@@ -550,6 +556,7 @@ async function shadowCases(t: Test, open: Open): Promise<void> {
           const piece = rows.filter(({ key }) => bucket(key) >= from && bucket(key) < to);
           world.storage.transaction((tx) => shadow().append(tx, piece, to));
           await step();
+          await indexed();
           // Catching up, on what is filled.
           const [first] = piece;
           const changed = world.dot(1, { name: `changed at ${to}` });
@@ -577,10 +584,7 @@ async function shadowCases(t: Test, open: Open): Promise<void> {
           await step();
         }
         t.equal(world.pinset.count(), 20, 'the live set knows nothing of it');
-        for (let done = false; !done; ) {
-          done = await shadow().buildIndexes();
-          await step();
-        }
+        await indexed();
         t.equal(shadow().state, 'ready');
         const last = rows.at(-1) as (typeof rows)[number];
         world.storage.transaction((tx) => shadow().write(tx, [{ key: last.key, before: last.row, after: [] }]));

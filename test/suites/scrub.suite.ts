@@ -21,7 +21,7 @@ export function scrubSuite(t: Test, factory: StoreFactory): void {
 type Open = (t: Test, init?: object) => Promise<PinsetWorld>;
 
 /** A whole scrub, on virtual time. */
-async function scrubbed(world: PinsetWorld): Promise<readonly Finding[]> {
+export async function scrubbed(world: PinsetWorld): Promise<readonly Finding[]> {
   const run = async () => {
     for await (const { done, of } of world.pinset.scrub.run({ signal: forever })) {
       if (done > of) throw new Error('more than all');

@@ -60,7 +60,7 @@ export class Rebuilder {
   /** A shadow stands, maybe from before a crash. */
   get isBegun(): boolean {
     const { state } = this.#pinset.shadow;
-    return state === 'filling' || state === 'indexing' || state === 'ready';
+    return state === 'filling' || state === 'ready';
   }
 
   /** The shadow that stands is that of an empty store. */
@@ -71,8 +71,8 @@ export class Rebuilder {
   get status(): RebuildStatus | undefined {
     if (!this.isBegun) return undefined;
     const { state, nextBucket } = this.#pinset.shadow;
-    const steps = { filling: 'filling', indexing: 'indexing', ready: 'catching-up' } as const;
-    const step = steps[state as keyof typeof steps];
+    const fillStep = nextBucket < bucketCount ? 'filling' : 'indexing';
+    const step = state === 'ready' ? 'catching-up' : fillStep;
     return { step, done: nextBucket, of: bucketCount, problem: this.problem };
   }
 
@@ -214,12 +214,16 @@ export class Rebuilder {
       await this.#catchUp(source, signal);
       return false;
     }
+    await this.#buildIndexes(signal);
+    await this.#catchUp(source, signal);
+    return this.#swap(signal);
+  }
+
+  async #buildIndexes(signal: AbortSignal): Promise<void> {
     while (!(await this.#pinset.shadow.buildIndexes())) {
       this.#progressed();
       await sleep(this.#needs.timers, 0, signal); // Others get their turn.
     }
-    await this.#catchUp(source, signal);
-    return this.#swap(signal);
   }
 
   async #range(source: string, signal: AbortSignal): Promise<void> {
@@ -242,7 +246,7 @@ export class Rebuilder {
 
   /** B3: from the own log first, then from the source. Without one, what is there must do. */
   async #catchUp(source: string | undefined, signal: AbortSignal): Promise<void> {
-    const intake = new ShadowIntake(this.#needs.store, this.#shadow);
+    const intake = new ShadowIntake(this.#needs.store, this.#shadow, () => this.#buildIndexes(signal));
     await intake.ownLog();
     if (source === undefined) {
       if (this.#shadow.clock.coversGoal) return;

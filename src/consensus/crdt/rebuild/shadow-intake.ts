@@ -29,13 +29,16 @@ export interface ShadowGroup {
 export class ShadowIntake {
   readonly #store: CrdtStore;
   readonly #state: ShadowState;
+  readonly #indexed: () => Promise<void>;
   #group: Batch[] = [];
   #operations = 0;
   #bytes = 0;
 
-  constructor(store: CrdtStore, state: ShadowState) {
+  /** `indexed` builds the indexes of what is filled: only then its rows can be written. */
+  constructor(store: CrdtStore, state: ShadowState, indexed: () => Promise<void>) {
     this.#store = store;
     this.#state = state;
+    this.#indexed = indexed;
   }
 
   /** From a source: a transaction when there is enough for one. */
@@ -45,6 +48,7 @@ export class ShadowIntake {
   }
 
   async flushGroup(): Promise<void> {
+    if (this.#group.length > 0) await this.#indexed();
     const group = this.prepare(this.#group);
     this.#group = [];
     this.#operations = this.#bytes = 0;
@@ -57,7 +61,8 @@ export class ShadowIntake {
 
   /** What the live store took in by itself since, own writes included, but for its last transaction or two (B4). */
   async ownLog(): Promise<void> {
-    const { needs, turns } = this.#store;
+    const { needs, turns, replicas } = this.#store;
+    if (lacking(this.#taken, replicas.clock) > 0) await this.#indexed(); // Now, as nobody waits for it.
     await turns.catchUp(async () => {
       for (let isAtEnd = false; !isAtEnd; ) {
         await needs.storage.flushed();

@@ -26,7 +26,7 @@ async function swapNow(
   signal: AbortSignal,
 ): Promise<{ flushed: Promise<void> } | undefined> {
   const { storage, pinset } = store.needs;
-  const intake = new ShadowIntake(store, shadow);
+  const intake = new ShadowIntake(store, shadow, async () => {}); // They are built.
   if (!shadow.clock.coversGoal) return undefined;
   const tail = await intake.tail();
   // No await from here to the transaction: a shadow that was given up must not become live (B6).
