@@ -14,7 +14,9 @@ interface Sent {
 }
 
 interface Written extends Sent {
-  /** Processor time of each daemon, seconds. */
+  /** Seconds from the last answer until all digests agree. */
+  behindSeconds: number;
+  /** Processor time of each daemon until then, seconds. */
   daemons: number[];
 }
 
@@ -29,12 +31,7 @@ export async function replicate(context: BenchContext): Promise<void> {
   const [writer] = peers as [LocalPeer];
 
   const durable = await written(context, peers, writer, 0);
-  const seconds = durable.seconds + (await agreed(peers));
-  figures.progress(
-    `  all digests agree ${(seconds - durable.seconds).toFixed(1)} s after the last answer; ${loadNow()}`,
-  );
   const replicated = await written(context, peers, writer, context.pins, 'replicated=3');
-  await agreed(peers);
 
   const add = (figure: string, value: number, limit: number, note: string) =>
     figures.add({ name: 'replicate', figure, value, unit: 'pins/s', limit, note });
@@ -46,7 +43,28 @@ export async function replicate(context: BenchContext): Promise<void> {
     second.rate,
     `the same writer alone, DURABLE; ${below}; ${used(second, replicated)}`,
   );
-  add('agree', context.pins / seconds, rate(durable), 'the writer: until all digests agree; the goal is 1');
+  const [alonePerPin] = perPin(first) as [number];
+  const [writerPerPin, ...followersPerPin] = perPin(durable) as [number, number, number];
+  const cost = (figure: string, value: number, limit: number, note: string) =>
+    figures.add({ name: 'replicate', figure, value, unit: 'us', limit, note });
+  cost(
+    'writer',
+    writerPerPin,
+    2 * alonePerPin,
+    'processor time a pin: twice that of the same writer alone, the goal where each peer has its own machine',
+  );
+  cost(
+    'follower',
+    Math.max(...followersPerPin),
+    writerPerPin,
+    'processor time a pin of the dearer follower: the writer, as followers are to keep up',
+  );
+  add(
+    'agree',
+    context.pins / (durable.seconds + durable.behindSeconds),
+    rate(durable),
+    'the writer: until all digests agree; the goal is 1',
+  );
   for (const peer of peers) await peer.kill('SIGTERM');
 }
 
@@ -54,9 +72,13 @@ type Alone = Written & { rate: number };
 
 /** All daemons share the processors: what each used for a pin says more than the rate. */
 function used(alone: Written, ofThree: Written): string {
-  const perPin = ({ daemons, operations }: Written) =>
-    daemons.map((seconds) => Math.round((seconds / operations) * 1e6)).join(' + ');
-  return `microseconds of processor a pin: ${perPin(ofThree)}, alone ${perPin(alone)}`;
+  const shown = (written: Written) => perPin(written).map(Math.round).join(' + ');
+  return `microseconds of processor a pin: ${shown(ofThree)}, alone ${shown(alone)}`;
+}
+
+/** Microseconds of processor time of each daemon. */
+function perPin({ daemons, operations }: Written): number[] {
+  return daemons.map((seconds) => (seconds / operations) * 1e6);
 }
 
 /** The rates of one peer without others, for the first and for the second lot of pins. */
@@ -95,14 +117,15 @@ async function written(
 ): Promise<Written> {
   const before = peers.map((peer) => cpuSecondsOf(peer.pid()));
   const sent = await runScript<Sent>('./bulk-client.ts', [writer.host, String(from), String(pins), ack]);
-  const cores = (seconds: number) => (seconds / sent.seconds).toFixed(2);
+  const behindSeconds = await agreed(peers);
   const daemons = peers.map((peer, i) => cpuSecondsOf(peer.pid()) - (before[i] ?? 0));
-  const servers = daemons.map(cores).join(' + ');
-  const who = peers.length === 1 ? 'alone' : 'of three';
+  const all = sent.seconds + behindSeconds;
+  const cores = [...daemons, sent.cpuSeconds].map((seconds) => (seconds / all).toFixed(2));
   figures.progress(
-    `  ${who}, ${ack}: ${Math.round(rate(sent))}/s; cores: ${servers}, client ${cores(sent.cpuSeconds)}; ${loadNow()}`,
+    `  ${peers.length === 1 ? 'alone' : 'of three'}, ${ack}: ${Math.round(rate(sent))}/s; all digests agree ${behindSeconds.toFixed(1)} s after` +
+      ` the last answer; cores: ${cores.join(' + ')} of the client; ${loadNow()}`,
   );
-  return { ...sent, daemons };
+  return { ...sent, behindSeconds, daemons };
 }
 
 /** Seconds until all hold the same. */

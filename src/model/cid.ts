@@ -8,6 +8,7 @@ const dagPbCode = 0x70;
 const sha256Code = 0x12;
 const sha256Bytes = 32;
 const cidV0Bytes = 34;
+const usualBytes = 36;
 
 /** A CID in text form (any multibase, version 0 or 1) to bytes. Throws INVALID_CID naming `field`. */
 export function parseCid(text: string, field = 'cid'): Uint8Array {
@@ -35,6 +36,7 @@ export function formatCid(cid: Uint8Array): string {
 
 /** Checks a CID in binary form from outside. Throws INVALID_CID naming `field`. */
 export function checkCid(cid: Uint8Array, field = 'cid'): void {
+  if (cid.length === usualBytes && isUsual(cid)) return;
   if (cid.length > pinLimits.cidBytesMax) {
     throw invalidField(field, `${cid.length} bytes; at most ${pinLimits.cidBytesMax} are allowed`, 'INVALID_CID');
   }
@@ -78,7 +80,7 @@ for (let i = 0; i < alphabet.length; i++) values[alphabet.charCodeAt(i)] = i;
 
 /** Decodes the common case, 36 bytes of CIDv1 with SHA-256; anything unusual is left to the full parser. */
 function decodeBase32V1(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(36);
+  const bytes = new Uint8Array(usualBytes);
   let buffer = 0;
   let bits = 0;
   let length = 0;
@@ -93,8 +95,12 @@ function decodeBase32V1(text: string): Uint8Array | undefined {
     }
   }
   const leftOver = buffer & ((1 << bits) - 1);
-  const isUsual = bytes[0] === 1 && (bytes[1] as number) < 0x80 && bytes[2] === sha256Code && bytes[3] === sha256Bytes;
-  return isUsual && length === 36 && leftOver === 0 ? bytes : undefined;
+  return length === usualBytes && leftOver === 0 && isUsual(bytes) ? bytes : undefined;
+}
+
+/** The common case of so many bytes: CIDv1 with SHA-256. Looked at by hand, as every operation passes here, own or of others. */
+function isUsual(cid: Uint8Array): boolean {
+  return cid[0] === 1 && (cid[1] as number) < 0x80 && cid[2] === sha256Code && cid[3] === sha256Bytes;
 }
 
 /** Characters are gathered here: a string that grows one by one leaves as many behind. */

@@ -20,8 +20,6 @@ export const IDEMPOTENCY_KEY_BYTES = 16;
 export const REQUESTS_PER_CALL_MAX = 10_000;
 /** Requests waiting to be decided; more are refused with LIMIT_REACHED. */
 export const REQUESTS_QUEUED_MAX = 100_000;
-/** Transactions of others' batches under way at once: the second is built while the disk works on the first. */
-export const FLUSHES_IN_FLIGHT_MAX = 2;
 /**
  * Requests in an own batch, far below what a batch may hold: deciding one keeps the event loop for some milliseconds, and the store waits
  * for the event loop before it writes what comes next. Batches that wait for the store together share its transaction and its flush.
@@ -60,6 +58,13 @@ export const SIGNATURES_KNOWN_MAX = 1_024;
 /** One transaction of what others wrote (S4). */
 export const GROUP_OPS_MAX = 1_000;
 export const GROUP_BYTES_MAX = 1024 * 1024;
+/**
+ * Transactions of others' batches under way to the disk at once. Those that wait for the store together share its transaction and its
+ * flush: as many as of own batches, or who follows a bulk writer would be slower than it. Of those with less than GROUP_OPS_MAX two:
+ * one is built while the disk works on the other, and what comes meanwhile gathers.
+ */
+export const GROUPS_IN_FLIGHT_MAX = 12;
+export const SMALL_GROUPS_IN_FLIGHT_MAX = 2;
 /** Batches that came by gossip and wait for their transaction. More are dropped: anti-entropy brings them back. */
 export const RECEIVED_QUEUED_MAX = 1_024;
 

@@ -1,16 +1,18 @@
 import { byteString } from '../../model/bytes.ts';
 import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { formatPeerId } from '../../model/peer-id.ts';
+import type { Timers } from '../../runtime/clock.ts';
 import { mark } from '../../runtime/mark.ts';
 import type { Transaction } from '../../storage/storage.ts';
 import { checkedOperations } from './codec/operations.ts';
 import { encodeSignedBatch } from './codec/signed-batch.ts';
 import {
   CLOCK_ENTRIES_MAX,
-  FLUSHES_IN_FLIGHT_MAX,
   GROUP_BYTES_MAX,
   GROUP_OPS_MAX,
+  GROUPS_IN_FLIGHT_MAX,
   RECEIVED_QUEUED_MAX,
+  SMALL_GROUPS_IN_FLIGHT_MAX,
 } from './constants.ts';
 import { applyOperations, unseenDot } from './core/apply.ts';
 import { InvalidBatch } from './core/invalid-batch.ts';
@@ -30,6 +32,7 @@ import { logTable } from './tables.ts';
 export interface IntakeNeeds {
   limits: PendingLimits;
   store: CrdtStore;
+  timers: Timers;
   metrics: CrdtMetrics;
   isTrusted(peerId: string): boolean;
   /** A batch came before what it depends on (R4). */
@@ -150,18 +153,28 @@ export class Intake {
     });
   }
 
+  /** One group in a turn of the event loop, so that the store gets to begin what waits for it, and others have their turn. */
   #pump(): void {
-    while (
-      this.#queue.length > 0 &&
-      this.#inFlight < FLUSHES_IN_FLIGHT_MAX &&
-      this.#needs.store.turns.isLive &&
-      this.#needs.store.failure === undefined &&
-      !this.#needs.isHeld()
-    ) {
+    if (this.#mayBegin()) {
       this.#applyGroup();
+      if (this.#mayBegin()) this.#needs.timers.after(0, () => this.#schedule());
     }
     if (this.#needs.store.failure !== undefined) this.#queue = [];
     for (const wake of this.#waiters.splice(0)) wake();
+  }
+
+  #mayBegin(): boolean {
+    const { store, isHeld } = this.#needs;
+    if (this.#queue.length === 0 || !store.turns.isLive || store.failure !== undefined || isHeld()) return false;
+    return this.#inFlight < (this.#hasFullGroup() ? GROUPS_IN_FLIGHT_MAX : SMALL_GROUPS_IN_FLIGHT_MAX);
+  }
+
+  #hasFullGroup(): boolean {
+    let operations = 0;
+    return this.#queue.some(({ batch: { head } }) => {
+      operations += head.last - head.first + 1;
+      return operations >= GROUP_OPS_MAX;
+    });
   }
 
   #applyGroup(): void {
