@@ -1,17 +1,21 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import { type LocalPeer, until } from '../scripts/local-cluster.ts';
 import { benchPeer } from './daemon.ts';
 import type { BenchContext } from './main.ts';
 import { runScript, startScript } from './processes.ts';
-import { cpuSecondsOf, loadNow } from './usage.ts';
+import { cpuSecondsOf, loadNow, memoryOf } from './usage.ts';
 
 /** IPFS Cluster 1.1.6: 1 M pins in 162 s, of which it waits 41 s for the first. */
 const ipfsClusterRate = 6_200;
+/** The same: what the joiner takes at most, MiB. */
+const ipfsClusterPeakMib = 3_277;
+const mib = 2 ** 20;
 const joinWithinMs = 15 * 60_000;
 
 interface Received {
   rows: number;
+  rowBytes: number;
   seconds: number;
   cpuSeconds: number;
 }
@@ -21,23 +25,34 @@ export async function join(context: BenchContext): Promise<void> {
   const { figures, root, pins } = context;
   const raw = await runScript<{ rate: number }>('./raw-lmdb.ts', [joinPath(root, 'raw'), String(pins)]);
   await rm(joinPath(root, 'raw'), { recursive: true });
-  const limit = await streamRate(context);
+  const limit = await streamed(context);
 
   const first = await benchPeer(root);
   await first.start();
   await runScript('./bulk-client.ts', [first.host, '0', String(pins)]);
-  const rate = await joinRate(context, first);
-  figures.add({
-    name: 'join',
-    figure: 'join',
-    value: rate,
-    unit: 'pins/s',
-    limit,
-    note: `same rows, same RPC, into one table; raw LMDB ${Math.round(raw.rate)}/s; ${(rate / ipfsClusterRate).toFixed(1)} x IPFS Cluster`,
-  });
+  const joined = await joinOf(context, first);
+  const add = (figure: string, value: number, unit: string, limit: number, note: string) =>
+    figures.add({ name: 'join', figure, value, unit, limit, note });
+  const times = (joined.rate / ipfsClusterRate).toFixed(1);
+  const inOneTable = 'same rows, same RPC, into one table';
+  add(
+    'join',
+    joined.rate,
+    'pins/s',
+    limit.rate,
+    `${inOneTable}; raw LMDB ${Math.round(raw.rate)}/s; ${times} x IPFS Cluster`,
+  );
+  add('wire', joined.bytes / pins, 'B/pin', limit.rowBytes / pins, 'the rows as they are stored');
+  add(
+    'peak-memory',
+    joined.peakMib,
+    'MiB',
+    ipfsClusterPeakMib,
+    `IPFS Cluster; without the mapped store; source ${Math.round(joined.sourcePeakMib)}`,
+  );
 }
 
-async function streamRate({ figures, root, pins }: BenchContext): Promise<number> {
+async function streamed({ figures, root, pins }: BenchContext): Promise<{ rate: number; rowBytes: number }> {
   const source = await startScript('./range-source.ts', [String(pins)]);
   const cpu = source.cpuSeconds();
   const folder = joinPath(root, 'limit');
@@ -49,19 +64,35 @@ async function streamRate({ figures, root, pins }: BenchContext): Promise<number
   );
   await source.stop();
   await rm(folder, { recursive: true });
-  return pins / got.seconds;
+  return { rate: pins / got.seconds, rowBytes: got.rowBytes };
+}
+
+interface Joined {
+  rate: number;
+  /** What the joiner received. */
+  bytes: number;
+  peakMib: number;
+  sourcePeakMib: number;
 }
 
 /** From when the empty peer serves until it takes writes and has the same pins. */
-async function joinRate({ figures, root, pins }: BenchContext, source: LocalPeer): Promise<number> {
+async function joinOf({ figures, root, pins }: BenchContext, source: LocalPeer): Promise<Joined> {
   const peer = await benchPeer(root);
   const { digest } = await source.clients.cluster.getCluster({});
   const sourceCpu = cpuSecondsOf(source.pid());
+  const bytesFile = joinPath(root, 'received.txt');
+  process.env.BYTES_FILE = bytesFile;
+  process.env.NODE_OPTIONS = `--import ${new URL('./bytes-at-exit.ts', import.meta.url)}`;
   await peer.start({ bootstrap: [source.address] });
+  delete process.env.NODE_OPTIONS;
   const began = performance.now();
+  let peak = 0;
+  let sourcePeak = 0;
   await until(
     'the empty peer has all pins',
     async () => {
+      peak = Math.max(peak, memoryOf(peer.pid()).own);
+      sourcePeak = Math.max(sourcePeak, memoryOf(source.pid()).own);
       const cluster = await peer.clients.cluster.getCluster({});
       return Number(cluster.pins) === pins && Buffer.compare(cluster.digest, digest) === 0;
     },
@@ -72,5 +103,7 @@ async function joinRate({ figures, root, pins }: BenchContext, source: LocalPeer
   figures.progress(
     `  Pinfold ${Math.round(pins / seconds)}/s; cores: source ${cores(cpuSecondsOf(source.pid()) - sourceCpu)}, joining ${cores(cpuSecondsOf(peer.pid()))}; ${loadNow()}`,
   );
-  return pins / seconds;
+  await peer.kill('SIGTERM');
+  const bytes = Number(await readFile(bytesFile, 'utf8'));
+  return { rate: pins / seconds, bytes, peakMib: peak / mib, sourcePeakMib: sourcePeak / mib };
 }

@@ -11,7 +11,7 @@ import { benchNetwork } from './bench-network.ts';
 /*
  * A process of its own: the limit of the benchmark `join`. Asks the source for all ranges, one after the other, and puts each row as it
  * came into one table; transactions as large as those of a joining peer, one on its way to the disk while the next is read. Prints
- * {"rows", "seconds", "cpuSeconds"}.
+ * {"rows", "rowBytes", "seconds", "cpuSeconds"}.
  *
  *     range-sink.ts ADDRESS FOLDER
  */
@@ -29,6 +29,7 @@ type Row = { key: Uint8Array; value: Uint8Array };
 let waiting: Row[] = [];
 let written = Promise.resolve();
 let rows = 0;
+let rowBytes = 0;
 const cpuBefore = process.cpuUsage();
 const began = performance.now();
 for (let from = 0; from < bucketCount; from += RANGE_BUCKETS_MAX) {
@@ -42,7 +43,7 @@ await put();
 await written;
 const seconds = (performance.now() - began) / 1000;
 const { user, system } = process.cpuUsage(cpuBefore);
-console.log(JSON.stringify({ rows, seconds, cpuSeconds: (user + system) / 1e6 }));
+console.log(JSON.stringify({ rows, rowBytes, seconds, cpuSeconds: (user + system) / 1e6 }));
 await storage.close();
 await network.stop();
 process.exit(0);
@@ -63,6 +64,7 @@ async function put(): Promise<void> {
   const some = waiting;
   waiting = [];
   rows += some.length;
+  for (const { key, value } of some) rowBytes += key.length + value.length;
   written = storage.transaction((tx) => {
     for (const { key, value } of some) tx.put('pins', key, value);
   }).flushed;

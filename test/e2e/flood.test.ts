@@ -13,7 +13,7 @@ import { daemons, equalDigests, inlineCid } from '../support/daemons.ts';
 const floodMs = process.env.TEST_LONG === undefined ? 8_000 : 60_000;
 /** How many want a processor at once, here with the flood and whatever else runs: an answer takes so many times as long. */
 const crowd = Math.max(1, loadavg()[0] as number) / availableParallelism() + 2;
-/** One call of a client while flooded. On two cores that are otherwise idle half of them take less than 0.1 s, all less than 1 s. */
+/** One call of a client while flooded. On two cores that the flood has to itself, half of them take less than 1 s, all less than 3 s. */
 const answerMsMax = 5_000 * crowd;
 const medianMsMax = 2_500 * crowd;
 /** Pending batches (32 MiB), waiting gossip (64 MiB), streams and calls under way, and what the collector leaves for a while. */
