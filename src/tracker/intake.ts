@@ -66,6 +66,8 @@ export class Intake {
       this.#walk = walks[position.walk] ?? 'pins';
       this.#cursor = position.walkCursor.length > 0 ? position.walkCursor : undefined;
     }
+    // Whoever asked before did not know how far the feed had been read.
+    this.#backlog = { revision: this.#revision, keys: 0 };
     const pieces = Array.from(storage.read.range(intakeTable), ({ key, value }) => ({
       number: numberOf(key),
       cids: fromBinary(IntakeRowSchema, value).cids,

@@ -194,6 +194,17 @@ t.test('stop aborts attempts and leaves their rows; a start takes them up again'
   await world.end();
 });
 
+t.test('who asks before the start what waits gets no wrong answer afterwards', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  await world.crash(undefined, async () => void world.tracker.counts());
+  await world.until('pinned', () => world.tracker.counts().pinned === 1);
+  t.equal(world.tracker.counts().queued, 0);
+  await world.end();
+});
+
 t.test('unpinned during the attempt: it is aborted, and the node is told to forget', async (t) => {
   const world = await TrackerWorld.open();
   world.node.answer = (kind) => (kind === 'pin' ? { afterMs: 5000 } : {});
