@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { type FaultName, faults } from './faults.ts';
 import { type Job, patchesOf } from './search/job.ts';
@@ -31,6 +32,15 @@ t.test('planted faults are found, or nothing of the above says anything', { time
     const { breaks } = faults[name as FaultName];
     t.equal(found?.problem.split(':')[0], breaks, name);
     t.ok((found?.path.length ?? 0) > 0);
+  }
+});
+
+t.test('every fault can still be planted', async (t) => {
+  for (const [name, { patches }] of Object.entries(faults)) {
+    for (const { file, find } of patches) {
+      const source = readFileSync(`src/consensus/crdt/core/${file}`, 'utf8');
+      t.equal(source.split(find).length, 2, `${name}: ${find} stands once in ${file}`);
+    }
   }
 });
 

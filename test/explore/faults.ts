@@ -58,7 +58,11 @@ export const faults = {
     'what was put aside is not looked at again',
     'R4',
     { peers: 3, pends: true },
-    patch('pending.ts', ".batch) !== 'pend')", ".batch) === 'duplicate')"),
+    patch(
+      'pending.ts',
+      "if (judge(clock, batch) !== 'pend') return false;",
+      "return judge(clock, batch) !== 'duplicate';",
+    ),
   ),
   'superseded-left-out': fault('Sync leaves out pins that are dead at the source', 'I2', { unpins: false }),
   'clock-before-data': fault("the source's clock is taken from the header, data after", 'I2', { writes: 2 }),
