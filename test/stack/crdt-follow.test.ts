@@ -9,7 +9,8 @@ function counted(peer: TestPeer): Map<string, number> {
   const { sync } = handlers;
   handlers.sync = async function* (requests, context) {
     for await (const response of sync(requests, context)) {
-      if (response.message.case === 'batch') sent.set(context.peerId, (sent.get(context.peerId) ?? 0) + 1);
+      const batches = response.message.case === 'batches' ? response.message.value.batches.length : 0;
+      sent.set(context.peerId, (sent.get(context.peerId) ?? 0) + batches);
       yield response;
     }
   };

@@ -374,7 +374,7 @@ function callsSuite(t: Test, world: NetworkWorld): void {
         async *sync() {
           const signature = new Uint8Array(messageBytes);
           for (; sent < total; sent++) {
-            yield create(SyncResponseSchema, { message: { case: 'batch', value: { signature } } });
+            yield create(SyncResponseSchema, { message: { case: 'batches', value: { batches: [{ signature }] } } });
           }
         },
       },

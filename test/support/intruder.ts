@@ -99,7 +99,9 @@ export class Intruder extends CraftedAuthor {
           if (batch === undefined) await new Promise<void>((resolve) => (self.#wake = resolve));
           else {
             next++;
-            yield create(SyncResponseSchema, { message: { case: 'batch', value: decodeSignedBatch(batch) as never } });
+            yield create(SyncResponseSchema, {
+              message: { case: 'batches', value: { batches: [decodeSignedBatch(batch)] } },
+            });
           }
         }
       },

@@ -33,6 +33,11 @@ export const FURTHER_BATCH_REQUESTS_MIN = 1_000;
 export const GATHER_MS = 1;
 export const GATHER_CALLS_MIN = 8;
 
+/** Bytes of batches that one message of Sync carries, unless it is a single one: what small ones share. */
+export const RUN_BYTES_MAX = 64 * 1024;
+/** Bytes of operations up to which a batch that follows another goes without its header: of more, a header is next to nothing. */
+export const RUN_FOLLOWING_BYTES_MAX = 8 * 1024;
+
 /** A batch above this is announced only (G1). The gossip limit of the network is above it. */
 export const GOSSIP_BATCH_BYTES_MAX = 64 * 1024;
 

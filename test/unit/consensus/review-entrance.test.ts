@@ -103,7 +103,9 @@ t.test('followed streams end when nothing is to be taken', async (t) => {
   let isEnded = false;
   async function* stream() {
     const message = () =>
-      create(SyncResponseSchema, { message: { case: 'batch', value: decodeSignedBatch(author.batch([{}])) as never } });
+      create(SyncResponseSchema, {
+        message: { case: 'batches', value: { batches: [decodeSignedBatch(author.batch([{}]))] } },
+      });
     try {
       yield message();
       await send.promise;

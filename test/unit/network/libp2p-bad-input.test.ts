@@ -174,7 +174,8 @@ t.test('a caller that reads nothing loses the call, and the handler hears of it'
       async *sync() {
         try {
           const signature = new Uint8Array(1024 * 1024);
-          for (;;) yield create(SyncResponseSchema, { message: { case: 'batch', value: { signature } } });
+          for (;;)
+            yield create(SyncResponseSchema, { message: { case: 'batches', value: { batches: [{ signature }] } } });
         } finally {
           ended = true;
         }

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/peer/v1/batch.proto.
  */
 export const file_pinfold_peer_v1_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChtwaW5mb2xkL3BlZXIvdjEvYmF0Y2gucHJvdG8SD3BpbmZvbGQucGVlci52MSK7AQoLQmF0Y2hIZWFkZXISDQoFbGV2ZWwYASABKA0SDgoGYXV0aG9yGAIgASgMEhMKC2luY2FybmF0aW9uGAMgASgGEg0KBWZpcnN0GAQgASgEEgwKBGxhc3QYBSABKAQSDAoEcHJldhgGIAEoDBIoCgNpbmMYByADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRIQCghvcHNfaGFzaBgIIAEoDBIRCglvcHNfYnl0ZXMYCSABKAQiQAoKQ2xvY2tFbnRyeRILCgNyaWQYASABKAwSEAoIc2VxdWVuY2UYAiABKAQSEwoLaGFzaF9wcmVmaXgYAyABKAwiTwoLU2lnbmVkQmF0Y2gSDgoGaGVhZGVyGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDBILCgNvcHMYAyABKAwSEAoId2FudF9hY2sYBCABKAgiigEKCk9wZXJhdGlvbnMSDAoEcmlkcxgBIAMoDBINCgVwZWVycxgCIAMoDBIuCgpvcGVyYXRpb25zGAMgAygLMhoucGluZm9sZC5wZWVyLnYxLk9wZXJhdGlvbhIvCgtzdHJlYW1fcnVucxgEIAMoCzIaLnBpbmZvbGQucGVlci52MS5TdHJlYW1SdW4i7QEKCU9wZXJhdGlvbhItCgRraW5kGAEgASgOMh8ucGluZm9sZC5wZWVyLnYxLk9wZXJhdGlvbi5LaW5kEg8KB3Bpbl9rZXkYAiABKAwSDAoEc2VlcxgDIAMoBBINCgVzdGFtcBgEIAEoBBINCgV2YWx1ZRgFIAEoDBITCgthbGxvY2F0aW9ucxgGIAMoDRITCgtpZGVtcG90ZW5jeRgHIAEoDCJKCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX1BJThABEg4KCktJTkRfVU5QSU4QAhIOCgpLSU5EX0FNRU5EEAMiSgoJU3RyZWFtUnVuEg4KBnN0cmVhbRgBIAEoDBINCgVmaXJzdBgCIAEoBBIMCgRsYXN0GAMgASgEEhAKCHBvc2l0aW9uGAQgASgNYgZwcm90bzM");
+  fileDesc("ChtwaW5mb2xkL3BlZXIvdjEvYmF0Y2gucHJvdG8SD3BpbmZvbGQucGVlci52MSK7AQoLQmF0Y2hIZWFkZXISDQoFbGV2ZWwYASABKA0SDgoGYXV0aG9yGAIgASgMEhMKC2luY2FybmF0aW9uGAMgASgGEg0KBWZpcnN0GAQgASgEEgwKBGxhc3QYBSABKAQSDAoEcHJldhgGIAEoDBIoCgNpbmMYByADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeRIQCghvcHNfaGFzaBgIIAEoDBIRCglvcHNfYnl0ZXMYCSABKAQiQAoKQ2xvY2tFbnRyeRILCgNyaWQYASABKAwSEAoIc2VxdWVuY2UYAiABKAQSEwoLaGFzaF9wcmVmaXgYAyABKAwiTwoLU2lnbmVkQmF0Y2gSDgoGaGVhZGVyGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDBILCgNvcHMYAyABKAwSEAoId2FudF9hY2sYBCABKAgiNgoIQmF0Y2hSdW4SKgoHYmF0Y2hlcxgBIAMoCzIZLnBpbmZvbGQucGVlci52MS5SdW5CYXRjaCKKAQoIUnVuQmF0Y2gSDgoGaGVhZGVyGAEgASgMEhEKCXNpZ25hdHVyZRgCIAEoDBILCgNvcHMYAyABKAwSEAoId2FudF9hY2sYBCABKAgSEgoKb3BlcmF0aW9ucxgFIAEoDRIoCgNpbmMYBiADKAsyGy5waW5mb2xkLnBlZXIudjEuQ2xvY2tFbnRyeSKKAQoKT3BlcmF0aW9ucxIMCgRyaWRzGAEgAygMEg0KBXBlZXJzGAIgAygMEi4KCm9wZXJhdGlvbnMYAyADKAsyGi5waW5mb2xkLnBlZXIudjEuT3BlcmF0aW9uEi8KC3N0cmVhbV9ydW5zGAQgAygLMhoucGluZm9sZC5wZWVyLnYxLlN0cmVhbVJ1biLtAQoJT3BlcmF0aW9uEi0KBGtpbmQYASABKA4yHy5waW5mb2xkLnBlZXIudjEuT3BlcmF0aW9uLktpbmQSDwoHcGluX2tleRgCIAEoDBIMCgRzZWVzGAMgAygEEg0KBXN0YW1wGAQgASgEEg0KBXZhbHVlGAUgASgMEhMKC2FsbG9jYXRpb25zGAYgAygNEhMKC2lkZW1wb3RlbmN5GAcgASgMIkoKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEgwKCEtJTkRfUElOEAESDgoKS0lORF9VTlBJThACEg4KCktJTkRfQU1FTkQQAyJKCglTdHJlYW1SdW4SDgoGc3RyZWFtGAEgASgMEg0KBWZpcnN0GAIgASgEEgwKBGxhc3QYAyABKAQSEAoIcG9zaXRpb24YBCABKA1iBnByb3RvMw");
 
 /**
  * Signed by its author as the bytes that travel; never encoded again. hash = SHA-256 of these bytes.
@@ -157,6 +157,75 @@ export const SignedBatchSchema: GenMessage<SignedBatch> = /*@__PURE__*/
   messageDesc(file_pinfold_peer_v1_batch, 2);
 
 /**
+ * Batches in the order in which they were written, as Sync carries them. Of small ones most of the bytes would be what their headers
+ * repeat.
+ *
+ * @generated from message pinfold.peer.v1.BatchRun
+ */
+export type BatchRun = Message<"pinfold.peer.v1.BatchRun"> & {
+  /**
+   * @generated from field: repeated pinfold.peer.v1.RunBatch batches = 1;
+   */
+  batches: RunBatch[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.BatchRun.
+ * Use `create(BatchRunSchema)` to create a new message.
+ */
+export const BatchRunSchema: GenMessage<BatchRun> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_batch, 3);
+
+/**
+ * @generated from message pinfold.peer.v1.RunBatch
+ */
+export type RunBatch = Message<"pinfold.peer.v1.RunBatch"> & {
+  /**
+   * Empty: this batch follows the one before in this message, and its header is made again: level, author and incarnation are the
+   * same, `first` and `prev` follow from that batch, `ops_hash` and `ops_bytes` from `ops`. The signature is over what comes out.
+   *
+   * @generated from field: bytes header = 1;
+   */
+  header: Uint8Array;
+
+  /**
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+
+  /**
+   * @generated from field: bytes ops = 3;
+   */
+  ops: Uint8Array;
+
+  /**
+   * As in SignedBatch.
+   *
+   * @generated from field: bool want_ack = 4;
+   */
+  wantAck: boolean;
+
+  /**
+   * Of an empty header: how many operations, and its `inc`.
+   *
+   * @generated from field: uint32 operations = 5;
+   */
+  operations: number;
+
+  /**
+   * @generated from field: repeated pinfold.peer.v1.ClockEntry inc = 6;
+   */
+  inc: ClockEntry[];
+};
+
+/**
+ * Describes the message pinfold.peer.v1.RunBatch.
+ * Use `create(RunBatchSchema)` to create a new message.
+ */
+export const RunBatchSchema: GenMessage<RunBatch> = /*@__PURE__*/
+  messageDesc(file_pinfold_peer_v1_batch, 4);
+
+/**
  * The content of SignedBatch.ops.
  *
  * @generated from message pinfold.peer.v1.Operations
@@ -192,7 +261,7 @@ export type Operations = Message<"pinfold.peer.v1.Operations"> & {
  * Use `create(OperationsSchema)` to create a new message.
  */
 export const OperationsSchema: GenMessage<Operations> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_batch, 3);
+  messageDesc(file_pinfold_peer_v1_batch, 5);
 
 /**
  * @generated from message pinfold.peer.v1.Operation
@@ -249,7 +318,7 @@ export type Operation = Message<"pinfold.peer.v1.Operation"> & {
  * Use `create(OperationSchema)` to create a new message.
  */
 export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_batch, 4);
+  messageDesc(file_pinfold_peer_v1_batch, 6);
 
 /**
  * @generated from enum pinfold.peer.v1.Operation.Kind
@@ -285,7 +354,7 @@ export type Operation_Kind = (typeof Operation_Kind)[keyof typeof Operation_Kind
  * Describes the enum pinfold.peer.v1.Operation.Kind.
  */
 export const Operation_KindSchema: GenEnum<Operation_Kind> = /*@__PURE__*/
-  enumDesc(file_pinfold_peer_v1_batch, 4, 0);
+  enumDesc(file_pinfold_peer_v1_batch, 6, 0);
 
 /**
  * Operations number `first` to `last` of a bulk stream are those of this batch from position `position` on.
@@ -319,5 +388,5 @@ export type StreamRun = Message<"pinfold.peer.v1.StreamRun"> & {
  * Use `create(StreamRunSchema)` to create a new message.
  */
 export const StreamRunSchema: GenMessage<StreamRun> = /*@__PURE__*/
-  messageDesc(file_pinfold_peer_v1_batch, 5);
+  messageDesc(file_pinfold_peer_v1_batch, 7);
 

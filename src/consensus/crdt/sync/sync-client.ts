@@ -3,8 +3,9 @@ import type { ClockEntry } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
 import { SyncRequestSchema } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { byteString } from '../../../model/bytes.ts';
 import { parsePeerId } from '../../../model/peer-id.ts';
+import { openRun } from '../codec/batch-run.ts';
 import { readClock } from '../codec/clock-entries.ts';
-import { openBatch, verifyBatch } from '../codec/signed-batch.ts';
+import { verifyBatch } from '../codec/signed-batch.ts';
 import type { Clock } from '../core/clocks.ts';
 import { judge, type TakenClock } from '../core/judge.ts';
 import type { SyncNews } from '../core/rebuild-need.ts';
@@ -43,16 +44,16 @@ export async function sync(rpc: PeerCalls, call: SyncCall): Promise<SyncEnd> {
   let end: SyncEnd = 'ended';
   let isServing = false;
   for await (const { message } of rpc.call(call.peerId, 'sync', [request], { signal: call.signal })) {
-    if (message.case === 'batch') {
-      const { header, signature, ops, wantAck } = message.value;
-      const batch = openBatch({ header, signature, ops, wantAck });
-      const isKnown = judge(call.known, batch) === 'duplicate';
-      if (!isKnown) verify(batch);
-      if (wantAck) call.onWanted?.(batch);
-      if (isKnown) continue;
-      if (!isServing && end === 'ended') call.heard?.('serving');
-      isServing = true;
-      if (ops.length > 0) await call.take(batch);
+    if (message.case === 'batches') {
+      for (const batch of openRun(message.value)) {
+        const isKnown = judge(call.known, batch) === 'duplicate';
+        if (!isKnown) verify(batch);
+        if (batch.wantAck) call.onWanted?.(batch);
+        if (isKnown) continue;
+        if (!isServing && end === 'ended') call.heard?.('serving');
+        isServing = true;
+        if (batch.ops.length > 0) await call.take(batch);
+      }
     } else if (message.case === 'caughtUp') {
       end = 'caught-up';
       call.heard?.('nothing-new');

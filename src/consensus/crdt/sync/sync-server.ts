@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { SignedBatchSchema } from '../../../../gen/pinfold/peer/v1/batch_pb.ts';
 import {
   CaughtUpSchema,
   FullNeededSchema,
@@ -10,9 +9,11 @@ import {
 import { byteString } from '../../../model/bytes.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { mark } from '../../../runtime/mark.ts';
+import { type LoggedBatch, packRun } from '../codec/batch-run.ts';
 import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
-import { EXCEPT_AUTHORS_MAX, FOLLOWS_SERVED_MAX } from '../constants.ts';
+import { EXCEPT_AUTHORS_MAX, FOLLOWS_SERVED_MAX, RUN_BYTES_MAX } from '../constants.ts';
+import type { BatchHeader } from '../core/types.ts';
 import type { CrdtOptions } from '../options.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
@@ -65,6 +66,7 @@ export class SyncServer {
     const { replicas } = store;
     const log = new LogReader(clock);
     const direct = new DirectAuthors(exceptAuthors, replicas.sorted());
+    const run = new Run();
     for (let round = 0; ; round++) {
       const version = replicas.flushedVersion;
       for (;;) {
@@ -75,16 +77,42 @@ export class SyncServer {
           mark(
             round === 0 ? 'crdt sync: the log was cut below the caller' : 'crdt sync: the log was cut below a follower',
           );
+          yield* run.taken();
           return yield fullNeeded(store);
         }
         const next = log.next(store.needs.storage.read, replicas.sorted());
         if (next === undefined) break;
-        yield batchMessage(next.parts, next.head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
+        const { parts, head } = next;
+        if (!run.hasRoom(parts)) yield* run.taken();
+        run.add(parts, head, head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
       }
+      yield* run.taken();
       if (round === 0) yield caughtUp;
       if (!follow) return;
       await store.waitFlushed(version, signal);
     }
+  }
+}
+
+/** Batches that go in one message, so that small ones share what a message costs, and leave out headers. */
+class Run {
+  #batches: LoggedBatch[] = [];
+  #bytes = 0;
+
+  hasRoom({ ops }: BatchParts): boolean {
+    return this.#bytes + ops.length <= RUN_BYTES_MAX;
+  }
+
+  add(parts: BatchParts, head: BatchHeader, wantAck: boolean): void {
+    this.#batches.push({ parts: { ...parts, wantAck }, head });
+    this.#bytes += parts.header.length + parts.signature.length + parts.ops.length;
+  }
+
+  *taken(): Generator<SyncResponse> {
+    if (this.#batches.length === 0) return;
+    yield create(SyncResponseSchema, { message: { case: 'batches', value: packRun(this.#batches) } });
+    this.#batches = [];
+    this.#bytes = 0;
   }
 }
 
@@ -112,11 +140,6 @@ class DirectAuthors {
 }
 
 const caughtUp = create(SyncResponseSchema, { message: { case: 'caughtUp', value: create(CaughtUpSchema) } });
-
-function batchMessage({ header, signature, ops }: BatchParts, wantAck: boolean): SyncResponse {
-  const value = create(SignedBatchSchema, { header, signature, ops, wantAck });
-  return create(SyncResponseSchema, { message: { case: 'batch', value } });
-}
 
 function fullNeeded({ replicas }: CrdtStore): SyncResponse {
   const floor = replicas.sorted().map((replica) => clockEntry(replica.rid, replica.floor, new Uint8Array(0)));
