@@ -205,6 +205,25 @@ t.test('who asks before the start what waits gets no wrong answer afterwards', a
   await world.end();
 });
 
+t.test('a recursive claim that goes before its turn: the direct pin is told to be pinned again', async (t) => {
+  const world = await TrackerWorld.open({ options: { concurrentPinsMax: 1 } });
+  await world.tracker.start();
+  await world.pin([a], { mode: 'direct', namespace: 'team' });
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  world.node.answer = () => ({ afterMs: 5000 });
+  await world.pin([b]);
+  await world.until('busy', () => world.node.underWay === 1);
+  await world.pin([a], { mode: 'recursive' });
+  t.equal(world.status(a).status, 'pin_queued');
+  const { revision } = world.tracker.feed;
+  await world.unpin([a]);
+  await world.until('told', () => {
+    const read = world.tracker.feed.read(revision, 100);
+    return read !== 'gone' && read.rows.some(({ cid, status }) => Buffer.compare(cid, a) === 0 && status === 'pinned');
+  });
+  await world.end();
+});
+
 t.test('unpinned during the attempt: it is aborted, and the node is told to forget', async (t) => {
   const world = await TrackerWorld.open();
   world.node.answer = (kind) => (kind === 'pin' ? { afterMs: 5000 } : {});
