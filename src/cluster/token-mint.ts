@@ -18,6 +18,8 @@ export interface Covers {
   status?: { peerId: string; place: StatusPlace | undefined };
 }
 
+type HeldPlace = Omit<WatchPlace, 'position' | 'peers'> & { readonly peers: Map<string, StatusPlace> };
+
 /**
  * Resume tokens for what one watch has told. What was read may be newer than the disk. So a token is held back: one interval
  * later whatever was read then has its revision, and when that is flushed the token may go (F1).
@@ -27,7 +29,7 @@ export class TokenMint {
   readonly #peers = new Map<string, StatusPlace>();
   #pins: number | undefined;
   #changed = false;
-  #mark: { place: Omit<WatchPlace, 'position'>; bound: number | undefined } | undefined;
+  #mark: { place: HeldPlace; bound: number | undefined } | undefined;
   #last: Uint8Array | undefined;
 
   constructor(needs: TokenMintNeeds, last: Uint8Array | undefined) {
@@ -43,8 +45,14 @@ export class TokenMint {
   told({ pins, status }: Covers): void {
     if (pins !== undefined) this.#pins = pins;
     if (status?.place !== undefined) this.#peers.set(status.peerId, status.place);
-    else if (status !== undefined) this.#peers.delete(status.peerId);
+    else if (status !== undefined) this.#forget(status.peerId);
     if (pins !== undefined || status !== undefined) this.#changed = true;
+  }
+
+  /** Also in a token that is held back: who gets it after this has forgotten what that peer said, and must be told all of it. */
+  #forget(peerId: string): void {
+    this.#peers.delete(peerId);
+    this.#mark?.place.peers.delete(peerId);
   }
 
   /** Until the signal aborts. `give` says whether there was room for it. */

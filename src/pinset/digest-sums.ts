@@ -13,50 +13,56 @@ const wordsPerBucket = 4;
 const bucketsPerRow = 64;
 const rowCount = bucketCount / bucketsPerRow;
 const wordsPerRow = bucketsPerRow * wordsPerBucket;
+const bytesPerRow = bucketsPerRow * DIGEST_BYTES;
 const hashBytes = 32;
+
+/** Of a row nothing was added to. Never changed. */
+const emptyRow = new Uint32Array(wordsPerRow);
 
 /**
  * Sums of row hashes mod 2^128, four words of 32 bits a bucket, the highest first. Numbers below 2^53 add such words
  * and their carry exactly; BigInt takes 30 times as long.
  */
 export class DigestSums implements Digest {
-  readonly #words: Uint32Array;
+  /** A copy shares them with its original: whoever changes a row makes one of its own. */
+  readonly #rows: Uint32Array[];
+  readonly #isOwn: Uint8Array;
   readonly #dirty = new Uint8Array(rowCount);
   /** SHA-256 of each row, as far as it is not stale. */
   readonly #hashes = Buffer.alloc(rowCount * hashBytes);
   readonly #stale = new Uint8Array(rowCount).fill(1);
 
-  constructor(words = new Uint32Array(bucketCount * wordsPerBucket)) {
-    this.#words = words;
+  constructor(rows: Uint32Array[] = new Array<Uint32Array>(rowCount).fill(emptyRow)) {
+    this.#rows = rows;
+    this.#isOwn = new Uint8Array(rowCount);
   }
 
   copy(): DigestSums {
-    return new DigestSums(this.#words.slice());
+    this.#isOwn.fill(0);
+    return new DigestSums([...this.#rows]);
   }
 
   /** Adds 16 bytes, big-endian. */
   add(bucket: number, bytes: Uint8Array, at = 0): void {
-    const words = this.#words;
-    const last = bucket * wordsPerBucket + 3;
+    const words = this.#changing(bucket);
+    const last = lastWordOf(bucket);
     let carry = 0;
     for (let i = 0; i < wordsPerBucket; i++) {
       const sum = (words[last - i] as number) + wordAt(bytes, at + 12 - 4 * i) + carry;
       words[last - i] = sum;
       carry = sum > 0xffffffff ? 1 : 0;
     }
-    this.#touch(Math.floor(bucket / bucketsPerRow));
   }
 
   subtract(bucket: number, bytes: Uint8Array, at = 0): void {
-    const words = this.#words;
-    const last = bucket * wordsPerBucket + 3;
+    const words = this.#changing(bucket);
+    const last = lastWordOf(bucket);
     let borrow = 0;
     for (let i = 0; i < wordsPerBucket; i++) {
       const difference = (words[last - i] as number) - wordAt(bytes, at + 12 - 4 * i) - borrow;
       words[last - i] = difference;
       borrow = difference < 0 ? 1 : 0;
     }
-    this.#touch(Math.floor(bucket / bucketsPerRow));
   }
 
   bucket(bucket: number): Uint8Array {
@@ -78,7 +84,8 @@ export class DigestSums implements Digest {
   }
 
   clear(): void {
-    this.#words.fill(0);
+    this.#rows.fill(emptyRow);
+    this.#isOwn.fill(0);
     this.#dirty.fill(0);
     this.#stale.fill(1);
   }
@@ -102,38 +109,62 @@ export class DigestSums implements Digest {
     this.clear();
     for (const { key, value } of reader.range(set.digest)) {
       const row = Buffer.from(key).readUInt16BE(0);
-      if (row >= rowCount || value.length !== bucketsPerRow * DIGEST_BYTES) {
+      if (row >= rowCount || value.length !== bytesPerRow) {
         throw new PinfoldError(
           'DATA_CORRUPT',
           `row ${row} of ${set.digest} is damaged; rebuild this peer from the others`,
         );
       }
-      for (let i = 0; i < wordsPerRow; i++) this.#words[row * wordsPerRow + i] = wordAt(value, i * 4);
+      this.#rows[row] = Uint32Array.from({ length: wordsPerRow }, (_, i) => wordAt(value, i * 4));
+      this.#isOwn[row] = 1;
     }
   }
 
-  #touch(row: number): void {
+  /** The words of the bucket's row, to be changed. */
+  #changing(bucket: number): Uint32Array {
+    const row = Math.floor(bucket / bucketsPerRow);
+    if (this.#isOwn[row] === 0) {
+      this.#rows[row] = (this.#rows[row] as Uint32Array).slice();
+      this.#isOwn[row] = 1;
+    }
     this.#dirty[row] = 1;
     this.#stale[row] = 1;
+    return this.#rows[row] as Uint32Array;
   }
 
   #rowHash(row: number): Uint8Array {
-    const from = row * wordsPerRow;
-    for (let i = from; i < from + wordsPerRow; i++) {
-      if (this.#words[i] !== 0)
-        return hash('sha256', this.#bytes(row * bucketsPerRow, (row + 1) * bucketsPerRow), 'buffer');
-    }
-    return emptyRowHash;
+    const words = this.#rows[row] as Uint32Array;
+    if (words === emptyRow || words.every((word) => word === 0)) return emptyRowHash;
+    return hash('sha256', this.#bytes(row * bucketsPerRow, (row + 1) * bucketsPerRow), 'buffer');
   }
 
   #bytes(from: number, to: number): Buffer {
-    const bytes = Buffer.from(this.#words.slice(from * wordsPerBucket, to * wordsPerBucket).buffer);
+    const words = new Uint32Array((to - from) * wordsPerBucket);
+    for (let bucket = from; bucket < to; ) {
+      const row = Math.floor(bucket / bucketsPerRow);
+      const end = Math.min(to, (row + 1) * bucketsPerRow);
+      const inRow = this.#rows[row] as Uint32Array;
+      if (inRow !== emptyRow) {
+        const at = row * bucketsPerRow;
+        words.set(
+          inRow.subarray((bucket - at) * wordsPerBucket, (end - at) * wordsPerBucket),
+          (bucket - from) * wordsPerBucket,
+        );
+      }
+      bucket = end;
+    }
+    const bytes = Buffer.from(words.buffer);
     if (isLittleEndian) bytes.swap32();
     return bytes;
   }
 }
 
-const emptyRowHash = hash('sha256', new Uint8Array(bucketsPerRow * DIGEST_BYTES), 'buffer');
+/** In its row. */
+function lastWordOf(bucket: number): number {
+  return (bucket % bucketsPerRow) * wordsPerBucket + wordsPerBucket - 1;
+}
+
+const emptyRowHash = hash('sha256', new Uint8Array(bytesPerRow), 'buffer');
 
 function wordAt(bytes: Uint8Array, at: number): number {
   return (

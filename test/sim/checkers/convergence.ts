@@ -193,11 +193,13 @@ function storyDifference(
 ): string | undefined {
   const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
   const keys = new Set(pins.map(({ key }) => hexOf(key)));
+  // Only a machine that stays down may know of that.
+  const isExcused = (key: string) => story.tellers.get(key)?.isGone === true;
   for (const key of story.pins.keys())
-    if (!keys.has(key)) return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
+    if (!keys.has(key) && !isExcused(key)) return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
   for (const { key, etag, pin } of pins) {
     const told = story.pins.get(hexOf(key));
-    if (told?.etag !== hexOf(etag))
+    if (told?.etag !== hexOf(etag) && !isExcused(hexOf(key)))
       return `watch ${id} at ${process.name} has missed ${hexOf(key).slice(0, 8)} ${pin.name}`;
     if (event.pinsOnly) continue;
     for (const other of up) {

@@ -5,6 +5,7 @@ import { pinKey } from '../../../src/model/pin-key.ts';
 import { mergeSignals } from '../../../src/runtime/abort.ts';
 import { hexOf } from '../checkers/hex.ts';
 import type { WatchEvent } from '../plan/plan.ts';
+import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import type { World } from '../world/world.ts';
 import { pause } from './call.ts';
@@ -12,6 +13,8 @@ import { pause } from './call.ts';
 /** What a watch has told so far: pins by key, and of each the word of each peer. */
 export interface Story {
   readonly pins: Map<string, { name: string; etag: string }>;
+  /** Which machine has told of a key last. */
+  readonly tellers: Map<string, Machine>;
   readonly statuses: Map<string, Map<string, string>>;
 }
 
@@ -19,7 +22,7 @@ export interface Story {
 export class Watcher {
   readonly event: WatchEvent;
   readonly id: number;
-  readonly story: Story = { pins: new Map(), statuses: new Map() };
+  readonly story: Story = { pins: new Map(), tellers: new Map(), statuses: new Map() };
   /** The process that it follows now, and whether all that there was has been told. */
   process: SimProcess | undefined;
   isCaughtUp = false;
@@ -113,10 +116,15 @@ export class Watcher {
     if (caughtUp) this.isCaughtUp = true;
   }
 
+  #toldOf(key: string): void {
+    if (this.process !== undefined) this.story.tellers.set(key, this.process.machine);
+  }
+
   #tell(event: Told): void {
     const { pins, statuses } = this.story;
     if (event.kind === 'pinned') {
       const key = hexOf(event.stored.key);
+      this.#toldOf(key);
       pins.set(key, { name: event.stored.pin.name, etag: hexOf(event.stored.etag) });
       // What was told of peers that it does not lie on is over.
       for (const peerId of [...(statuses.get(key)?.keys() ?? [])]) {
@@ -124,6 +132,7 @@ export class Watcher {
       }
     } else if (event.kind === 'unpinned') {
       const key = hexOf(pinKey(event.cid, event.namespace));
+      this.#toldOf(key);
       pins.delete(key);
       statuses.delete(key);
     } else if (event.kind === 'status') {

@@ -21,12 +21,15 @@ export interface Profile {
   readonly cutsLog: number;
 }
 
+/** Long enough for logs to be cut, peers to be taken for down, and a rebuild to be in the middle of it. */
+const longFaultsMs = [10_000, 40_000] as const;
+
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
 
 const common: Profile = {
   says: 'a bit of everything, three peers mostly',
   peers: [1, 4],
-  faultsMs: [10_000, 40_000],
+  faultsMs: [5_000, 20_000],
   workRate: [0.5, 3],
   faultRate: [0.05, 0.4],
   contents: [2, 12],
@@ -60,6 +63,7 @@ export const profiles = {
   common,
   crash: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'power goes all the time, and disks are slow and fail',
     peers: [1, 3],
     faultRate: [0.3, 1.5],
@@ -69,6 +73,7 @@ export const profiles = {
   },
   power: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'power goes while disks are slow, and most writes are of contents of their own',
     peers: [1, 2],
     contents: [20, 40],
@@ -79,6 +84,7 @@ export const profiles = {
   },
   network: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'partitions of all kinds, lost and late messages',
     peers: [3, 5],
     faultRate: [0.3, 1.5],
@@ -97,6 +103,7 @@ export const profiles = {
   },
   watch: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'watches that break off and go on elsewhere',
     peers: [2, 3],
     weights: { write: 20, watch: 6, bulk: 1, crash: 2, stop: 1, partition: 2, disconnect: 2, 'slow-disk': 2 },
@@ -104,6 +111,7 @@ export const profiles = {
   },
   tracker: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'IPFS nodes that fail, hang, lie and forget',
     peers: [1, 3],
     faultRate: [0.2, 1],
@@ -114,6 +122,7 @@ export const profiles = {
   },
   expiry: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'pins that expire and are renewed, everywhere at once',
     peers: [2, 3],
     contents: [1, 3],
@@ -123,6 +132,7 @@ export const profiles = {
   },
   join: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'peers come late, lose their disks and come again',
     peers: [2, 4],
     faultRate: [0.1, 0.5],
@@ -143,6 +153,7 @@ export const profiles = {
   },
   restore: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'older copies of stores are put back, and stolen copies run beside the original',
     peers: [2, 4],
     faultRate: [0.2, 0.6],
@@ -150,6 +161,7 @@ export const profiles = {
   },
   bulk: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'bulk streams that break off and are taken up again',
     peers: [1, 3],
     weights: { write: 5, bulk: 10, crash: 3, stop: 1, partition: 2, 'cut-streams': 1, 'low-disk': 1, 'slow-disk': 2 },
@@ -163,6 +175,7 @@ export const profiles = {
   },
   quiet: {
     ...common,
+    faultsMs: longFaultsMs,
     says: 'no faults at all: what is wrong here is wrong every day',
     faultRate: [0, 0],
     lateJoins: 0.1,
