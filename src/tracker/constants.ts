@@ -50,3 +50,6 @@ export const AUDIT_SLICE = 500;
 /** Keys of unread changes that one call of `counts` reads on: about 50 ms. */
 export const BACKLOG_KEYS_PER_CALL = 50_000;
 export const BACKLOG_KEYS_MAX = 1_000_000;
+
+/** Wishes that are remembered as those of which something else was said than their rows say. */
+export const SAID_OTHERWISE_MAX = 10_000;

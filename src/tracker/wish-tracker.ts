@@ -17,6 +17,7 @@ import type { Entry } from './lanes.ts';
 import { trackerMetrics } from './metrics.ts';
 import { NodeWatch } from './node-watch.ts';
 import type { TrackerOptions } from './options.ts';
+import { SaidOtherwise } from './said-otherwise.ts';
 import { StatusIndex } from './status-index.ts';
 import { type StatusRow, wishStatus } from './status-row.ts';
 import type { IndexedStatus, StatusCounts, StatusFeed, Tracker } from './tracker.ts';
@@ -50,6 +51,7 @@ class WishTracker implements Tracker {
   readonly #work: Work;
   readonly #intake: Intake;
   readonly #audit: Audit;
+  readonly #saidOtherwise = new SaidOtherwise();
   readonly #stopping = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #isOpen = false;
@@ -73,7 +75,11 @@ class WishTracker implements Tracker {
     });
     this.#node = new NodeWatch(needs, { signal, onUp: () => this.#onFlushed(), gauge: metrics.nodeUp });
     const index = this.#index;
-    this.#work = new Work(options, { ...needs, index, node: this.#node, concurrency, metrics }, fail);
+    this.#work = new Work(
+      options,
+      { ...needs, index, node: this.#node, concurrency, metrics, said: this.#saidOtherwise },
+      fail,
+    );
     const work = this.#work;
     this.#intake = new Intake({ pinset: needs.pinset, storage, index, work, logger }, signal);
     const isBusy = (cid: Uint8Array) => work.has(cid);
@@ -179,6 +185,7 @@ class WishTracker implements Tracker {
   #said(cid: Uint8Array, want: Wanted, row: StatusRow | undefined): WishStatus {
     const status = saidOf(want, row);
     if (row !== undefined && row.status === status) return wishStatus(cid, row);
+    if (row !== undefined) this.#saidOtherwise.note(cid);
     const sinceMs = want.kind === 'pin' ? want.createdMs : (row?.sinceMs ?? 0);
     return { cid, status, sinceMs, attempts: 0, errorClass: undefined, error: '', retryAtMs: 0 };
   }

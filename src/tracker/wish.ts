@@ -70,9 +70,7 @@ export function decide(
   if (want.kind === 'pin') {
     if (row === undefined) return { kind: 'pin' };
     if (row.held === want.mode) {
-      if (row.status !== 'pinned') return { kind: 'write', row: pinnedRow(want.mode, nowMs) };
-      // A recursive claim that came and went before it was its turn: meanwhile this was said to wait, so it is said again.
-      return want.mode === 'direct' && occasion === 'changed' ? { kind: 'write', row } : nothing;
+      return row.status === 'pinned' ? nothing : { kind: 'write', row: pinnedRow(want.mode, nowMs) };
     }
     return row.status === 'pin_error' && isWaiting && occasion === 'seen' ? nothing : { kind: 'pin' };
   }

@@ -26,10 +26,11 @@ import { type Entry, type LaneName, Lanes } from './lanes.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import type { NodeWatch } from './node-watch.ts';
 import type { TrackerOptions } from './options.ts';
+import type { SaidOtherwise } from './said-otherwise.ts';
 import type { StatusIndex } from './status-index.ts';
 import type { StatusRow } from './status-row.ts';
 import type { DueLane } from './tables.ts';
-import { decide, type Known, type Occasion, pinnedRow, type Wanted, wanted } from './wish.ts';
+import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wanted } from './wish.ts';
 
 export interface WorkNeeds extends AttemptNeeds {
   peerId: string;
@@ -39,6 +40,7 @@ export interface WorkNeeds extends AttemptNeeds {
   node: NodeWatch;
   concurrency: Concurrency;
   metrics: TrackerMetrics;
+  said: SaidOtherwise;
   clock: Clock;
   random: Random;
 }
@@ -149,7 +151,7 @@ export class Work {
       return present;
     }
     const row = this.#needs.index.newest(cid);
-    const decision = this.#decide(want, { row, maybeHeld: init.maybeHeld ?? false }, init.occasion);
+    const decision = this.#decide(cid, want, { row, maybeHeld: init.maybeHeld ?? false }, init.occasion);
     if (decision.kind === 'nothing') return undefined;
     if (decision.kind === 'write') {
       this.#needs.index.put(cid, decision.row);
@@ -229,9 +231,10 @@ export class Work {
     }
   }
 
-  #decide(want: Wanted, known: Known, occasion: Occasion): ReturnType<typeof decide> {
-    const { unpinDelayMs } = this.#options;
-    return decide(want, known, occasion, { nowMs: this.#needs.clock.nowMs(), unpinDelayMs });
+  #decide(cid: Uint8Array, want: Wanted, known: Known, occasion: Occasion): Decision {
+    const at = { nowMs: this.#needs.clock.nowMs(), unpinDelayMs: this.#options.unpinDelayMs };
+    const decision = decide(want, known, occasion, at);
+    return (decision.kind === 'nothing' && this.#needs.said.corrected(cid, want, known.row)) || decision;
   }
 
   #loadDue(lane: DueLane): void {
@@ -267,7 +270,7 @@ export class Work {
 
   #begin(entry: Entry): void {
     const row = this.#needs.index.newest(entry.cid);
-    const decision = this.#decide(entry.want, { row, maybeHeld: entry.maybeHeld }, 'changed');
+    const decision = this.#decide(entry.cid, entry.want, { row, maybeHeld: entry.maybeHeld }, 'changed');
     if (decision.kind === 'write') this.#needs.index.put(entry.cid, decision.row);
     if (decision.kind === 'nothing' || decision.kind === 'write') {
       this.#settle(entry);
@@ -354,7 +357,7 @@ export class Work {
     entry.isAgain = false;
     const row = this.#needs.index.newest(entry.cid);
     const isParked = row?.errorClass === 'node_unreachable' && row.retryAtMs === 0;
-    const decision = this.#decide(entry.want, { row, maybeHeld: entry.maybeHeld }, occasion);
+    const decision = this.#decide(entry.cid, entry.want, { row, maybeHeld: entry.maybeHeld }, occasion);
     if (decision.kind === 'write') this.#needs.index.put(entry.cid, decision.row);
     const isToGoOn = decision.kind === 'pin' || decision.kind === 'unpin';
     if (isToGoOn && !isParked) this.#enqueue(entry);

@@ -22,7 +22,9 @@ export interface Story {
 export class Watcher {
   readonly event: WatchEvent;
   readonly id: number;
-  readonly story: Story = { pins: new Map(), tellers: new Map(), statuses: new Map() };
+  story = newStory();
+  /** What the token stands for: a watch that is taken up goes on from there. */
+  #atToken = newStory();
   /** The process that it follows now, and whether all that there was has been told. */
   process: SimProcess | undefined;
   isCaughtUp = false;
@@ -79,7 +81,8 @@ export class Watcher {
     const { signal } = mergeSignals(this.#controller.signal, process.doors.signal);
     const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal } as const;
     // A listing from the start: what was told before is not built upon.
-    if (this.#token === undefined) this.#forget();
+    if (this.#token === undefined) this.#atToken = newStory();
+    this.story = copied(this.#atToken);
     this.process = process;
     this.isCaughtUp = false;
     const stream = process.core.watchPins(query, call)[Symbol.asyncIterator]();
@@ -105,14 +108,12 @@ export class Watcher {
     if (code === 'HISTORY_GONE' || code === 'INVALID_TOKEN' || this.#unreachable > 2) this.#token = undefined;
   }
 
-  #forget(): void {
-    this.story.pins.clear();
-    this.story.statuses.clear();
-  }
-
   #hear({ events, resumeToken, caughtUp }: WatchMessage): void {
     for (const event of events) this.#tell(event);
-    if (resumeToken !== undefined) this.#token = resumeToken;
+    if (resumeToken !== undefined) {
+      this.#token = resumeToken;
+      this.#atToken = copied(this.story);
+    }
     if (caughtUp) this.isCaughtUp = true;
   }
 
@@ -145,4 +146,16 @@ export class Watcher {
       for (const of of statuses.values()) of.delete(peerId);
     }
   }
+}
+
+function newStory(): Story {
+  return { pins: new Map(), tellers: new Map(), statuses: new Map() };
+}
+
+function copied({ pins, tellers, statuses }: Story): Story {
+  return {
+    pins: new Map(pins),
+    tellers: new Map(tellers),
+    statuses: new Map([...statuses].map(([key, of]) => [key, new Map(of)])),
+  };
 }

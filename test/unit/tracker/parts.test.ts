@@ -107,9 +107,6 @@ t.test('decisions', async (t) => {
   t.equal(decide(pin, known(), 'seen', at).kind, 'pin');
   t.equal(decide(pin, known(held), 'changed', at).kind, 'nothing');
   t.equal(decide({ ...pin, mode: 'direct' }, known(held), 'seen', at).kind, 'pin');
-  const direct = pinnedRow('direct', 1);
-  t.equal(decide({ ...pin, mode: 'direct' }, known(direct), 'seen', at).kind, 'nothing');
-  t.same(decide({ ...pin, mode: 'direct' }, known(direct), 'changed', at), { kind: 'write', row: direct });
   t.equal(decide(pin, known(failed), 'seen', at).kind, 'nothing', 'waits');
   t.equal(decide(pin, known(failed), 'changed', at).kind, 'pin', 'somebody asked for it');
   t.match(decide(pin, known({ ...held, status: 'unpin_queued' }), 'seen', at), {
