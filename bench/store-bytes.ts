@@ -45,6 +45,7 @@ export async function storeBytes(folder: string, peerId: string, operations: num
   const work = tracker(defaultsOf(trackerOptions), {
     ...{ storage, pinset: pinned, connector, peerId, clock, timers, random, logger, metrics },
     sources: () => [],
+    history: () => new Uint8Array(16),
   });
   await connector.start();
   const began = performance.now();

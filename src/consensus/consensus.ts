@@ -34,6 +34,12 @@ export interface Consensus {
   /** Whether this peer's flushed state contains that write. Throws INVALID_TOKEN. */
   covers(position: Position): boolean;
 
+  /**
+   * Which history this store goes on with: another one once it was found to be a copy, or to have been put back. Feed revisions of
+   * one history mean nothing in another. Valid once started.
+   */
+  readonly history: Uint8Array;
+
   /** A position that covers what is committed here now; undefined while that is not flushed. For resume tokens. */
   flushedPosition(revision: number): Position | undefined;
 

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { mostFreeSpace } from '../allocator/most-free-space.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { levels } from '../cluster/levels.ts';
@@ -128,6 +127,7 @@ export function peerCore(
     connector,
     peerId,
     sources: (allocations) => ipfsAddresses(monitored, allocations),
+    history: () => consensus.history,
     ...common,
   });
 
@@ -180,7 +180,7 @@ export function peerCore(
 
   const { replicationMin, replicationMax, follower } = config.cluster;
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
-  const storeIncarnation = () => hash('sha256', identityStamp, 'buffer').subarray(0, 16);
+  const storeIncarnation = () => consensus.history;
   const watchNeeds = { ...shared, consensus, storeIncarnation, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });

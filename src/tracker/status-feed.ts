@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { StatusFeedRowSchema, type StatusState } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString } from '../model/bytes.ts';
@@ -10,16 +11,25 @@ import type { TrackerOptions } from './options.ts';
 import { numberKey, numberOf, statusFeedTable } from './tables.ts';
 import type { StatusFeed } from './tracker.ts';
 
+const incarnationBytes = 8;
+
 interface OldRow {
   revision: number;
   changes: number;
   timeMs: number;
 }
 
+export interface StatusFeedNeeds {
+  storage: Storage;
+  clock: Clock;
+  random: Random;
+  history: () => Uint8Array;
+}
+
 /** The feed of status changes, one row a group. Grows and is trimmed with the groups. */
 export class StoredStatusFeed implements StatusFeed {
   readonly #options: Pick<TrackerOptions, 'feedAgeMs' | 'feedChangesMax'>;
-  readonly #needs: { storage: Storage; clock: Clock; random: Random };
+  readonly #needs: StatusFeedNeeds;
   readonly #told: (cid: Uint8Array) => WishStatus;
   #incarnation: Uint8Array = new Uint8Array(0);
   #revision = 0;
@@ -31,7 +41,7 @@ export class StoredStatusFeed implements StatusFeed {
 
   constructor(
     options: Pick<TrackerOptions, 'feedAgeMs' | 'feedChangesMax'>,
-    needs: { storage: Storage; clock: Clock; random: Random },
+    needs: StatusFeedNeeds,
     told: (cid: Uint8Array) => WishStatus,
   ) {
     this.#options = options;
@@ -39,8 +49,10 @@ export class StoredStatusFeed implements StatusFeed {
     this.#told = told;
   }
 
+  /** A copy of the store, or an older one put back, has the same rows and goes on otherwise. */
   get incarnation(): Uint8Array {
-    return this.#incarnation;
+    const history = this.#needs.history();
+    return hash('sha256', Buffer.concat([this.#incarnation, history]), 'buffer').subarray(0, incarnationBytes);
   }
 
   get revision(): number {
@@ -48,7 +60,7 @@ export class StoredStatusFeed implements StatusFeed {
   }
 
   open(state: StatusState | undefined): void {
-    this.#incarnation = state?.incarnation ?? this.#needs.random.bytes(8);
+    this.#incarnation = state?.incarnation ?? this.#needs.random.bytes(incarnationBytes);
     this.#revision = this.#written = Number(state?.revision ?? 0n);
     this.#first = Number(state?.feedFirst ?? 1n);
     this.#changes = Number(state?.feedChanges ?? 0n);

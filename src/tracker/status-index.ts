@@ -36,6 +36,7 @@ export interface StatusIndexNeeds {
   clock: Clock;
   timers: Timers;
   random: Random;
+  history: () => Uint8Array;
 }
 
 export interface StatusIndexEvents {

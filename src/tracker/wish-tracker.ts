@@ -32,6 +32,8 @@ export interface TrackerNeeds {
   peerId: string;
   /** Multiaddrs of the IPFS nodes of those peers (none given: of all), this one left out. Asked for at each attempt. */
   sources: (allocations: readonly string[]) => readonly string[];
+  /** Which history the store goes on with: revisions of the status feed mean nothing in another. */
+  history: () => Uint8Array;
   clock: Clock;
   timers: Timers;
   random: Random;

@@ -58,6 +58,7 @@ function cluster() {
       connector,
       peerId,
       sources: () => [],
+      history: () => new Uint8Array(16),
       ...common,
     });
     const members = monitor(

@@ -136,7 +136,8 @@ class ReplicatedMap implements CrdtConsensus {
     });
     this.#committer = new Committer({
       ...common,
-      isBehind: () => this.#isBehind(),
+      // What an unknown etag is judged by (6.2).
+      isBehind: () => this.#intake.pending.count > 0 || this.#puller.isBusy || this.#news.isLacking,
       unseenBy: (author) => trust.unseen(author).unseenBy,
       isHeld: () => this.#forks.holdsWrites,
       publish: (...batch) => this.#talk.publish(...batch),
@@ -317,6 +318,10 @@ class ReplicatedMap implements CrdtConsensus {
     return decodePosition(position).every((entry) => this.#store.replicas.flushedCovers(entry));
   }
 
+  get history(): Uint8Array {
+    return this.#store.own.rid;
+  }
+
   flushedPosition(revision: number): Position | undefined {
     return this.#store.revisions.position(revision);
   }
@@ -354,19 +359,13 @@ class ReplicatedMap implements CrdtConsensus {
     };
   }
 
-  /** What an unknown etag is judged by (6.2). */
-  #isBehind(): boolean {
-    return this.#intake.pending.count > 0 || this.#puller.isBusy || this.#news.isLacking;
-  }
-
   #isDiskLow(): boolean {
     return this.#needs.isDiskLow?.() ?? false;
   }
 
   #connection(peerId: string, up: boolean): void {
     // Also one that is not trusted: it may know whom the others trust (T4), and must hear whom this peer does.
-    if (up) this.#meeting.greet(peerId);
-    if (up) return;
+    if (up) return this.#meeting.greet(peerId);
     this.#followers.left(peerId);
     this.#entrance.wake();
   }

@@ -12,7 +12,13 @@ const cid = new Uint8Array(36).fill(1);
 function index(events: { onFlushed(): void; onFailure(error: unknown): void }) {
   const time = virtualTime();
   const storage = memoryStorage({ tables: trackerTables, flush: 'auto' });
-  const needs = { storage, clock: time.clock, timers: time.timers, random: seededRandom(1) };
+  const needs = {
+    storage,
+    clock: time.clock,
+    timers: time.timers,
+    random: seededRandom(1),
+    history: () => new Uint8Array(16),
+  };
   const rows = new StatusIndex(defaultsOf(trackerOptions), needs, { onGroup() {}, ...events });
   rows.open();
   return { rows, time, storage };

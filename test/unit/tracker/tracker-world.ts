@@ -40,6 +40,7 @@ export class TrackerWorld {
     error: (message, data) => void this.errors.push({ message, ...data }),
     child: () => this.logger,
   };
+  history: Uint8Array = new Uint8Array(16);
   /** With flushing by hand: how often there is a chance of a flush. */
   flushIntervalMs = 3;
   #isManual = false;
@@ -109,6 +110,7 @@ export class TrackerWorld {
       pinset: this.pinsets.pinset,
       connector: this.#connector,
       peerId: self,
+      history: () => this.history,
       sources: (allocations) => allocations.map((peer) => `/memory/${peer}`),
       clock: this.time.clock,
       timers: this.time.timers,

@@ -224,6 +224,19 @@ t.test('a recursive claim that goes before its turn: the direct pin is told to b
   await world.end();
 });
 
+t.test('a store that goes on with another history has another status feed', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  const { incarnation } = world.tracker.feed;
+  await world.restart();
+  t.same(world.tracker.feed.incarnation, incarnation, 'the same after a restart');
+  world.history = new Uint8Array(16).fill(1);
+  t.notSame(world.tracker.feed.incarnation, incarnation);
+  await world.end();
+});
+
 t.test('unpinned during the attempt: it is aborted, and the node is told to forget', async (t) => {
   const world = await TrackerWorld.open();
   world.node.answer = (kind) => (kind === 'pin' ? { afterMs: 5000 } : {});
