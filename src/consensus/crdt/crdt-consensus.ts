@@ -365,7 +365,8 @@ class ReplicatedMap implements CrdtConsensus {
 
   #connection(peerId: string, up: boolean): void {
     // Also one that is not trusted: it may know whom the others trust (T4), and must hear whom this peer does.
-    if (up) return this.#meeting.greet(peerId);
+    if (up) this.#meeting.greet(peerId);
+    if (up) return;
     this.#followers.left(peerId);
     this.#entrance.wake();
   }

@@ -42,6 +42,7 @@ export class Convergence {
       if (!world.plan.leftDown.includes(number) && number < world.plan.machines.length) continue;
       machine.isGone = true;
       world.crash(machine, 'machine');
+      world.promises.diskLost(machine);
     }
     world.hub.heal();
     for (const machine of world.machines) world.start(machine);

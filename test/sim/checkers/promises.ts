@@ -63,10 +63,10 @@ export class Promises {
     this.#decided.set(id, decided);
   }
 
-  /** A disk is lost, or put back. What no other disk covers is excused. */
+  /** A disk is lost, put back, or stays down. What no other disk covers is excused. */
   diskLost(machine: Machine): void {
     for (const id of [...this.#decided.keys()]) if (id.startsWith(`${machine.name} `)) this.#decided.delete(id);
-    const others = this.#world.machines.filter((other) => other !== machine && !other.isFollower);
+    const others = this.#world.machines.filter((other) => other !== machine && !other.isFollower && !other.isGone);
     for (const promise of this.#acknowledged) {
       const isElsewhere = others.some((other) => this.#world.checkerOf(other).covers(promise.rid, promise.sequence));
       if (!isElsewhere) promise.isExcused = true;

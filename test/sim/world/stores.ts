@@ -48,5 +48,6 @@ export function twin(world: World, { machine, forMs }: Of<'twin'>): void {
     original.twins--;
     twin.isGone = true;
     world.crash(twin, 'machine');
+    world.promises.diskLost(twin);
   });
 }
