@@ -6,9 +6,15 @@ import type { WishStatus } from '../model/status.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
 import { deadlineSignal, raceSignal } from '../runtime/abort.ts';
-import type { Timers } from '../runtime/clock.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
 import type { Tracker } from '../tracker/tracker.ts';
-import { DOWN_PEER_ANSWER_TIMEOUT_MS, PEER_ANSWER_TIMEOUT_MS, STATUSES_ASKED_MAX } from './constants.ts';
+import {
+  ASK_ATTEMPTS,
+  ASK_PAUSE_MS,
+  DOWN_PEER_ANSWER_TIMEOUT_MS,
+  PEER_ANSWER_TIMEOUT_MS,
+  STATUSES_ASKED_MAX,
+} from './constants.ts';
 import { fromStatusRow, wrongAnswer } from './status-rows.ts';
 
 /** A peer whose word is missing. */
@@ -42,6 +48,23 @@ export async function askStatuses(
     );
   }
   return wishes;
+}
+
+/** No rows for a member that cannot be asked: its stream tells that it is lost, and begins anew when it comes back. */
+export async function askPatiently(
+  needs: PeerStatusesNeeds,
+  peerId: string,
+  cids: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<WishStatus[]> {
+  for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
+    try {
+      return await askStatuses(needs, peerId, cids, signal);
+    } catch {
+      await sleep(needs.timers, ASK_PAUSE_MS * 2 ** attempt, signal);
+    }
+  }
+  return [];
 }
 
 async function askPeer(

@@ -59,15 +59,22 @@ export class PinChanges {
     if (entries === 'gone' || entries.some(({ everything }) => everything)) return 'gone';
     const keys = new Map<string, PinKey>();
     for (const entry of entries) for (const key of entry.keys) keys.set(byteString(key), key);
-    const changes = [...keys.values()].map((key) => this.#change(key));
+    // A claim that takes the place of another: its wish changes in this very batch.
+    const times = new Map<string, number>();
+    for (const key of keys.values()) {
+      const name = wishName(pinKeyParts(key).cid);
+      times.set(name, (times.get(name) ?? 0) + 1);
+    }
+    const changes = [...keys.values()].map((key) => this.#change(key, times));
     return { to: entries.at(-1)?.revision ?? revision, changes };
   }
 
-  #change(key: PinKey): PinChange {
+  #change(key: PinKey, times: ReadonlyMap<string, number>): PinChange {
     const stored = this.#pinset.get(key);
     const { cid } = pinKeyParts(key);
-    const mustAsk =
-      stored !== undefined && (this.#wishesToAsk.has(wishName(cid)) || this.#pinset.claims(cid).length > 1);
+    const name = wishName(cid);
+    const isKnown = this.#wishesToAsk.has(name) || (times.get(name) ?? 0) > 1;
+    const mustAsk = stored !== undefined && (isKnown || this.#pinset.claims(cid).length > 1);
     this.remember(cid);
     return { key, stored, mustAsk };
   }

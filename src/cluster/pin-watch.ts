@@ -13,7 +13,6 @@ import { claimStatus, type Named, wishName } from './claim-status.ts';
 import {
   AHEAD_POLL_MS,
   AHEAD_WAIT_MS_MAX,
-  ASK_ATTEMPTS,
   ASK_PAUSE_MS,
   ASKS_MAX,
   READER_STALL_MS_MAX,
@@ -22,7 +21,7 @@ import {
 } from './constants.ts';
 import { withinNamespaces } from './listing.ts';
 import { watchMember } from './member-watch.ts';
-import { askStatuses, peerError } from './peer-statuses.ts';
+import { askPatiently, askStatuses, peerError } from './peer-statuses.ts';
 import type { PinChange } from './pin-changes.ts';
 import { PinSelection } from './pin-filter.ts';
 import { decodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
@@ -105,12 +104,12 @@ export class PinWatch {
   }
 
   /** Runs beside the reader; a failure ends the watch. */
-  #task(work: () => Promise<void>): void {
+  #task(work: () => Promise<void>): Promise<void> {
     const done = work().catch((error) => {
       if (!this.#scope.signal.aborted) this.#queue.fail(error);
     });
     this.#tasks.add(done);
-    void done.then(() => this.#tasks.delete(done));
+    return done.finally(() => this.#tasks.delete(done));
   }
 
   async #emit(item: Item): Promise<void> {
@@ -128,27 +127,25 @@ export class PinWatch {
   async #watchPins(resumed: WatchPlace | undefined): Promise<void> {
     const { signal } = this.#scope;
     const { feed } = this.#needs.pinset;
-    const now = feed.revision;
-    let revision = now;
+    let { revision } = feed;
     let retold: readonly PinKey[] = [];
     if (resumed !== undefined) ({ revision, keys: retold } = await this.#resumePins(resumed, revision));
     else if (!this.#query.changesOnly) await this.#listPins();
+    const asked = this.#tokens.holdAt(undefined);
     await this.#emit({ events: [], pins: revision });
     this.#pinsListed = true;
-    if (!this.#query.pinsOnly) {
-      this.#watchMembers(resumed);
-      await this.#askForRetold(retold);
-    }
+    if (!this.#query.pinsOnly) this.#watchMembers(resumed);
+    void Promise.all(await this.#askForRetold(retold)).then(asked);
     this.#noteCaughtUp();
     for (;;) {
       const batch = this.#shared.changes.read(revision);
       if (batch === 'gone') throw new PinfoldError('HISTORY_GONE', 'the changes that come next are gone; list again');
       if (batch.to > revision) {
-        // Of what changed before this watch began nobody here remembers whether its nodes hold it already.
-        const isRetold = resumed !== undefined && revision < now;
+        const asked = this.#tokens.holdAt(revision);
         revision = batch.to;
         await this.#emitFlushed({ events: this.#pinEvents(batch.changes), pins: revision });
-        if (!this.#query.pinsOnly) await this.#askForNew(batch.changes, isRetold);
+        // What a member said before the token of claims that come to be known only now, nobody here remembers.
+        void Promise.all(await this.#askForNew(batch.changes, resumed !== undefined)).then(asked);
       }
       if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
       else await feed.wait(revision, { flushed: false, signal });
@@ -192,11 +189,13 @@ export class PinWatch {
     return { revision, keys };
   }
 
-  async #askForRetold(keys: readonly PinKey[]): Promise<void> {
+  async #askForRetold(keys: readonly PinKey[]): Promise<Promise<void>[]> {
+    const asks: Promise<void>[] = [];
     for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
       const stored = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
-      await this.#askForNew(stored, true);
+      asks.push(...(await this.#askForNew(stored, true)));
     }
+    return asks;
   }
 
   async #changedSince(position: Uint8Array) {
@@ -340,26 +339,28 @@ export class PinWatch {
 
   /**
    * A claim on a wish that a node holds already changes no status, so nothing would be told of it: it is asked for. What
-   * the member's stream says meanwhile is newer and counts.
+   * the member's stream says meanwhile is newer and counts. Answers what is under way then.
    */
-  async #askForNew(changes: readonly Partial<PinChange>[], isEach: boolean): Promise<void> {
+  async #askForNew(changes: readonly Partial<PinChange>[], isEach: boolean): Promise<Promise<void>[]> {
     const pins = changes.flatMap(({ stored, mustAsk }) =>
       stored !== undefined && (mustAsk || isEach) && this.#selection.matches(stored.pin) ? [stored] : [],
     );
-    if (pins.length === 0) return;
+    const asks: Promise<void>[] = [];
+    if (pins.length === 0 || this.#query.pinsOnly) return asks;
     for (const peerId of this.#members.keys()) {
       while (this.#asks.size >= ASKS_MAX) await sleep(this.#needs.timers, ASK_PAUSE_MS, this.#scope.signal);
       const cids = pins.filter(({ pin }) => isAllocatedTo(pin, peerId)).map(({ pin }) => toV1(pin.cid));
-      if (cids.length > 0)
-        this.#task(() => this.#askPeer(peerId, [...new Map(cids.map((c) => [byteString(c), c])).values()]));
+      const wishes = [...new Map(cids.map((cid) => [byteString(cid), cid])).values()];
+      if (wishes.length > 0) asks.push(this.#task(() => this.#askPeer(peerId, wishes)));
     }
+    return asks;
   }
 
   async #askPeer(peerId: string, cids: readonly Uint8Array[]): Promise<void> {
     const ask = { peerId, overtaken: new Set<string>() };
     this.#asks.add(ask);
     try {
-      const rows = await this.#askPatiently(peerId, cids);
+      const rows = await askPatiently(this.#needs, peerId, cids, this.#scope.signal);
       const events = this.#statusEvents(
         peerId,
         rows.filter(({ cid }) => !ask.overtaken.has(byteString(cid))),
@@ -368,18 +369,6 @@ export class PinWatch {
     } finally {
       this.#asks.delete(ask);
     }
-  }
-
-  /** No rows for a member that cannot be asked: its stream tells that it is lost, and begins anew when it comes back. */
-  async #askPatiently(peerId: string, cids: readonly Uint8Array[]): Promise<WishStatus[]> {
-    for (let attempt = 0; attempt < ASK_ATTEMPTS; attempt++) {
-      try {
-        return await askStatuses(this.#needs, peerId, cids, this.#scope.signal);
-      } catch {
-        await sleep(this.#needs.timers, ASK_PAUSE_MS * 2 ** attempt, this.#scope.signal);
-      }
-    }
-    return [];
   }
 
   #noteCaughtUp(): void {

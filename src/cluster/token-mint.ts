@@ -28,6 +28,8 @@ export class TokenMint {
   readonly #needs: TokenMintNeeds;
   readonly #peers = new Map<string, StatusPlace>();
   #pins: number | undefined;
+  /** Revisions that no token may go beyond, undefined: no token at all. */
+  readonly #held = new Set<{ readonly revision: number | undefined }>();
   #changed = false;
   #mark: { place: HeldPlace; bound: number | undefined } | undefined;
   #last: Uint8Array | undefined;
@@ -47,6 +49,19 @@ export class TokenMint {
     if (status?.place !== undefined) this.#peers.set(status.peerId, status.place);
     else if (status !== undefined) this.#forget(status.peerId);
     if (pins !== undefined || status !== undefined) this.#changed = true;
+  }
+
+  /**
+   * Pins were told of which the statuses are being asked for: until the answer, tokens name the revision before, so that whoever resumes
+   * by one is told again, and asked for. Call what it returns once.
+   */
+  holdAt(revision: number | undefined): () => void {
+    const held = { revision };
+    this.#held.add(held);
+    return () => {
+      this.#held.delete(held);
+      this.#changed = true;
+    };
   }
 
   /** Also in a token that is held back: who gets it after this has forgotten what that peer said, and must be told all of it. */
@@ -74,10 +89,20 @@ export class TokenMint {
   }
 
   #newMark() {
-    if (!this.#changed || this.#pins === undefined) return undefined;
+    const revision = this.#revision();
+    if (!this.#changed || revision === undefined) return undefined;
     this.#changed = false;
     const { peerId, storeIncarnation } = this.#needs;
-    const place = { peerId, storeIncarnation: storeIncarnation(), revision: this.#pins, peers: new Map(this.#peers) };
+    const place = { peerId, storeIncarnation: storeIncarnation(), revision, peers: new Map(this.#peers) };
     return { place, bound: undefined as number | undefined };
+  }
+
+  #revision(): number | undefined {
+    let revision = this.#pins;
+    for (const held of this.#held) {
+      if (held.revision === undefined || revision === undefined) return undefined;
+      revision = Math.min(revision, held.revision);
+    }
+    return revision;
   }
 }

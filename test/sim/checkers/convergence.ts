@@ -149,7 +149,7 @@ export class Convergence {
         }
         if (isWanted && (status !== 'pinned' || record === undefined))
           return { invariant: 'NODE', what: `${process.name} has content ${i} ${status}, record ${record}` };
-        const isUnknown = process.machine.isRestored && status === 'unpinned';
+        const isUnknown = process.machine.isRestored && (status === 'unpinned' || status === 'remote');
         if (!isWanted && record !== undefined && !isUnknown)
           return { invariant: 'NODE', what: `${process.name} still holds content ${i} (${status})` };
         if (

@@ -1,7 +1,7 @@
 import { SimRandom } from '../world/sim-random.ts';
 import { machinePlans, networkManner } from './configuration.ts';
 import { faultOf } from './faults.ts';
-import type { EventKind, Plan, PlannedEvent } from './plan.ts';
+import type { EventKind, MachinePlan, Plan, PlannedEvent } from './plan.ts';
 import { type Profile, type ProfileName, profiles, profileWeights } from './profiles.ts';
 import { workOf } from './workload.ts';
 
@@ -42,7 +42,7 @@ export function makePlan(seed: number, name?: ProfileName): Plan {
     events,
     faultsUntilMs,
     convergeWithinMs: 300_000,
-    leftDown: leftDown(context),
+    leftDown: leftDown(context, machines),
   };
 }
 
@@ -67,8 +67,10 @@ function eventsOf(context: PlanContext, what: 'work' | 'faults'): Omit<PlannedEv
   return events;
 }
 
-/** Most of the time all are healed; never fewer than half. */
-function leftDown({ random, machines }: PlanContext): number[] {
+/** Most of the time all are healed; never fewer than half, and nobody is left that knows of none but who is not there. */
+function leftDown({ random, machines }: PlanContext, plans: readonly MachinePlan[]): number[] {
   if (machines < 3 || !random.chance(0.15)) return [];
-  return [random.int(1, machines - 1)];
+  const down = random.int(1, machines - 1);
+  const isNeeded = plans.some(({ bootstrap }) => bootstrap.length > 0 && bootstrap.every((other) => other === down));
+  return isNeeded ? [] : [down];
 }

@@ -60,3 +60,28 @@ t.test(
     await stop();
   },
 );
+
+t.test('no token goes beyond pins of which the statuses are still being asked for', async (t) => {
+  const { mint, tokens, tick, stop } = await minting();
+  const revisions = () => tokens.map((token) => decodeResumeToken(token).revision);
+  const none = mint.holdAt(undefined);
+  mint.told({ pins: 3 });
+  await tick();
+  await tick();
+  t.same(revisions(), []);
+  none();
+  const [first, second] = [mint.holdAt(3), mint.holdAt(5)];
+  mint.told({ pins: 7 });
+  await tick();
+  await tick();
+  t.same(revisions(), [3]);
+  first();
+  await tick();
+  await tick();
+  t.same(revisions(), [3, 5]);
+  second();
+  await tick();
+  await tick();
+  t.same(revisions(), [3, 5, 7]);
+  await stop();
+});
