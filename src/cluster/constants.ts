@@ -50,6 +50,8 @@ export const ASK_PAUSE_MS = 100;
 export const READER_STALL_MS_MAX = 60_000;
 /** Pause before a stream that ended is begun anew, ms. */
 export const REATTACH_PAUSE_MS = 50;
+/** Pins that a resume token names because their statuses are still asked for. Of more it names the revision before them. */
+export const TOKEN_ASKED_MAX = 100;
 /** A resume token comes so long after what it names at the soonest, and so far from the next, ms: it has some 60 bytes a member. */
 export const TOKEN_INTERVAL_MS = 250;
 /** Peers named in a resume token. With more, the rest begin anew after a resumption. */

@@ -131,7 +131,9 @@ export class PinWatch {
     let retold: readonly PinKey[] = [];
     if (resumed !== undefined) ({ revision, keys: retold } = await this.#resumePins(resumed, revision));
     else if (!this.#query.changesOnly) await this.#listPins();
-    const asked = this.#tokens.holdAt(undefined);
+    // With what was being asked for when the token was made.
+    retold = [...retold, ...(resumed?.asked ?? [])];
+    const asked = this.#tokens.asking({ keys: retold, before: undefined });
     await this.#emit({ events: [], pins: revision });
     this.#pinsListed = true;
     if (!this.#query.pinsOnly) this.#watchMembers(resumed);
@@ -141,11 +143,12 @@ export class PinWatch {
       const batch = this.#shared.changes.read(revision);
       if (batch === 'gone') throw new PinfoldError('HISTORY_GONE', 'the changes that come next are gone; list again');
       if (batch.to > revision) {
-        const asked = this.#tokens.holdAt(revision);
+        // What a member said before the token of claims that come to be known only now, nobody here remembers.
+        const pins = this.#toAskFor(batch.changes, resumed !== undefined);
+        const asked = this.#tokens.asking({ keys: pins.map(({ key }) => key), before: revision });
         revision = batch.to;
         await this.#emitFlushed({ events: this.#pinEvents(batch.changes), pins: revision });
-        // What a member said before the token of claims that come to be known only now, nobody here remembers.
-        void Promise.all(await this.#askForNew(batch.changes, resumed !== undefined)).then(asked);
+        void Promise.all(await this.#askFor(pins)).then(asked);
       }
       if (revision < feed.revision) await sleep(this.#needs.timers, 0, signal);
       else await feed.wait(revision, { flushed: false, signal });
@@ -193,7 +196,7 @@ export class PinWatch {
     const asks: Promise<void>[] = [];
     for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
       const stored = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
-      asks.push(...(await this.#askForNew(stored, true)));
+      asks.push(...(await this.#askFor(this.#toAskFor(stored, true))));
     }
     return asks;
   }
@@ -337,16 +340,18 @@ export class PinWatch {
     return await askStatuses(this.#needs, peerId, [...cids.values()], signal);
   }
 
-  /**
-   * A claim on a wish that a node holds already changes no status, so nothing would be told of it: it is asked for. What
-   * the member's stream says meanwhile is newer and counts. Answers what is under way then.
-   */
-  async #askForNew(changes: readonly Partial<PinChange>[], isEach: boolean): Promise<Promise<void>[]> {
-    const pins = changes.flatMap(({ stored, mustAsk }) =>
+  /** A claim on a wish that a node holds already changes no status, so nothing would be told of it. */
+  #toAskFor(changes: readonly Partial<PinChange>[], isEach: boolean): StoredPin[] {
+    if (this.#query.pinsOnly) return [];
+    return changes.flatMap(({ stored, mustAsk }) =>
       stored !== undefined && (mustAsk || isEach) && this.#selection.matches(stored.pin) ? [stored] : [],
     );
+  }
+
+  /** What the member's stream says meanwhile is newer and counts. Answers what is under way then. */
+  async #askFor(pins: readonly StoredPin[]): Promise<Promise<void>[]> {
     const asks: Promise<void>[] = [];
-    if (pins.length === 0 || this.#query.pinsOnly) return asks;
+    if (pins.length === 0) return asks;
     for (const peerId of this.#members.keys()) {
       while (this.#asks.size >= ASKS_MAX) await sleep(this.#needs.timers, ASK_PAUSE_MS, this.#scope.signal);
       const cids = pins.filter(({ pin }) => isAllocatedTo(pin, peerId)).map(({ pin }) => toV1(pin.cid));

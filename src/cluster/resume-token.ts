@@ -2,6 +2,8 @@ import { hash } from 'node:crypto';
 import { equalBytes } from '../model/bytes.ts';
 import { PinfoldError } from '../model/errors.ts';
 import { formatPeerId, isPeerIdBytes, parsePeerId, peerIdBytes } from '../model/peer-id.ts';
+import type { PinKey } from '../model/pin.ts';
+import { checkPinKey } from '../model/pin-key.ts';
 import { TOKEN_BYTES_MAX, TOKEN_PEERS_MAX } from './constants.ts';
 
 /** Where a watch stands. */
@@ -13,6 +15,8 @@ export interface WatchPlace {
   revision: number;
   /** The same state as every peer of the cluster can understand it; undefined when it could not be told. */
   position: Uint8Array | undefined;
+  /** Told before, while what their nodes hold was still asked for. */
+  asked: readonly PinKey[];
   /** How far each member's status feed was followed. */
   peers: ReadonlyMap<string, StatusPlace>;
 }
@@ -26,7 +30,7 @@ const version = 1;
 const checksumBytes = 4;
 const bytesMax = 0xffff;
 
-/** Version, peer, incarnation, revision, position, peers; checksum. Lengths have two bytes, revisions eight. */
+/** Version, peer, incarnation, revision, position, number of keys, keys, peers; checksum. Lengths have two bytes, revisions eight. */
 export function encodeResumeToken(place: WatchPlace): Uint8Array {
   const peers = [...place.peers].slice(0, TOKEN_PEERS_MAX);
   const body = Buffer.concat([
@@ -35,6 +39,8 @@ export function encodeResumeToken(place: WatchPlace): Uint8Array {
     sized(place.storeIncarnation),
     number(place.revision),
     sized(place.position ?? new Uint8Array()),
+    Uint8Array.of(place.asked.length),
+    ...place.asked.map(sized),
     ...peers.flatMap(([peerId, { incarnation, revision }]) => [
       parsePeerId(peerId),
       sized(incarnation),
@@ -58,9 +64,10 @@ export function decodeResumeToken(token: Uint8Array): WatchPlace {
   const storeIncarnation = reader.sized();
   const revision = reader.number();
   const position = reader.sized();
+  const asked = Array.from({ length: reader.take(1)[0] as number }, () => reader.pinKey());
   const peers = new Map<string, StatusPlace>();
   while (reader.hasMore) peers.set(reader.peerId(), { incarnation: reader.sized(), revision: reader.number() });
-  return { peerId, storeIncarnation, revision, position: position.length === 0 ? undefined : position, peers };
+  return { peerId, storeIncarnation, revision, position: position.length === 0 ? undefined : position, asked, peers };
 }
 
 class TokenReader {
@@ -90,6 +97,16 @@ class TokenReader {
     const value = Buffer.from(this.take(8)).readBigUInt64BE();
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid();
     return Number(value);
+  }
+
+  pinKey(): PinKey {
+    const key = this.sized();
+    try {
+      checkPinKey(key);
+    } catch {
+      throw invalid();
+    }
+    return key;
   }
 
   peerId(): string {

@@ -1,7 +1,8 @@
 import type { Consensus } from '../consensus/consensus.ts';
+import type { PinKey } from '../model/pin.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
-import { TOKEN_INTERVAL_MS } from './constants.ts';
+import { TOKEN_ASKED_MAX, TOKEN_INTERVAL_MS } from './constants.ts';
 import { encodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
 
 export interface TokenMintNeeds {
@@ -10,6 +11,13 @@ export interface TokenMintNeeds {
   pinset: Pick<Pinset, 'feed'>;
   consensus: Pick<Consensus, 'flushedPosition'>;
   timers: Timers;
+}
+
+/** Pins that were told, and of which it is being asked what nodes hold. */
+export interface Asked {
+  readonly keys: readonly PinKey[];
+  /** The revision before they were told; undefined: there was none here. */
+  readonly before: number | undefined;
 }
 
 /** What a message covers when it has been told. */
@@ -28,8 +36,7 @@ export class TokenMint {
   readonly #needs: TokenMintNeeds;
   readonly #peers = new Map<string, StatusPlace>();
   #pins: number | undefined;
-  /** Revisions that no token may go beyond, undefined: no token at all. */
-  readonly #held = new Set<{ readonly revision: number | undefined }>();
+  readonly #asked = new Set<Asked>();
   #changed = false;
   #mark: { place: HeldPlace; bound: number | undefined } | undefined;
   #last: Uint8Array | undefined;
@@ -52,14 +59,13 @@ export class TokenMint {
   }
 
   /**
-   * Pins were told of which the statuses are being asked for: until the answer, tokens name the revision before, so that whoever resumes
-   * by one is told again, and asked for. Call what it returns once.
+   * The statuses of these pins are asked for: a token that goes before the answer names them, so that whoever resumes by it has them
+   * asked for again. Call what it returns once.
    */
-  holdAt(revision: number | undefined): () => void {
-    const held = { revision };
-    this.#held.add(held);
+  asking(asked: Asked): () => void {
+    this.#asked.add(asked);
     return () => {
-      this.#held.delete(held);
+      this.#asked.delete(asked);
       this.#changed = true;
     };
   }
@@ -89,20 +95,24 @@ export class TokenMint {
   }
 
   #newMark() {
-    const revision = this.#revision();
-    if (!this.#changed || revision === undefined) return undefined;
+    const told = this.#told();
+    if (!this.#changed || told === undefined) return undefined;
     this.#changed = false;
     const { peerId, storeIncarnation } = this.#needs;
-    const place = { peerId, storeIncarnation: storeIncarnation(), revision, peers: new Map(this.#peers) };
+    const place = { peerId, storeIncarnation: storeIncarnation(), ...told, peers: new Map(this.#peers) };
     return { place, bound: undefined as number | undefined };
   }
 
-  #revision(): number | undefined {
+  /** How far a token may go, and what is being asked for then. Undefined: there can be none now. */
+  #told(): { revision: number; asked: readonly PinKey[] } | undefined {
+    const asked = [...this.#asked].flatMap(({ keys }) => keys);
+    if (this.#pins === undefined) return undefined;
+    if (asked.length <= TOKEN_ASKED_MAX) return { revision: this.#pins, asked };
     let revision = this.#pins;
-    for (const held of this.#held) {
-      if (held.revision === undefined || revision === undefined) return undefined;
-      revision = Math.min(revision, held.revision);
+    for (const { before } of this.#asked) {
+      if (before === undefined) return undefined;
+      revision = Math.min(revision, before);
     }
-    return revision;
+    return { revision, asked: [] };
   }
 }

@@ -6,15 +6,15 @@ const contentsMax = 40;
 
 /** What a peer says of its node is true: `pinned` only what the node remembers to hold. */
 export function checkTold(process: SimProcess): void {
-  if (!process.isRunning) return;
+  if (!process.isRunning || process.disk.hasFailed) return;
   const cids = Array.from({ length: contentsMax }, (_, i) => content(i).cid);
   const told = process.core.tracker.statuses(cids);
   told.forEach(({ status, cid }, i) => {
-    const { lost, ipfsDisk } = process.machine;
+    const { lost, ipfsDisk, isRestored } = process.machine;
     const record = ipfsDisk.records.get(cid);
     if (record !== undefined) lost.delete(i);
-    // Until the audit comes to it, the peer cannot know.
-    if (status !== 'pinned' || lost.has(i)) return;
+    // Until the audit comes to it, the peer cannot know; nor what its node was told to let go after the store was copied that was put back.
+    if (status !== 'pinned' || lost.has(i) || isRestored) return;
     if (record === undefined) {
       throw new Violation(
         'PINNED',

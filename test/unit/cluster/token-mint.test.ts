@@ -1,12 +1,15 @@
 import t from 'tap';
-import { TOKEN_INTERVAL_MS } from '../../../src/cluster/constants.ts';
+import { TOKEN_ASKED_MAX, TOKEN_INTERVAL_MS } from '../../../src/cluster/constants.ts';
 import { decodeResumeToken, type StatusPlace } from '../../../src/cluster/resume-token.ts';
 import { TokenMint } from '../../../src/cluster/token-mint.ts';
+import { parseCid } from '../../../src/model/cid.ts';
+import { pinKey, pinKeyParts } from '../../../src/model/pin-key.ts';
 import type { Feed } from '../../../src/pinset/pinset.ts';
 import { virtualTime } from '../../support/virtual-time.ts';
 
 const self = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5';
 const other = '12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq';
+const cid = parseCid('bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy');
 const place = (revision: number): StatusPlace => ({ incarnation: new Uint8Array(16).fill(1), revision });
 
 async function minting() {
@@ -61,27 +64,36 @@ t.test(
   },
 );
 
-t.test('no token goes beyond pins of which the statuses are still being asked for', async (t) => {
-  const { mint, tokens, tick, stop } = await minting();
-  const revisions = () => tokens.map((token) => decodeResumeToken(token).revision);
-  const none = mint.holdAt(undefined);
-  mint.told({ pins: 3 });
-  await tick();
-  await tick();
-  t.same(revisions(), []);
-  none();
-  const [first, second] = [mint.holdAt(3), mint.holdAt(5)];
-  mint.told({ pins: 7 });
-  await tick();
-  await tick();
-  t.same(revisions(), [3]);
-  first();
-  await tick();
-  await tick();
-  t.same(revisions(), [3, 5]);
-  second();
-  await tick();
-  await tick();
-  t.same(revisions(), [3, 5, 7]);
-  await stop();
-});
+t.test(
+  'a token names the pins whose statuses are still asked for, or goes no further than they were told',
+  async (t) => {
+    const { mint, tokens, tick, stop } = await minting();
+    const next = async () => {
+      const before = tokens.length;
+      await tick();
+      await tick();
+      if (tokens.length === before) return 'none';
+      const { revision, asked } = decodeResumeToken(tokens.at(-1) as Uint8Array);
+      return [revision, asked.map((key) => pinKeyParts(key).namespace)];
+    };
+    const key = (namespace: string) => pinKey(cid, namespace);
+    const many = Array.from({ length: TOKEN_ASKED_MAX + 1 }, (_, i) => key(`k${i}`));
+    mint.told({ pins: 7 });
+    const asked = mint.asking({ keys: [key('a')], before: undefined });
+    t.same(await next(), [7, ['a']]);
+    const beyond = mint.asking({ keys: many, before: undefined });
+    mint.told({ pins: 8 });
+    t.equal(await next(), 'none');
+    beyond();
+    asked();
+    t.same(await next(), [8, []]);
+    const bulk = [mint.asking({ keys: many, before: 8 }), mint.asking({ keys: many, before: 9 })];
+    mint.told({ pins: 10 });
+    t.same(await next(), [8, []]);
+    bulk[0]?.();
+    t.same(await next(), [9, []]);
+    bulk[1]?.();
+    t.same(await next(), [10, []]);
+    await stop();
+  },
+);

@@ -423,6 +423,7 @@ t.test('damaged tokens are refused', async (t) => {
     storeIncarnation: Buffer.from('s'),
     revision: 5,
     position: Buffer.from('position'),
+    asked: [pinKey(cidOf(1), 'default')],
     peers: new Map([[a.peerId, { incarnation: Buffer.from('i'), revision: 7 }]]),
   };
   const token = encodeResumeToken(place);
