@@ -283,10 +283,12 @@ export class World {
       const checker = this.checkerOf(process.machine);
       const { names } = process.core.pinset;
       checker.check(reader, names);
-      if (process.isRunning) this.#noteHolders(process);
+      // What has just failed answers nothing any more.
+      const isAnswering = !process.disk.hasFailed;
+      if (process.isRunning && isAnswering) this.#noteHolders(process);
       if (!isAll) return;
       checker.checkAll(reader, names);
-      checkDigest(process, checker.truth.rows.keys());
+      if (isAnswering) checkDigest(process, checker.truth.rows.keys());
     } catch (problem) {
       this.fail(problem);
     }
