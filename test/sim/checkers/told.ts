@@ -6,7 +6,7 @@ const contentsMax = 40;
 
 /** What a peer says of its node is true: `pinned` only what the node remembers to hold. */
 export function checkTold(process: SimProcess): void {
-  if (!process.isRunning || process.disk.hasFailed) return;
+  if (!process.isRunning) return;
   const cids = Array.from({ length: contentsMax }, (_, i) => content(i).cid);
   const told = process.core.tracker.statuses(cids);
   told.forEach(({ status, cid }, i) => {

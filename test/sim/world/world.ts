@@ -84,8 +84,9 @@ export class World {
     return process?.isRunning ? process : undefined;
   }
 
+  /** Those that run and can be looked at: what has just failed answers nothing any more. */
   up(): SimProcess[] {
-    return this.machines.flatMap(({ process }) => (process?.isRunning ? [process] : []));
+    return this.machines.flatMap(({ process }) => (process?.isRunning && !process.disk.hasFailed ? [process] : []));
   }
 
   checkerOf(machine: Machine): StoreChecker {
@@ -283,7 +284,6 @@ export class World {
       const checker = this.checkerOf(process.machine);
       const { names } = process.core.pinset;
       checker.check(reader, names);
-      // What has just failed answers nothing any more.
       const isAnswering = !process.disk.hasFailed;
       if (process.isRunning && isAnswering) this.#noteHolders(process);
       if (!isAll) return;
