@@ -294,7 +294,7 @@ class ReplicatedMap implements CrdtConsensus {
       this.#entrance.stop(),
       this.#rebuilds.stop(),
     ]);
-    await this.#intake.idle();
+    await this.#intake.stop();
     if (this.#store.failure === undefined) await this.#needs.storage.flushed();
     this.#phase = 'stopped';
   }

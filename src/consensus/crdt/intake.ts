@@ -78,6 +78,7 @@ export class Intake {
   #waiters: (() => void)[] = [];
   /** So many of the next batches get a transaction each: together they failed. */
   #alone = 0;
+  #isStopped = false;
 
   constructor(needs: IntakeNeeds) {
     this.#needs = needs;
@@ -124,6 +125,13 @@ export class Intake {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
+  /** When all that was given is dealt with, nothing more is taken. */
+  async stop(): Promise<void> {
+    await this.idle();
+    this.#isStopped = true;
+    this.drop();
+  }
+
   /** Resolves when all that was given is applied, put aside or dropped, and flushed. */
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#inFlight > 0) await this.#progress();
@@ -140,6 +148,8 @@ export class Intake {
   }
 
   #push(batch: Batch, from: string): void {
+    // Gossip still comes, until the network stops, too.
+    if (this.#isStopped) return;
     this.#queue.push({ batch, from });
     this.#schedule();
   }
@@ -165,7 +175,8 @@ export class Intake {
 
   #mayBegin(): boolean {
     const { store, isHeld } = this.#needs;
-    if (this.#queue.length === 0 || !store.turns.isLive || store.failure !== undefined || isHeld()) return false;
+    if (this.#queue.length === 0 || this.#isStopped || !store.turns.isLive || store.failure !== undefined || isHeld())
+      return false;
     return this.#inFlight < (this.#hasFullGroup() ? GROUPS_IN_FLIGHT_MAX : SMALL_GROUPS_IN_FLIGHT_MAX);
   }
 

@@ -30,6 +30,8 @@ export class Watcher {
   isCaughtUp = false;
   /** Why the stream that is open ended; undefined: it goes on. */
   #token: Uint8Array | undefined;
+  /** Whose story it is: another one after a copy was put back. */
+  #store: Uint8Array | undefined;
   #controller = new AbortController();
   #isOver = false;
   /** So often in a row the peer had not seen what the token names. */
@@ -82,7 +84,12 @@ export class Watcher {
     const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal } as const;
     // A listing from the start: what was told before is not built upon.
     if (this.#token === undefined) this.#atToken = newStory();
+    const { pins, tellers } = this.story;
     this.story = copied(this.#atToken);
+    // What the same store has told of pins, it still has.
+    if (this.#token !== undefined && this.#store === process.machine.identityStamp)
+      Object.assign(this.story, { pins, tellers });
+    this.#store = process.machine.identityStamp;
     this.process = process;
     this.isCaughtUp = false;
     const stream = process.core.watchPins(query, call)[Symbol.asyncIterator]();

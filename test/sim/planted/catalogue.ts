@@ -322,7 +322,7 @@ export const catalogue: readonly PlantedFault[] = [
     name: 'watch-tells-unflushed',
     says: 'a watch tells what may be lost with power',
     breaks: ['WATCH'],
-    profile: 'watch',
+    profile: 'power',
     edits: [{ file: 'src/cluster/pin-watch.ts', find: '    await this.#needs.pinset.flushed();\n', replace: '' }],
   },
   {
