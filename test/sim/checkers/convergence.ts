@@ -129,7 +129,7 @@ export class Convergence {
         throw new Violation('I2', `${process.name} and ${first.name} have one clock and two digests`);
       }
     }
-    return (await this.#lackingAtNodes(up)) ?? this.#lackingInStories();
+    return (await this.#lackingAtNodes(up)) ?? this.#lackingInStories() ?? this.#lackingMembers(up);
   }
 
   /** The tracker's wish is the pinset, for this peer, and the node holds it. */
@@ -163,6 +163,11 @@ export class Convergence {
       }
     }
     return undefined;
+  }
+
+  #lackingMembers(up: readonly SimProcess[]): Lacking | undefined {
+    const what = this.#world.members.lacking(up);
+    return what === undefined ? undefined : { invariant: 'MEMBERS', what };
   }
 
   #lackingInStories(): Lacking | undefined {

@@ -45,6 +45,11 @@ const makers: Partial<Record<EventKind, Maker>> = {
     at: random.pick(['commit', 'flush'] as const),
     downMs: forMs,
   }),
+  remove: ({ random, machines, forMs }) => {
+    if (machines < 2) return undefined;
+    const [at, machine] = pair(random, machines);
+    return { kind: 'remove', at, machine, was: random.pick(['running', 'stopped', 'dead'] as const), downMs: forMs };
+  },
   backup: ({ machine }) => ({ kind: 'backup', machine }),
   restore: ({ machine, forMs }) => ({ kind: 'restore', machine, downMs: forMs }),
   wipe: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'wipe', machine, downMs: forMs }),

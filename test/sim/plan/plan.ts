@@ -114,6 +114,14 @@ export type FaultEvent =
       readonly at: 'commit' | 'flush';
       readonly downMs: number;
     }
+  /** `peers rm` of a member, at another one. One that is dead is not started again. */
+  | {
+      readonly kind: 'remove';
+      readonly at: number;
+      readonly machine: number;
+      readonly was: 'running' | 'stopped' | 'dead';
+      readonly downMs: number;
+    }
   | { readonly kind: 'backup'; readonly machine: number }
   | { readonly kind: 'restore'; readonly machine: number; readonly downMs: number }
   | { readonly kind: 'wipe'; readonly machine: number; readonly downMs: number }

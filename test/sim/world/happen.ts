@@ -2,6 +2,7 @@ import { toV1 } from '../../../src/model/cid.ts';
 import { bulk } from '../clients/bulk.ts';
 import { list } from '../clients/list.ts';
 import { recover } from '../clients/recover.ts';
+import { removeMember } from '../clients/remove-member.ts';
 import { Watcher } from '../clients/watcher.ts';
 import { write } from '../clients/write.ts';
 import type { FaultEvent, PlannedEvent } from '../plan/plan.ts';
@@ -85,6 +86,9 @@ const handlers: Handlers = {
     const failing = world.machine(machine);
     failing.diskManner.failNext = at;
     failing.downMs = downMs;
+  },
+  remove(world, event) {
+    world.client(removeMember(world, event));
   },
   backup(world, { machine }) {
     const { process, backups } = world.machine(machine);

@@ -8,6 +8,7 @@ import { Convergence } from '../checkers/convergence.ts';
 import { checkCut } from '../checkers/cuts.ts';
 import { checkDigest } from '../checkers/digests.ts';
 import { History } from '../checkers/history.ts';
+import { Members } from '../checkers/members.ts';
 import { Promises } from '../checkers/promises.ts';
 import { StoreChecker } from '../checkers/store-checker.ts';
 import { checkTold } from '../checkers/told.ts';
@@ -49,6 +50,7 @@ export class World {
   readonly machines: Machine[];
   readonly history = new History();
   readonly promises: Promises;
+  readonly members = new Members();
   readonly watchers: Watcher[] = [];
   /** Clients that are under way. */
   readonly clients = new Set<Promise<void>>();
