@@ -51,6 +51,8 @@ export class PinWatch {
   });
   readonly #scope: ScopedSignal;
   readonly #members = new Map<string, { stop: ScopedSignal; caughtUp: boolean }>();
+  /** Were members, and were said to be lost. */
+  readonly #left = new Set<string>();
   readonly #tasks = new Set<Promise<void>>();
   /** Asks under way, with the wishes of which newer word came meanwhile. */
   readonly #asks = new Set<{ peerId: string; overtaken: Set<string> }>();
@@ -253,9 +255,11 @@ export class PinWatch {
     const stop = mergeSignals(this.#scope.signal);
     const state = { stop, caughtUp: false };
     this.#members.set(peerId, state);
-    const from = resumed?.peers.get(peerId);
+    // After it was said to be lost the reader has nothing of it, wherever the token stood.
+    const hasLeft = this.#left.has(peerId);
+    const from = hasLeft ? undefined : resumed?.peers.get(peerId);
     const fresh = this.#wishes !== undefined ? 'asked' : 'all';
-    const begin = this.#query.changesOnly && resumed === undefined ? 'none' : fresh;
+    const begin = this.#query.changesOnly && resumed === undefined && !hasLeft ? 'none' : fresh;
     const needs = {
       log: this.#shared.log(peerId),
       timers: this.#needs.timers,
@@ -284,6 +288,7 @@ export class PinWatch {
     this.#members.delete(peerId);
     stop.abort(new Error('no member any more'));
     const gone = new PinfoldError('PEER_NOT_FOUND', 'the peer is no member any more');
+    this.#left.add(peerId);
     this.#task(() => this.#onLost(peerId, gone));
     this.#noteCaughtUp();
   }
