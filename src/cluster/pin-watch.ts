@@ -239,9 +239,10 @@ export class PinWatch {
   // Statuses
 
   #watchMembers(resumed: WatchPlace | undefined): void {
+    let places = resumed?.peers;
     const update = () => {
       const members = new Set(this.#needs.monitor.members().map(({ peerId }) => peerId));
-      for (const peerId of members) if (!this.#members.has(peerId)) this.#watchMember(peerId, resumed);
+      for (const peerId of members) if (!this.#members.has(peerId)) this.#watchMember(peerId, places?.get(peerId));
       for (const [peerId, { stop }] of this.#members) if (!members.has(peerId)) this.#leaveMember(peerId, stop);
     };
     const stop = this.#needs.monitor.onChange(({ kind }) => {
@@ -249,17 +250,17 @@ export class PinWatch {
     });
     this.#scope.signal.addEventListener('abort', stop, { once: true });
     update();
+    // Who becomes a member later was not asked for what has been told by then, and may have been said to be lost.
+    places = undefined;
   }
 
-  #watchMember(peerId: string, resumed: WatchPlace | undefined): void {
+  #watchMember(peerId: string, from: StatusPlace | undefined): void {
     const stop = mergeSignals(this.#scope.signal);
     const state = { stop, caughtUp: false };
     this.#members.set(peerId, state);
-    // After it was said to be lost the reader has nothing of it, wherever the token stood.
-    const hasLeft = this.#left.has(peerId);
-    const from = hasLeft ? undefined : resumed?.peers.get(peerId);
     const fresh = this.#wishes !== undefined ? 'asked' : 'all';
-    const begin = this.#query.changesOnly && resumed === undefined && !hasLeft ? 'none' : fresh;
+    const isFromNow = this.#query.changesOnly && this.#query.resumeToken === undefined && !this.#left.has(peerId);
+    const begin = isFromNow ? 'none' : fresh;
     const needs = {
       log: this.#shared.log(peerId),
       timers: this.#needs.timers,

@@ -155,7 +155,7 @@ class GossipMonitor implements Monitor {
 
   async start(): Promise<void> {
     await this.#own.start(this.#members.get(this.#needs.signer.peerId)?.record);
-    this.#scheduleCheck();
+    if (!this.#stopped) this.#scheduleCheck();
   }
 
   renew(): Promise<void> {

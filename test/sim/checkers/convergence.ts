@@ -102,8 +102,10 @@ export class Convergence {
   }
 
   async #isReached(): Promise<boolean> {
-    this.#lacks = await this.#lacking();
-    return this.#lacks === undefined;
+    const lacks = await this.#lacking();
+    // Who is writing at that moment says nothing of what is wrong.
+    if (lacks === undefined || !lacks.what.endsWith('is writing') || this.#lacks === undefined) this.#lacks = lacks;
+    return lacks === undefined;
   }
 
   async #lacking(): Promise<Lacking | undefined> {

@@ -289,6 +289,30 @@ t.test('members come and go', async (t) => {
   await seen.stop();
 });
 
+t.test('a member that comes to a resumed watch is told of from the start, whatever the token says of it', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  await w.writeAll(cidOf(1), {});
+  b.tracker.set(cidOf(1), 'pinned');
+  const first = open(w, a);
+  await w.until(() => statusOf(first, b, cidOf(1)) === 'pinned');
+  await w.time.advance(5_000);
+  await first.stop();
+  const resumeToken = first.tokens.at(-1) as Uint8Array;
+  t.ok(decodeResumeToken(resumeToken).peers.has(b.peerId), 'the test is about this');
+  for (const changesOnly of [false, true]) {
+    const seen = open(w, a, { resumeToken, changesOnly });
+    await w.until(() => seen.caughtUp === 1);
+    const [member] = w.members.splice(1, 1);
+    w.changed(b.peerId);
+    await w.until(() => count(seen.events, 'peer-lost') === 1);
+    w.members.push(member as (typeof w.members)[number]);
+    w.changed(b.peerId);
+    await w.until(() => statusOf(seen, b, cidOf(1)) === 'pinned');
+    await seen.stop();
+  }
+});
+
 t.test('a resumed watch goes on exactly where it was', async (t) => {
   const w = await world(2);
   const [a, b] = w.peers as [WorldPeer, WorldPeer];
