@@ -201,8 +201,11 @@ function storyDifference(
 ): string | undefined {
   const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
   const keys = new Set(pins.map(({ key }) => hexOf(key)));
-  // Only a machine that stays down may know of that.
-  const isExcused = (key: string) => story.tellers.get(key)?.isGone === true;
+  // Only a machine that stays down may know of that, or a disk that is lost.
+  const isExcused = (key: string) => {
+    const teller = story.tellers.get(key);
+    return teller !== undefined && (teller.machine.isGone || teller.machine.identityStamp !== teller.store);
+  };
   for (const key of story.pins.keys())
     if (!keys.has(key) && !isExcused(key)) return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
   for (const { key, etag, pin } of pins) {

@@ -13,8 +13,8 @@ import { pause } from './call.ts';
 /** What a watch has told so far: pins by key, and of each the word of each peer. */
 export interface Story {
   readonly pins: Map<string, { name: string; etag: string }>;
-  /** Which machine has told of a key last. */
-  readonly tellers: Map<string, Machine>;
+  /** Which machine has told of a key last, and of which store. */
+  readonly tellers: Map<string, { readonly machine: Machine; readonly store: Uint8Array }>;
   readonly statuses: Map<string, Map<string, string>>;
 }
 
@@ -125,7 +125,9 @@ export class Watcher {
   }
 
   #toldOf(key: string): void {
-    if (this.process !== undefined) this.story.tellers.set(key, this.process.machine);
+    if (this.process === undefined) return;
+    const { machine } = this.process;
+    this.story.tellers.set(key, { machine, store: machine.identityStamp });
   }
 
   #tell(event: Told): void {
