@@ -464,4 +464,30 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'removed-member-again',
+    says: 'the record of a member that was removed is taken again from whoever still has it',
+    breaks: ['MEMBERS'],
+    profile: 'members',
+    edits: [
+      {
+        file: 'src/monitor/gossip-monitor.ts',
+        find: "    if (this.#forgotten.covers(peerId, version)) return 'ignore';\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'removal-by-gossip-only',
+    says: 'who was away when a member was removed is not told at the next Hello',
+    breaks: ['MEMBERS'],
+    profile: 'members',
+    edits: [
+      {
+        file: 'src/monitor/gossip-monitor.ts',
+        find: 'const forgotten = this.#forgotten.forHello();',
+        replace: 'const forgotten = this.#forgotten.forHello().slice(0, 0);',
+      },
+    ],
+  },
 ];
