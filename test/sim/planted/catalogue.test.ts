@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { marksInSources, outOfReach } from '../marks.ts';
 import { catalogue } from './catalogue.ts';
 import { edited } from './plant.ts';
 
@@ -14,4 +15,9 @@ t.test('every fault of the catalogue can still be planted', async (t) => {
       t.not(texts.get(edit.file), before, `${name} changes something`);
     }
   }
+});
+
+t.test('what is said to be out of reach are marks that there are', async (t) => {
+  const marks = marksInSources();
+  for (const name of Object.keys(outOfReach)) t.ok(marks.includes(name), name);
 });
