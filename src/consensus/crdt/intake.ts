@@ -22,7 +22,7 @@ import { type RowEntry, TransactionRows } from './core/rows.ts';
 import { afterSeenEarly } from './core/seen-early.ts';
 import type { Batch, Operations } from './core/types.ts';
 import type { CrdtMetrics } from './metrics.ts';
-import { encodeRemembered, putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
+import { remember } from './remember.ts';
 import { logKey } from './state/keys.ts';
 import type { ClockStep, Replica } from './state/replicas.ts';
 import { StagedClock } from './state/staged-clock.ts';
@@ -373,38 +373,4 @@ function applySeenEarly(entry: RowEntry, replica: Replica, sequence: number, sto
 
 export function putLog(tx: Transaction, { replica, batch }: Prepared): void {
   tx.put(logTable, logKey(replica.number, batch.head.last), encodeSignedBatch(batch));
-}
-
-/** 6.3: every peer that takes a batch, also into a shadow, knows afterwards what came of the calls and streams in it. */
-export function remember(tx: Transaction, prepared: Prepared, store: CrdtStore, into: 'live' | 'shadow'): void {
-  const { content, replica, batch } = prepared;
-  const common = { replica: replica.number, timeMs: store.needs.clock.nowMs(), request: new Uint8Array(0) };
-  for (let i = 0; i < content.operations.length; i++) {
-    const key = content.operations[i]?.idempotency;
-    if (key === undefined || readRemembered(tx, key) !== undefined) continue;
-    putRemembered(tx, key, { ...common, kind: 'call', sequence: batch.head.first + i, decided: 0 }, true);
-  }
-  for (const { stream, last } of content.runs) {
-    // Its author had decided all numbers before this one, and by I3 this peer has taken in all that this rests on.
-    const row = { ...common, kind: 'stream', sequence: batch.head.last, decided: last } as const;
-    rememberStream(tx, stream, row, store, into);
-  }
-}
-
-function rememberStream(
-  tx: Transaction,
-  stream: Uint8Array,
-  row: Remembered,
-  store: CrdtStore,
-  into: 'live' | 'shadow',
-) {
-  const stored = readRemembered(tx, stream);
-  const live = store.live(stored);
-  const known = into === 'live' ? live : stored;
-  if (known !== undefined && known.decided >= row.decided) return;
-  if (into === 'shadow' && live !== undefined)
-    putRemembered(tx, stream, { ...row, request: encodeRemembered(live) }, false);
-  else if (stored !== undefined && stored !== live && stored.decided > row.decided)
-    putRemembered(tx, stream, { ...stored, request: encodeRemembered(row) }, false);
-  else putRemembered(tx, stream, row, stored === undefined);
 }

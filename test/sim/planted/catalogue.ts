@@ -214,7 +214,7 @@ export const catalogue: readonly PlantedFault[] = [
     profile: 'network',
     edits: [
       {
-        file: `${crdt}/intake.ts`,
+        file: `${crdt}/remember.ts`,
         find: 'if (key === undefined || readRemembered(tx, key) !== undefined) continue;',
         replace: "if (key === undefined || into === 'live') continue;",
       },
@@ -234,7 +234,7 @@ export const catalogue: readonly PlantedFault[] = [
     profile: 'bulk',
     edits: [
       {
-        file: `${crdt}/intake.ts`,
+        file: `${crdt}/remember.ts`,
         find: '    rememberStream(tx, stream, row, store, into);\n',
         replace: "    if (into === 'shadow') rememberStream(tx, stream, row, store, into);\n",
       },
