@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
 import { type LocalPeer, until } from '../scripts/local-cluster.ts';
-import { benchPeer } from './daemon.ts';
+import { benchPeer, startWith } from './daemon.ts';
 import type { BenchContext } from './main.ts';
 import { runScript, startScript } from './processes.ts';
 import { cpuSecondsOf, loadNow, memoryOf } from './usage.ts';
@@ -81,10 +81,7 @@ async function joinOf({ figures, root, pins }: BenchContext, source: LocalPeer):
   const { digest } = await source.clients.cluster.getCluster({});
   const sourceCpu = cpuSecondsOf(source.pid());
   const bytesFile = joinPath(root, 'received.txt');
-  process.env.BYTES_FILE = bytesFile;
-  process.env.NODE_OPTIONS = `--import ${new URL('./bytes-at-exit.ts', import.meta.url)}`;
-  await peer.start({ bootstrap: [source.address] });
-  delete process.env.NODE_OPTIONS;
+  await startWith(peer, './bytes-at-exit.ts', { bootstrap: [source.address] }, { BYTES_FILE: bytesFile });
   const began = performance.now();
   let peak = 0;
   let sourcePeak = 0;

@@ -1,5 +1,5 @@
 import type { LocalPeer } from '../scripts/local-cluster.ts';
-import { benchPeer, metricsOf } from './daemon.ts';
+import { benchPeer, metricsOf, startWith } from './daemon.ts';
 import type { BenchContext } from './main.ts';
 import { runScript } from './processes.ts';
 import { memoryOf } from './usage.ts';
@@ -9,9 +9,7 @@ const mib = 2 ** 20;
 /** Heap and resident size at 10 k and at all pins: the heap must not grow with the pinset. */
 export async function memory({ figures, root, pins }: BenchContext): Promise<void> {
   const peer = await benchPeer(root);
-  process.env.NODE_OPTIONS = `--import ${new URL('./collect-on-signal.ts', import.meta.url)}`;
-  await peer.start();
-  delete process.env.NODE_OPTIONS;
+  await startWith(peer, './collect-on-signal.ts');
   const few = Math.min(10_000, pins / 2);
   await runScript('./bulk-client.ts', [peer.host, '0', String(few)]);
   const atFew = await settled(peer);

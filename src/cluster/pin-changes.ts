@@ -2,6 +2,7 @@ import { byteString } from '../model/bytes.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import { RecentSet } from '../runtime/recent-set.ts';
 import { wishName } from './claim-status.ts';
 import { BATCHES_REMEMBERED, WATCH_READ_MAX, WISHES_TO_ASK_MAX } from './constants.ts';
 
@@ -23,7 +24,7 @@ export interface PinChange {
 export class PinChanges {
   readonly #pinset: Pick<Pinset, 'feed' | 'get' | 'claims'>;
   readonly #batches = new Map<number, PinBatch>();
-  readonly #wishesToAsk = new Set<string>();
+  readonly #wishesToAsk = new RecentSet<string>(WISHES_TO_ASK_MAX);
 
   constructor(pinset: Pick<Pinset, 'feed' | 'get' | 'claims'>) {
     this.#pinset = pinset;
@@ -46,12 +47,7 @@ export class PinChanges {
    * with the next change of their status.
    */
   remember(cid: Uint8Array): void {
-    const name = wishName(cid);
-    this.#wishesToAsk.delete(name);
-    if (this.#wishesToAsk.size >= WISHES_TO_ASK_MAX) {
-      this.#wishesToAsk.delete(this.#wishesToAsk.values().next().value as string);
-    }
-    this.#wishesToAsk.add(name);
+    this.#wishesToAsk.add(wishName(cid));
   }
 
   #read(revision: number): PinBatch | 'gone' {

@@ -1,4 +1,4 @@
-import { byteString } from '../model/bytes.ts';
+import { byteString, equalBytes } from '../model/bytes.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { toV1 } from '../model/cid.ts';
 import { PinfoldError } from '../model/errors.ts';
@@ -177,8 +177,8 @@ export class PinWatch {
 
   /** Tells what changed since the token, if the feed will not; returns from which revision to go on, and what it told. */
   async #resumePins(resumed: WatchPlace, now: number): Promise<{ revision: number; keys: readonly PinKey[] }> {
-    const { peerId, storeIncarnation } = this.#needs;
-    const isHere = resumed.peerId === peerId && byteString(resumed.storeIncarnation) === byteString(storeIncarnation());
+    const { peerId, consensus } = this.#needs;
+    const isHere = resumed.peerId === peerId && equalBytes(resumed.storeIncarnation, consensus.history);
     if (isHere && resumed.revision <= now && this.#shared.changes.read(resumed.revision) !== 'gone') {
       return { revision: resumed.revision, keys: [] };
     }

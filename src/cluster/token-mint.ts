@@ -7,9 +7,8 @@ import { encodeResumeToken, type StatusPlace, type WatchPlace } from './resume-t
 
 export interface TokenMintNeeds {
   peerId: string;
-  storeIncarnation: () => Uint8Array;
   pinset: Pick<Pinset, 'feed'>;
-  consensus: Pick<Consensus, 'flushedPosition'>;
+  consensus: Pick<Consensus, 'history' | 'flushedPosition'>;
   timers: Timers;
 }
 
@@ -63,6 +62,7 @@ export class TokenMint {
    * asked for again. Call what it returns once.
    */
   asking(asked: Asked): () => void {
+    if (asked.keys.length === 0) return () => {};
     this.#asked.add(asked);
     return () => {
       this.#asked.delete(asked);
@@ -98,8 +98,8 @@ export class TokenMint {
     const told = this.#told();
     if (!this.#changed || told === undefined) return undefined;
     this.#changed = false;
-    const { peerId, storeIncarnation } = this.#needs;
-    const place = { peerId, storeIncarnation: storeIncarnation(), ...told, peers: new Map(this.#peers) };
+    const { peerId, consensus } = this.#needs;
+    const place = { peerId, storeIncarnation: consensus.history, ...told, peers: new Map(this.#peers) };
     return { place, bound: undefined as number | undefined };
   }
 

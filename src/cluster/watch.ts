@@ -56,10 +56,8 @@ export type WatchEvent =
 
 export interface WatchNeeds {
   peerId: string;
-  /** Another one whenever the store of this peer begins anew: revisions of its feeds mean nothing then. */
-  storeIncarnation: () => Uint8Array;
   pinset: Pick<Pinset, 'get' | 'claims' | 'list' | 'feed' | 'flushed'>;
-  consensus: Pick<Consensus, 'flushedPosition' | 'changedSince'>;
+  consensus: Pick<Consensus, 'history' | 'flushedPosition' | 'changedSince'>;
   tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'listAll' | 'recover' | 'feed'>;
   monitor: Pick<Monitor, 'members' | 'member' | 'onChange'>;
   rpc: Pick<PeerRpc, 'call'>;

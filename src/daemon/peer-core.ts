@@ -180,8 +180,7 @@ export function peerCore(
 
   const { replicationMin, replicationMax, follower } = config.cluster;
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
-  const storeIncarnation = () => consensus.history;
-  const watchNeeds = { ...shared, consensus, storeIncarnation, ...common };
+  const watchNeeds = { ...shared, consensus, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
   const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });

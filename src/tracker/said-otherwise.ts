@@ -1,4 +1,5 @@
 import { byteString } from '../model/bytes.ts';
+import { RecentSet } from '../runtime/recent-set.ts';
 import { SAID_OTHERWISE_MAX } from './constants.ts';
 import type { StatusRow } from './status-row.ts';
 import { type Decision, saidOf, type Wanted } from './wish.ts';
@@ -9,13 +10,10 @@ import { type Decision, saidOf, type Wanted } from './wish.ts';
  * written again. Bounded: of the oldest it is told with the next change of their rows.
  */
 export class SaidOtherwise {
-  readonly #names = new Set<string>();
+  readonly #names = new RecentSet<string>(SAID_OTHERWISE_MAX);
 
   note(cid: Uint8Array): void {
-    const name = byteString(cid);
-    this.#names.delete(name);
-    if (this.#names.size >= SAID_OTHERWISE_MAX) this.#names.delete(this.#names.values().next().value as string);
-    this.#names.add(name);
+    this.#names.add(byteString(cid));
   }
 
   /** There is nothing to do for that wish: what is to be written all the same. */

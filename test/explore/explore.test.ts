@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { type FaultName, faults } from './faults.ts';
 import { type Job, patchesOf } from './search/job.ts';
+import { patched } from './search/patched.ts';
 import { runInThread, runInThreads } from './search/run-in-thread.ts';
 import { type SliceName, slices } from './slices.ts';
 
@@ -37,9 +38,9 @@ t.test('planted faults are found, or nothing of the above says anything', { time
 
 t.test('every fault can still be planted', async (t) => {
   for (const [name, { patches }] of Object.entries(faults)) {
-    for (const { file, find } of patches) {
-      const source = readFileSync(`src/consensus/crdt/core/${file}`, 'utf8');
-      t.equal(source.split(find).length, 2, `${name}: ${find} stands once in ${file}`);
+    for (const patch of patches) {
+      const source = readFileSync(`src/consensus/crdt/core/${patch.file}`, 'utf8');
+      t.doesNotThrow(() => patched(source, patch), name);
     }
   }
 });

@@ -96,7 +96,7 @@ function cluster() {
       members,
       tracker,
       status: clusterStatus(ports),
-      watch: watchPins({ ...ports, consensus, storeIncarnation: () => Buffer.from(name), random, metrics: noMetrics }),
+      watch: watchPins({ ...ports, consensus, random, metrics: noMetrics }),
       async stop() {
         await tracker.stop();
         await consensus.stop();

@@ -2,6 +2,7 @@ import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Patch } from '../faults.ts';
 import type { Job, JobResult } from './job.ts';
+import { patched } from './patched.ts';
 
 export interface ThreadData {
   readonly job: Job;
@@ -17,18 +18,11 @@ registerHooks({
     const loaded = nextLoad(url, context);
     const mine = patches.filter(({ file }) => url.endsWith(`/src/consensus/crdt/core/${file}`));
     if (mine.length === 0) return loaded;
-    return { ...loaded, source: mine.reduce(patched, String(loaded.source)) };
+    const source = mine.reduce(patched, String(loaded.source));
+    for (const patch of mine) applied.add(patch);
+    return { ...loaded, source };
   },
 });
-
-function patched(source: string, patch: Patch): string {
-  const parts = source.split(patch.find);
-  if (parts.length !== 2) {
-    throw new Error(`${patch.file}: the text to be replaced stands there ${parts.length - 1} times:\n${patch.find}`);
-  }
-  applied.add(patch);
-  return parts.join(patch.replace);
-}
 
 const { runJob } = (await import('./job.ts')) as { runJob(job: Job): JobResult };
 for (const patch of patches) {

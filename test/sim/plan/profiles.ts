@@ -21,15 +21,13 @@ export interface Profile {
   readonly cutsLog: number;
 }
 
-/** Long enough for logs to be cut, peers to be taken for down, and a rebuild to be in the middle of it. */
-const longFaultsMs = [10_000, 40_000] as const;
-
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
 
-const common: Profile = {
-  says: 'a bit of everything, three peers mostly',
+/** What profiles have in common. */
+const usual = {
   peers: [1, 4],
-  faultsMs: [5_000, 20_000],
+  // Long enough for logs to be cut, peers to be taken for down, and a rebuild to be in the middle of it.
+  faultsMs: [10_000, 40_000],
   workRate: [0.5, 3],
   faultRate: [0.05, 0.4],
   contents: [2, 12],
@@ -57,13 +55,12 @@ const common: Profile = {
   retried: 0.5,
   lateJoins: 0.25,
   cutsLog: 0.3,
-};
+} satisfies Omit<Profile, 'says'>;
 
 export const profiles = {
-  common,
+  common: { ...usual, says: 'a bit of everything, three peers mostly', faultsMs: [5_000, 20_000] },
   crash: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'power goes all the time, and disks are slow and fail',
     peers: [1, 3],
     faultRate: [0.3, 1.5],
@@ -72,8 +69,7 @@ export const profiles = {
     weights: { ...work, crash: 10, stop: 1, 'slow-disk': 3, 'failing-disk': 2, partition: 1 },
   },
   power: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'power goes while disks are slow, and most writes are of contents of their own',
     peers: [1, 2],
     contents: [20, 40],
@@ -83,8 +79,7 @@ export const profiles = {
     lateJoins: 0,
   },
   network: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'partitions of all kinds, lost and late messages',
     peers: [3, 5],
     faultRate: [0.3, 1.5],
@@ -102,16 +97,14 @@ export const profiles = {
     },
   },
   watch: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'watches that break off and go on elsewhere',
     peers: [2, 3],
     weights: { write: 20, watch: 6, bulk: 1, crash: 2, stop: 1, partition: 2, disconnect: 2, 'slow-disk': 2 },
     lateJoins: 0.1,
   },
   tracker: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'IPFS nodes that fail, hang, lie and forget',
     peers: [1, 3],
     faultRate: [0.2, 1],
@@ -121,8 +114,7 @@ export const profiles = {
     expires: 0.2,
   },
   expiry: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'pins that expire and are renewed, everywhere at once',
     peers: [2, 3],
     contents: [1, 3],
@@ -131,8 +123,7 @@ export const profiles = {
     workRate: [1, 4],
   },
   join: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'peers come late, lose their disks and come again',
     peers: [2, 4],
     faultRate: [0.1, 0.5],
@@ -140,7 +131,7 @@ export const profiles = {
     lateJoins: 0.6,
   },
   rebuild: {
-    ...common,
+    ...usual,
     says: 'logs are cut at once, so that whoever was away rebuilds, also in the middle of its own writes',
     peers: [2, 4],
     faultsMs: [15_000, 40_000],
@@ -152,16 +143,14 @@ export const profiles = {
     cutsLog: 1,
   },
   restore: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'older copies of stores are put back, and stolen copies run beside the original',
     peers: [2, 4],
     faultRate: [0.2, 0.6],
     weights: { ...work, backup: 6, restore: 5, twin: 2, crash: 2, partition: 2, wipe: 1 },
   },
   members: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'members are removed: some run, some were stopped and come back, some are dead',
     peers: [3, 5],
     faultRate: [0.2, 0.8],
@@ -170,22 +159,20 @@ export const profiles = {
     cutsLog: 0.5,
   },
   bulk: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'bulk streams that break off and are taken up again',
     peers: [1, 3],
     weights: { write: 5, bulk: 10, crash: 3, stop: 1, partition: 2, 'cut-streams': 1, 'low-disk': 1, 'slow-disk': 2 },
     contents: [10, 30],
   },
   large: {
-    ...common,
+    ...usual,
     says: 'up to nine peers',
     peers: [5, 9],
     faultsMs: [20_000, 60_000],
   },
   quiet: {
-    ...common,
-    faultsMs: longFaultsMs,
+    ...usual,
     says: 'no faults at all: what is wrong here is wrong every day',
     faultRate: [0, 0],
     lateJoins: 0.1,

@@ -18,9 +18,8 @@ async function minting() {
   const mint = new TokenMint(
     {
       peerId: self,
-      storeIncarnation: () => new Uint8Array(16).fill(2),
       pinset: { feed },
-      consensus: { flushedPosition: () => new Uint8Array(3) },
+      consensus: { history: new Uint8Array(16).fill(2), flushedPosition: () => new Uint8Array(3) },
       timers: time.timers,
     },
     undefined,

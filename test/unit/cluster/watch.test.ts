@@ -13,8 +13,12 @@ import { callContext, cidOf, type WorldPeer, world } from './world.ts';
 type World = Awaited<ReturnType<typeof world>>;
 const everything: WatchQuery = { filter: {}, resumeToken: undefined, pinsOnly: false, changesOnly: false };
 
-type Positions = Pick<Consensus, 'flushedPosition' | 'changedSince'>;
-const noPositions: Positions = { flushedPosition: () => undefined, changedSince: () => 'gone' };
+type Positions = Pick<Consensus, 'history' | 'flushedPosition' | 'changedSince'>;
+const noPositions: Positions = {
+  history: Buffer.from('store'),
+  flushedPosition: () => undefined,
+  changedSince: () => 'gone',
+};
 
 function watchAt(
   { peerId, pinset, tracker, monitor, rpc }: WorldPeer,
@@ -22,10 +26,8 @@ function watchAt(
   consensus = noPositions,
 ) {
   const { clock, timers } = time;
-  const storeIncarnation = () => Buffer.from('store');
   const all = {
     peerId,
-    storeIncarnation,
     pinset,
     consensus,
     tracker: tracker.tracker,

@@ -99,13 +99,13 @@ class Run {
   #batches: LoggedBatch[] = [];
   #bytes = 0;
 
-  hasRoom({ ops }: BatchParts): boolean {
-    return this.#bytes + ops.length <= RUN_BYTES_MAX;
+  hasRoom(parts: BatchParts): boolean {
+    return this.#bytes + bytesOf(parts) <= RUN_BYTES_MAX;
   }
 
   add(parts: BatchParts, head: BatchHeader, wantAck: boolean): void {
     this.#batches.push({ parts: { ...parts, wantAck }, head });
-    this.#bytes += parts.header.length + parts.signature.length + parts.ops.length;
+    this.#bytes += bytesOf(parts);
   }
 
   *taken(): Generator<SyncResponse> {
@@ -114,6 +114,10 @@ class Run {
     this.#batches = [];
     this.#bytes = 0;
   }
+}
+
+function bytesOf({ header, signature, ops }: BatchParts): number {
+  return header.length + signature.length + ops.length;
 }
 
 /** Authors whose batches reach the caller directly: of them it is sent what was there when the call began, and no more. */
