@@ -5,8 +5,6 @@ const notRolledBack = 'no store is rolled back under its own identity stamp';
 /** Marks that no world gets to as worlds are made now, and why. Whoever makes one that does takes it from here. */
 export const outOfReach: Readonly<Record<string, string>> = {
   'crdt commit: a stream number again': 'bulk clients ask what was decided before they go on',
-  'crdt entrance: begins beside others that are not reached':
-    'takes a minute alone, and worlds are shorter until they heal',
   'crdt fork healing resumed': notRolledBack,
   'crdt fork: an operation taken in too early': notRolledBack,
   'crdt fork: the log cut above what rests on a given-up branch': notRolledBack,

@@ -233,7 +233,7 @@ class ReplicatedMap implements CrdtConsensus {
       rpc: needs.network.rpc,
       news: this.#news,
       records: needs.hello,
-      peers: () => this.#neighbours.reached(),
+      peers: () => this.#neighbours.connected(),
       rebuilding: () => this.#rebuilder.flushedClock,
       onMet: () => {
         this.#entrance.wake();

@@ -67,7 +67,7 @@ export interface MeetingNeeds {
   logger: Logger;
   metrics: CrdtMetrics;
   isFollower: boolean;
-  /** Reachable trusted peers, in random order. */
+  /** Reachable peers, in random order. */
   peers(): string[];
   isTrusted(peerId: string): boolean;
   /** While a shadow stands: C'. */
@@ -153,10 +153,18 @@ export class Meeting {
   #again(): void {
     const { timers, random, options } = this.#needs;
     this.#timer = timers.after(jittered(random, options.antiEntropyIntervalMs, HELLO_JITTER), () => {
-      const [peerId] = this.#needs.peers();
-      if (peerId !== undefined) this.greet(peerId);
+      this.#round();
       this.#again();
     });
+  }
+
+  /** With a trusted peer; and with one that is not, which has records and trust lists to tell (T4). */
+  #round(): void {
+    const peers = this.#needs.peers();
+    for (const isTrusted of [true, false]) {
+      const peerId = peers.find((peer) => this.#needs.isTrusted(peer) === isTrusted);
+      if (peerId !== undefined) this.greet(peerId);
+    }
   }
 
   async #greet(peerId: string): Promise<void> {

@@ -20,11 +20,12 @@ export class Neighbours {
 
   /** Reachable trusted peers, in random order. */
   reached(): string[] {
-    const { network, random, trust } = this.#needs;
-    return shuffled(
-      random,
-      network.connected().filter((peerId) => trust.isTrusted(peerId)),
-    );
+    return this.connected().filter((peerId) => this.#needs.trust.isTrusted(peerId));
+  }
+
+  /** Also those that are not trusted. */
+  connected(): string[] {
+    return shuffled(this.#needs.random, this.#needs.network.connected());
   }
 
   /** Those that state is taken from: they have said Hello, and are no followers. */

@@ -3,12 +3,16 @@ import { compareBytes } from '../../../src/model/bytes.ts';
 import { toV1 } from '../../../src/model/cid.ts';
 import { isAllocatedTo } from '../../../src/model/pin.ts';
 import type { StoredPin } from '../../../src/pinset/pinset.ts';
+import { changeTrust } from '../clients/change-trust.ts';
 import type { Watcher } from '../clients/watcher.ts';
 import { content, holds, isNowhere } from '../world/contents.ts';
+import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
 import type { World } from '../world/world.ts';
 import { hexOf } from './hex.ts';
+import { LastWrites } from './last-writes.ts';
+import { lackingLists } from './trusting.ts';
 
 const contentsMax = 40;
 interface Lacking {
@@ -47,6 +51,21 @@ export class Convergence {
     world.hub.heal();
     for (const machine of world.machines) world.start(machine);
     world.hub.redial();
+    if (world.plan.keepsTrust) return;
+    for (const machine of world.machines) if (!machine.isGone) world.client(changeTrust(world, machine, 'all'));
+  }
+
+  /** Each writes once more, where not all trust all. */
+  async writeAgain(): Promise<void> {
+    const world = this.#world;
+    const up = world.up();
+    if (up.every(({ machine }) => machine.trustedPeers.includes('*'))) return;
+    const writes = new LastWrites(world);
+    const under = new Set(up.filter(({ machine }) => !machine.isFollower));
+    for (const process of under) world.client(writes.write(process).finally(() => under.delete(process)));
+    await this.#idle('last writes', () => under.size === 0);
+    await this.reached();
+    writes.check(up);
   }
 
   /** Lets time pass until all have converged; fails with what was still lacking when the time is over. */
@@ -94,11 +113,7 @@ export class Convergence {
   #checkPromises(): void {
     const world = this.#world;
     const up = world.up();
-    // What only a machine knows that stays down has reached nobody; nor does what only a follower has, for nobody takes of it.
-    world.promises.checkKept(up, ({ at, rid, sequence }) => {
-      const covers = ({ machine }: SimProcess) => world.checkerOf(machine).covers(rid, sequence);
-      return !at.isGone || up.some((process) => !process.machine.isFollower && covers(process));
-    });
+    world.promises.checkKept(up);
   }
 
   async #isReached(): Promise<boolean> {
@@ -119,16 +134,20 @@ export class Convergence {
     for (const process of up) {
       const { phase } = process.core.consensus.status();
       if (phase !== 'ready') return { invariant: 'I8', what: `${process.name} is ${phase}` };
-      const isAhead = process.machine.isFollower && covers(world, process, first);
-      if (clockOf(world, process) !== clockOf(world, first) && !isAhead)
-        return { invariant: 'I8', what: `the clocks of ${process.name} and ${first.name} differ` };
+      const lacking = up.find(
+        ({ machine }) => process.machine.trusts(machine) && !machine.isFollower && !covers(world, process, machine),
+      );
+      if (lacking !== undefined) return { invariant: 'I8', what: `${process.name} lacks what ${lacking.name} has` };
     }
+    const unknown = lackingLists(up);
+    if (unknown !== undefined) return { invariant: 'T4', what: unknown };
     for (const process of up)
       if (!process.disk.isSettled) return { invariant: 'I8', what: `${process.name} is writing` };
+    const byClock = new Map(up.map((process) => [clockOf(world, process), process]));
     for (const process of up) {
-      if (clockOf(world, process) !== clockOf(world, first)) continue;
-      if (compareBytes(process.core.pinset.digest.root(), first.core.pinset.digest.root()) !== 0) {
-        throw new Violation('I2', `${process.name} and ${first.name} have one clock and two digests`);
+      const other = byClock.get(clockOf(world, process)) ?? process;
+      if (compareBytes(process.core.pinset.digest.root(), other.core.pinset.digest.root()) !== 0) {
+        throw new Violation('I2', `${process.name} and ${other.name} have one clock and two digests`);
       }
     }
     return (await this.#lackingAtNodes(up)) ?? this.#lackingInStories() ?? this.#lackingMembers(up);
@@ -187,10 +206,10 @@ function clockOf(world: World, { machine }: SimProcess): string {
   return JSON.stringify([...world.checkerOf(machine).truth.clock].sort());
 }
 
-/** A follower may have what its author took with it: nobody takes it from there. */
-function covers(world: World, follower: SimProcess, of: SimProcess): boolean {
-  const ahead = world.checkerOf(follower.machine);
-  return [...world.checkerOf(of.machine).truth.clock].every(([rid, sequence]) => ahead.covers(rid, sequence));
+/** A follower may have more than others, for nobody takes it from there. */
+function covers(world: World, { machine }: SimProcess, of: Machine): boolean {
+  const checker = world.checkerOf(machine);
+  return [...world.checkerOf(of).truth.clock].every(([rid, sequence]) => checker.covers(rid, sequence));
 }
 
 /** What differs between the story of a watch and the listing of the peer that it follows. */

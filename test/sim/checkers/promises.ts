@@ -15,6 +15,8 @@ interface Acknowledged {
   readonly at: Machine;
   /** The only disks that had it are lost, or were put back: nobody promised that it outlives them. */
   isExcused: boolean;
+  /** The disk of the machine that answered is another one since. */
+  isOffOrigin: boolean;
 }
 
 /** What clients were told, and whether it stays true. */
@@ -50,7 +52,7 @@ export class Promises {
           `${process.name} answered ${what} ${short(name)} ${sequence}, which is not on its disk`,
         );
       }
-      this.#acknowledged.push({ rid: name, sequence, what, at: process.machine, isExcused: false });
+      this.#acknowledged.push({ rid: name, sequence, what, at: process.machine, isExcused: false, isOffOrigin: false });
     }
   }
 
@@ -68,26 +70,31 @@ export class Promises {
     for (const id of [...this.#decided.keys()]) if (id.startsWith(`${machine.name} `)) this.#decided.delete(id);
     const others = this.#world.machines.filter((other) => other !== machine && !other.isFollower && !other.isGone);
     for (const promise of this.#acknowledged) {
+      promise.isOffOrigin ||= promise.at === machine;
       const isElsewhere = others.some((other) => this.#world.checkerOf(other).covers(promise.rid, promise.sequence));
       if (!isElsewhere) promise.isExcused = true;
     }
   }
 
-  /** Once converged: everybody has all that was acknowledged, but for what lies on a disk that is down. */
-  checkKept(
-    processes: readonly SimProcess[],
-    reached: (promise: { at: Machine; rid: string; sequence: number }) => boolean,
-  ): void {
-    for (const promise of this.#acknowledged) {
-      if (promise.isExcused || !reached(promise)) continue;
-      for (const process of processes) {
-        if (this.#world.checkerOf(process.machine).covers(promise.rid, promise.sequence)) continue;
-        const { what, rid, sequence, at } = promise;
-        throw new Violation(
-          'I4',
-          `${process.name} lacks ${what} ${short(rid)} ${sequence}, which ${at.name} had acknowledged`,
-        );
-      }
+  /** Once converged: what was acknowledged is where it was, and with all who take from there. */
+  checkKept(processes: readonly SimProcess[]): void {
+    for (const promise of this.#acknowledged) if (!promise.isExcused) this.#checkKept(promise, processes);
+  }
+
+  #checkKept(promise: Acknowledged, processes: readonly SimProcess[]): void {
+    const { what, rid, sequence, at, isOffOrigin } = promise;
+    const covers = ({ machine }: SimProcess) => this.#world.checkerOf(machine).covers(rid, sequence);
+    // What only a machine knows that stays down has reached nobody; nor does what only a follower has, for nobody takes of it.
+    const givers = processes.filter((process) => !process.machine.isFollower && covers(process));
+    const isLost = givers.length === 0 && !at.isGone;
+    for (const process of processes) {
+      const { machine } = process;
+      const isDue = isLost || (machine === at && !isOffOrigin) || givers.some((giver) => machine.trusts(giver.machine));
+      if (!isDue || covers(process)) continue;
+      throw new Violation(
+        'I4',
+        `${process.name} lacks ${what} ${short(rid)} ${sequence}, which ${at.name} had acknowledged`,
+      );
     }
   }
 

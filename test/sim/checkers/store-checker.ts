@@ -9,11 +9,18 @@ import { setsIn } from '../../../src/pinset/sets-state.ts';
 import { feedTable, type TableSet, tableSets } from '../../../src/pinset/tables.ts';
 import type { Reader } from '../../../src/storage/storage.ts';
 import { Violation } from '../world/violation.ts';
-import { batchRecord, valueHash } from './batch-record.ts';
+import { type BatchRecord, batchRecord, valueHash } from './batch-record.ts';
 import { hexOf, short } from './hex.ts';
 import type { History } from './history.ts';
 import { checkIndexes, indexEntries } from './indexes.ts';
 import { type TrueDot, Truth } from './truth.ts';
+
+/** Who hears of what a disk does. */
+export interface StoreWatch {
+  onCut(rid: string, floor: number): void;
+  /** It covers this for the first time. */
+  onTaken(batch: BatchRecord): void;
+}
 
 interface Numbered {
   readonly number: number;
@@ -32,12 +39,12 @@ export class StoreChecker {
   readonly #floors = new Map<string, number>();
   /** What this peer's disks have ever covered, also those that are lost. */
   readonly #ever = new Map<string, number>();
-  readonly #onCut: (rid: string, floor: number) => void;
+  readonly #watch: StoreWatch;
   #revision = 0;
   #names: Names | undefined;
 
-  constructor(who: string, peerId: string, history: History, onCut: (rid: string, floor: number) => void) {
-    this.#onCut = onCut;
+  constructor(who: string, peerId: string, history: History, watch: StoreWatch) {
+    this.#watch = watch;
     this.#who = who;
     this.#peerId = peerId;
     this.#history = history;
@@ -112,11 +119,15 @@ export class StoreChecker {
     const floorBefore = this.#floors.get(rid) ?? 0;
     if (floor < floorBefore) throw new Violation('I11', `F[${short(rid)}] of ${this.#who} went back`);
     this.#floors.set(rid, floor);
-    this.#ever.set(rid, Math.max(clock, this.#ever.get(rid) ?? 0));
+    const ever = this.#ever.get(rid) ?? 0;
+    this.#ever.set(rid, Math.max(clock, ever));
     // A floor that a swap has raised lies above what was covered before.
-    if (floor > floorBefore && floor <= before) this.#onCut(rid, floor);
+    if (floor > floorBefore && floor <= before) this.#watch.onCut(rid, floor);
     if (clock === before) return;
-    for (const batch of this.#history.between(rid, before, clock, this.#who)) this.truth.add(batch, rows);
+    for (const batch of this.#history.between(rid, before, clock, this.#who)) {
+      if (batch.last > ever) this.#watch.onTaken(batch);
+      this.truth.add(batch, rows);
+    }
   }
 
   /** I12. */

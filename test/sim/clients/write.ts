@@ -19,6 +19,7 @@ const final = [
   'ABORTED',
   'NOT_ENOUGH_PEERS',
   'FOLLOWER',
+  'NOT_TRUSTED',
   'UNIMPLEMENTED',
   'IDEMPOTENCY_MISMATCH',
 ];

@@ -50,6 +50,7 @@ const makers: Partial<Record<EventKind, Maker>> = {
     const [at, machine] = pair(random, machines);
     return { kind: 'remove', at, machine, was: random.pick(['running', 'stopped', 'dead'] as const), downMs: forMs };
   },
+  trust: ({ random, machines, machine }) => ({ kind: 'trust', machine, trusts: trustedBy(random, machines) }),
   backup: ({ machine }) => ({ kind: 'backup', machine }),
   restore: ({ machine, forMs }) => ({ kind: 'restore', machine, downMs: forMs }),
   wipe: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'wipe', machine, downMs: forMs }),
@@ -67,6 +68,12 @@ export function faultOf(context: PlanContext, kind: EventKind): FaultEvent | und
   const machine = random.int(0, machines - 1);
   const forMs = Math.round(random.logarithmic(10, faultsUntilMs / 2));
   return makers[kind]?.({ ...context, machine, forMs });
+}
+
+function trustedBy(random: SimRandom, machines: number): number[] | 'all' {
+  if (random.chance(0.3)) return 'all';
+  const share = random.pick([0.3, 0.7, 0.9]);
+  return Array.from({ length: machines }, (_, i) => i).filter(() => random.chance(share));
 }
 
 function pair(random: SimRandom, machines: number): [number, number] {

@@ -43,6 +43,7 @@ export function makePlan(seed: number, name?: ProfileName): Plan {
     faultsUntilMs,
     convergeWithinMs: 300_000,
     leftDown: leftDown(context, machines),
+    keepsTrust: new SimRandom(seed, 'trust').chance(0.7),
   };
 }
 

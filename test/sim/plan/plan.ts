@@ -18,6 +18,8 @@ export interface Plan {
   readonly convergeWithinMs: number;
   /** Machines that stay down when the others are healed. */
   readonly leftDown: readonly number[];
+  /** When all is healed the peers trust whom they trusted then; else all trust all again. */
+  readonly keepsTrust: boolean;
 }
 
 export interface MachinePlan {
@@ -122,6 +124,8 @@ export type FaultEvent =
       readonly was: 'running' | 'stopped' | 'dead';
       readonly downMs: number;
     }
+  /** Numbers of the machines whose peers it trusts from then on. */
+  | { readonly kind: 'trust'; readonly machine: number; readonly trusts: readonly number[] | 'all' }
   | { readonly kind: 'backup'; readonly machine: number }
   | { readonly kind: 'restore'; readonly machine: number; readonly downMs: number }
   | { readonly kind: 'wipe'; readonly machine: number; readonly downMs: number }

@@ -158,6 +158,13 @@ export const profiles = {
     lateJoins: 0.1,
     cutsLog: 0.5,
   },
+  trust: {
+    ...usual,
+    says: 'peers trust some of the others, and then others',
+    peers: [2, 5],
+    faultRate: [0.1, 0.5],
+    weights: { ...work, trust: 10, crash: 2, stop: 1, partition: 3, disconnect: 2, 'gossip-off': 1, wipe: 0.5 },
+  },
   bulk: {
     ...usual,
     says: 'bulk streams that break off and are taken up again',
@@ -194,6 +201,7 @@ export const profileWeights: Record<ProfileName, number> = {
   rebuild: 3,
   restore: 2,
   members: 2,
+  trust: 2,
   bulk: 2,
   large: 0.5,
   quiet: 1,

@@ -490,4 +490,102 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'door-in-the-corridor',
+    says: 'also in Sync a batch is dropped whose author this peer does not trust, and all that rests on it waits for ever',
+    breaks: ['I8'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: '    this.#queue.push({ batch, from });\n',
+        replace:
+          '    if (!this.#needs.isTrusted(formatPeerId(batch.head.author))) return;\n    this.#queue.push({ batch, from });\n',
+      },
+    ],
+  },
+  {
+    name: 'door-open',
+    says: 'gossip is taken in from whoever wrote it',
+    breaks: ['T3'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/gossip.ts`,
+        find: 'if (!isTrusted(author)) {',
+        replace: 'if (isTrusted(author) === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'struck-off-goes-on',
+    says: 'a stream from a peer that is struck off goes on to its end',
+    breaks: ['T3'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/trust/trusted-calls.ts`,
+        find: '        if (!isTrusted(peerId)) throw struckOff(peerId);\n        yield',
+        replace: '        yield',
+      },
+      { file: `${crdt}/trust/trust-keeper.ts`, find: '        followers.left(peerId);\n', replace: '' },
+    ],
+  },
+  {
+    name: 'trust-of-the-first-only',
+    says: 'an answer names whoever does not trust the author, also those who get it through others',
+    breaks: ['T4'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/core/trust-reach.ts`,
+        find: 'if (!member.isFollower) handingOn.push(member.peerId);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'stale-reach',
+    says: 'an answer goes by the trust lists as they were when the author first wrote',
+    breaks: ['T4'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/trust/trust.ts`,
+        find: '    this.#unseen.clear();\n    if (this.listOf',
+        replace: '    if (this.listOf',
+      },
+      {
+        file: `${crdt}/trust/trust.ts`,
+        find: 'if (this.#lists.add(messages, named)) this.#unseen.clear();',
+        replace: 'this.#lists.add(messages, named);',
+      },
+    ],
+  },
+  {
+    name: 'trust-list-lost',
+    says: 'of the lists that are not known only those are asked for whose peer is trusted',
+    breaks: ['T4'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/meeting.ts`,
+        find: '    trust.receive(hello.trustLists);\n    if (!isTrusted(from)) return;\n',
+        replace: '    if (!isTrusted(from)) return;\n    trust.receive(hello.trustLists);\n',
+      },
+    ],
+  },
+  {
+    name: 'hello-to-the-trusted-only',
+    says: 'who is not trusted is greeted when it connects, and never again: what was lost then is never heard',
+    breaks: ['I8', 'T4', 'MEMBERS'],
+    profile: 'trust',
+    edits: [
+      {
+        file: `${crdt}/crdt-consensus.ts`,
+        find: 'peers: () => this.#neighbours.connected(),',
+        replace: 'peers: () => this.#neighbours.reached(),',
+      },
+    ],
+  },
 ];

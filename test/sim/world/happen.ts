@@ -1,5 +1,6 @@
 import { toV1 } from '../../../src/model/cid.ts';
 import { bulk } from '../clients/bulk.ts';
+import { changeTrust } from '../clients/change-trust.ts';
 import { list } from '../clients/list.ts';
 import { recover } from '../clients/recover.ts';
 import { removeMember } from '../clients/remove-member.ts';
@@ -90,6 +91,9 @@ const handlers: Handlers = {
   remove(world, event) {
     world.client(removeMember(world, event));
   },
+  trust(world, { machine, trusts }) {
+    world.client(changeTrust(world, world.machine(machine), trusts === 'all' ? 'all' : peerIds(world, trusts)));
+  },
   backup(world, { machine }) {
     const { process, backups } = world.machine(machine);
     if (process !== undefined) backups.push(process.disk.inner.control.copy());
@@ -125,6 +129,10 @@ function later(world: World, forMs: number, fn: () => void): void {
   world.time.after(world.owner, forMs, () => {
     if (!world.isHealed) fn();
   });
+}
+
+function peerIds(world: World, machines: readonly number[]): string[] {
+  return machines.map((machine) => world.machine(machine).peerId);
 }
 
 function names(world: World, machines: readonly number[]): string[] {

@@ -22,7 +22,7 @@ export interface MachineInit {
 export class Machine {
   readonly name: string;
   readonly signer: Signer;
-  readonly config: PeerCoreInit['config'];
+  #config: PeerCoreInit['config'];
   readonly bootstrap: readonly string[];
   readonly diskManner: DiskManner;
   readonly ipfsFaults: MemoryFaults = noFaults();
@@ -33,6 +33,8 @@ export class Machine {
   /** Older copies of the store. */
   readonly backups: MemoryStorage[] = [];
   #stamps = 0;
+  /** Trust lists that it had, and until when. */
+  readonly #lists: { untilMs: number; peerIds: readonly string[] }[] = [];
   identityStamp: Uint8Array;
   processes = 0;
   /** Copies of it that run now, and have run. */
@@ -52,7 +54,7 @@ export class Machine {
   constructor(init: MachineInit, store: MemoryStorage) {
     this.name = init.name;
     this.signer = init.signer;
-    this.config = init.config;
+    this.#config = init.config;
     this.bootstrap = init.bootstrap;
     this.diskManner = { ...init.diskManner, isLow: false, failNext: undefined };
     this.clockOffsetMs = init.clockOffsetMs;
@@ -62,6 +64,34 @@ export class Machine {
 
   get peerId(): string {
     return this.signer.peerId;
+  }
+
+  get config(): PeerCoreInit['config'] {
+    return this.#config;
+  }
+
+  /** It gets another trust list now. */
+  trustEnds(nowMs: number): void {
+    this.#lists.push({ untilMs: nowMs, peerIds: this.trustedPeers });
+  }
+
+  /** What its next process begins with. */
+  saveTrust(peerIds: readonly string[] | 'all'): void {
+    const trustedPeers = peerIds === 'all' ? ['*'] : [...peerIds];
+    this.#config = { ...this.#config, crdt: { ...this.#config.crdt, trustedPeers } };
+  }
+
+  get trustedPeers(): readonly string[] {
+    return this.#config.crdt.trustedPeers;
+  }
+
+  trusts({ peerId }: Machine): boolean {
+    return peerId === this.peerId || isOn(this.trustedPeers, peerId);
+  }
+
+  /** Within so long, also: what is under way when a list changes still comes. */
+  hasTrusted({ peerId }: Machine, sinceMs: number): boolean {
+    return this.#lists.some(({ untilMs, peerIds }) => untilMs >= sinceMs && isOn(peerIds, peerId));
   }
 
   get isFollower(): boolean {
@@ -77,4 +107,8 @@ export class Machine {
   #nextStamp(): Uint8Array {
     return hash('sha256', `${this.name} ${this.#stamps++}`, 'buffer').subarray(0, 16);
   }
+}
+
+function isOn(trustedPeers: readonly string[], peerId: string): boolean {
+  return trustedPeers.includes('*') || trustedPeers.includes(peerId);
 }

@@ -88,8 +88,7 @@ export class SimProcess {
       signer: machine.signer,
       isDiskLow: () => machine.diskManner.isLow,
       freeDiskBytes: () => Number.POSITIVE_INFINITY,
-      // No workload changes it yet.
-      saveTrust: async () => {},
+      saveTrust: async (peerIds) => machine.saveTrust(peerIds),
       ...common,
     });
     this.lifecycle = new Lifecycle([{ name: 'store', stop: () => this.disk.close() }, ...this.core.components]);

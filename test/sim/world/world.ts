@@ -12,6 +12,7 @@ import { Members } from '../checkers/members.ts';
 import { Promises } from '../checkers/promises.ts';
 import { StoreChecker } from '../checkers/store-checker.ts';
 import { checkTold } from '../checkers/told.ts';
+import { checkTaken } from '../checkers/trusting.ts';
 import type { Watcher } from '../clients/watcher.ts';
 import type { Plan } from '../plan/plan.ts';
 import { fill } from './contents.ts';
@@ -94,8 +95,10 @@ export class World {
   checkerOf(machine: Machine): StoreChecker {
     const known = this.#checkers.get(machine);
     if (known !== undefined) return known;
-    const onCut = (rid: string, floor: number) => checkCut(this, machine, rid, floor);
-    const checker = new StoreChecker(machine.name, machine.peerId, this.history, onCut);
+    const checker = new StoreChecker(machine.name, machine.peerId, this.history, {
+      onCut: (rid, floor) => checkCut(this, machine, rid, floor),
+      onTaken: (batch) => checkTaken(this, machine, batch),
+    });
     this.#checkers.set(machine, checker);
     return checker;
   }
@@ -116,6 +119,7 @@ export class World {
     const convergence = new Convergence(this);
     await convergence.heal();
     await convergence.reached();
+    await convergence.writeAgain();
     this.checkAll();
     await convergence.end();
   }
