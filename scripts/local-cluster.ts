@@ -211,7 +211,7 @@ export function spawnPinfold(args: readonly string[]): RunningCommand {
 const children = new Set<ChildProcess>();
 
 /** Whatever ends this process, a failed test or Ctrl-C, leaves no daemon behind. */
-function endWithUs(child: ChildProcess): void {
+export function endWithUs(child: ChildProcess): void {
   if (children.size === 0 && process.listenerCount('exit', killChildren) === 0) process.on('exit', killChildren);
   children.add(child);
   child.once('exit', () => children.delete(child));

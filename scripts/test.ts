@@ -8,6 +8,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import { createInterface } from 'node:readline';
+import { prepareKubo } from './kubo.ts';
 import { type FileResult, TapReport } from './tap-report.ts';
 
 /** Which files belong to a run, how long one file may take, in seconds, and which seed random tests have (a new one without). */
@@ -20,6 +21,9 @@ const runs: Record<string, { patterns: string[]; fileTimeoutS: number; env?: Rec
   all: { patterns: ['test/**/*.test.ts'], fileTimeoutS: 300, env: { FC_SEED: '1' } },
   long: { patterns: ['test/**/*.test.ts'], fileTimeoutS: 3600, env: { TEST_LONG: '1' } },
 };
+
+/** Those with a real Kubo are named for it. */
+const kuboFiles = /^test\/(stack|e2e)\/kubo-/;
 
 const tap = 'node_modules/.bin/tap';
 const tapBuilt = 'node_modules/.pinfold-tap-built';
@@ -37,6 +41,8 @@ async function main(): Promise<void> {
     .filter((file) => isWanted(file, paths));
   if (files.length === 0) return fail('no test file matches');
   buildTap();
+  // Before the files begin: a build takes longer than a file may. Without Kubo its tests report themselves as not run.
+  if (files.some((file) => kuboFiles.test(file))) prepareKubo((line) => console.error(line));
   const results: FileResult[] = [];
   const exitCode = await runTap(files, run.fileTimeoutS, run.env ?? {}, (result) => {
     results.push(result);
