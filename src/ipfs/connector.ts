@@ -1,5 +1,5 @@
 /**
- * The IPFS node beside a peer. Implementations: `embedded` (Helia in the process), `memory` (tests); Kubo follows.
+ * The IPFS node beside a peer. Implementations: `embedded` (in the process), `kubo` (a daemon, by its RPC), `memory` (tests).
  * All of them pass `test/suites/connector.suite.ts`.
  *
  * A node holds at most one record a wish: one CID, in its version 1, recursive or direct. CIDv0 and CIDv1 of one DAG
@@ -43,7 +43,10 @@ export interface Connector {
   /** Until released, garbage collection removes no block (adds in flight). Releasing twice does nothing. */
   protect(): { release(): void };
 
-  /** Removes every block that no record holds, by mark and sweep. Yields what was removed, as it goes. */
+  /**
+   * Removes every block that no record holds, by mark and sweep. Yields what was removed, as it goes; `bytes` is 0 where the node
+   * does not tell. Rejects with FAILED when it cannot be done beside the pins under way, and takes nothing from them.
+   */
   collectGarbage(options: CallOptions): AsyncIterable<{ cid: Uint8Array; bytes: number }>;
 
   /** Space of the node's repository, bytes. */

@@ -1,5 +1,4 @@
 import type { Libp2p } from '@libp2p/interface';
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { CID } from 'multiformats/cid';
 import { PinfoldError } from '../../model/errors.ts';
 import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
@@ -17,6 +16,7 @@ import { forEachLimited } from '../for-each-limited.ts';
 import type { IpfsMetrics } from '../metrics.ts';
 import type { BlockStore } from '../node/block-store.ts';
 import type { Exchange } from '../node/exchange.ts';
+import { DialTurns, parsedAddress, sourcesByPeer } from '../sources.ts';
 import { Bitswap } from './bitswap/bitswap.ts';
 
 /** The blocks that it gives away. */
@@ -45,8 +45,7 @@ export class Libp2pExchange implements Exchange {
   readonly #needs: Libp2pExchangeNeeds;
   #host: Libp2p | undefined;
   #bitswap: Bitswap | undefined;
-  /** Where the next dialling of many sources begins. */
-  #turn = 0;
+  readonly #turns = new DialTurns();
 
   constructor(init: Libp2pExchangeInit, needs: Libp2pExchangeNeeds) {
     this.#init = init;
@@ -93,20 +92,17 @@ export class Libp2pExchange implements Exchange {
 
   async connect(addresses: readonly string[], options: CallOptions): Promise<void> {
     options.signal.throwIfAborted();
-    const targets = this.#inTurn(byPeer(addresses));
+    const targets = this.#inTurn(sourcesByPeer(addresses));
     await forEachLimited(targets, DIALS_IN_FLIGHT_MAX, ([peerId, list]) => this.#dial(peerId, list, options));
   }
 
   /** Who is not connected; with more than may be dialled at once, the next ones with each call. */
-  #inTurn(sources: ReadonlyMap<string, readonly string[]>): [string, readonly string[]][] {
+  #inTurn(sources: ReadonlyMap<string, readonly string[]>): readonly [string, readonly string[]][] {
     const host = this.#host;
     if (host === undefined || sources.size === 0) return [];
     const connected = new Set(host.getPeers().map(String)).add(host.peerId.toString());
     const away = [...sources].filter(([peerId]) => !connected.has(peerId));
-    if (away.length <= SOURCES_MAX) return away;
-    const from = this.#turn % away.length;
-    this.#turn = from + SOURCES_MAX;
-    return [...away.slice(from), ...away.slice(0, from)].slice(0, SOURCES_MAX);
+    return this.#turns.take(away, SOURCES_MAX);
   }
 
   async want(cid: CID, options: CallOptions): Promise<Uint8Array> {
@@ -135,33 +131,11 @@ export class Libp2pExchange implements Exchange {
     const { logger, timers } = this.#needs;
     using scope = deadlineSignal(timers, CONNECT_TIMEOUT_MS, options.signal);
     try {
-      const usable = addresses.slice(0, SOURCE_ADDRESSES_MAX).flatMap((address) => parsed(address));
+      const usable = addresses.slice(0, SOURCE_ADDRESSES_MAX).flatMap(parsedAddress);
       await this.#host?.dial(usable, { signal: scope.signal });
     } catch (cause) {
       options.signal.throwIfAborted();
       logger.debug('source not reached', { peerId, cause });
     }
-  }
-}
-
-/** Those that name a peer, grouped by it. Others are left out: who answers there could not be told. Parsed only when dialled. */
-function byPeer(addresses: readonly string[]): Map<string, string[]> {
-  const peers = new Map<string, string[]>();
-  for (const address of addresses) {
-    const peerId = /\/p2p\/([^/]+)$/.exec(address)?.[1];
-    if (peerId === undefined) continue;
-    const known = peers.get(peerId);
-    if (known === undefined) peers.set(peerId, [address]);
-    else known.push(address);
-  }
-  return peers;
-}
-
-/** Nothing for what is no multiaddr: the others of that node may be right. */
-function parsed(address: string): Multiaddr[] {
-  try {
-    return [multiaddr(address)];
-  } catch {
-    return [];
   }
 }

@@ -1,0 +1,110 @@
+import type { CID } from 'multiformats/cid';
+import { byteString } from '../../model/bytes.ts';
+import { formatCid } from '../../model/cid.ts';
+import { type Block, ConnectorError } from '../connector.ts';
+import { BLOCK_BYTES_MAX } from '../constants.ts';
+import { checkBlock, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
+import { wishCid } from '../wish-cid.ts';
+import { putBlockLine } from './answers.ts';
+import { PUT_BLOCKS_MAX, PUT_BYTES_MAX } from './constants.ts';
+import { multipart } from './multipart.ts';
+import type { KuboRpc } from './rpc.ts';
+import { isRefusal, RpcError } from './rpc-error.ts';
+
+interface CheckedBlock {
+  cid: CID;
+  bytes: Uint8Array;
+}
+
+/** Throws INVALID_DAG for the first block that is not what its CID says. Blocks that are in their CID need no storing. */
+export function checkedBlocks(blocks: readonly Block[]): CheckedBlock[] {
+  const checked = blocks.map((block) => {
+    const cid = wishCid(block.cid);
+    checkBlock(cid, block.bytes);
+    return { cid, bytes: block.bytes };
+  });
+  return checked.filter(({ cid }) => cid.multihash.code !== IDENTITY_CODE);
+}
+
+/**
+ * Blocks in the form that one request can have: of one codec and one hash function, and not too many. Whether they are
+ * flushed when the answer is there is a matter of Kubo's datastore: flatfs has `sync` for it, off by default.
+ */
+export function* putRequests(blocks: readonly CheckedBlock[]): Generator<CheckedBlock[]> {
+  const kinds = Map.groupBy(blocks, ({ cid }) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`);
+  for (const kind of kinds.values()) {
+    let request: CheckedBlock[] = [];
+    let length = 0;
+    for (const block of kind) {
+      if (request.length >= PUT_BLOCKS_MAX || (request.length > 0 && length + block.bytes.length > PUT_BYTES_MAX)) {
+        yield request;
+        [request, length] = [[], 0];
+      }
+      request.push(block);
+      length += block.bytes.length;
+    }
+    yield request;
+  }
+}
+
+/** Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
+export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], signal: AbortSignal): Promise<void> {
+  const [first] = blocks;
+  if (first === undefined) return;
+  const { code, digest } = first.cid.multihash;
+  const query: [string, string][] = [
+    ['cid-codec', `0x${first.cid.code.toString(16)}`],
+    ['mhtype', hashers.get(code)?.name ?? ''],
+    ['mhlen', `${digest.length}`],
+    // Its own limit is of what others would fetch from it; ours is above.
+    ['allow-big-block', 'true'],
+  ];
+  const missing = new Set(blocks.map(({ cid }) => byteString(cid.multihash.bytes)));
+  const body = multipart(blocks.map(({ bytes }) => bytes));
+  for await (const line of rpc.lines({ command: 'block/put', query, body, signal })) {
+    missing.delete(byteString(wishCid(putBlockLine(line)).multihash.bytes));
+  }
+  if (missing.size > 0) {
+    throw new RpcError('garbled', `of ${blocks.length} blocks the IPFS node did not confirm ${missing.size}`);
+  }
+}
+
+export async function getBlock(rpc: KuboRpc, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  if (cid.multihash.code === IDENTITY_CODE) return cid.multihash.digest;
+  const query: [string, string][] = [
+    ['arg', formatCid(cid.bytes)],
+    ['offline', 'true'],
+  ];
+  let bytes: Uint8Array;
+  try {
+    bytes = await rpc.bytes({ command: 'block/get', query, signal }, BLOCK_BYTES_MAX);
+  } catch (cause) {
+    if (isRefusal(cause, notLocal)) return undefined;
+    throw cause;
+  }
+  try {
+    checkBlock(cid, bytes);
+  } catch (cause) {
+    throw new ConnectorError('FAILED', `the IPFS node has another block than ${formatCid(cid.bytes)} under this CID`, {
+      cause,
+    });
+  }
+  return bytes;
+}
+
+export async function hasBlock(rpc: KuboRpc, cid: CID, signal: AbortSignal): Promise<boolean> {
+  if (cid.multihash.code === IDENTITY_CODE) return true;
+  const query: [string, string][] = [
+    ['arg', formatCid(cid.bytes)],
+    ['offline', 'true'],
+  ];
+  try {
+    await rpc.one({ command: 'block/stat', query, signal });
+    return true;
+  } catch (cause) {
+    if (isRefusal(cause, notLocal)) return false;
+    throw cause;
+  }
+}
+
+const notLocal = /not found locally|could not find/;

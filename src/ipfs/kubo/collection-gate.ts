@@ -1,0 +1,92 @@
+import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
+import type { Timers } from '../../runtime/clock.ts';
+import { ConnectorError } from '../connector.ts';
+
+/**
+ * Keeps pins and puts apart from the collections that we begin. Kubo collects under a lock that it waits for while a pin
+ * is under way, and while it waits no other pin begins: so the pins are let end before it is asked at all. And what is
+ * put while it sweeps may be swept: so it is put afterwards.
+ */
+export class CollectionGate {
+  readonly #timers: Timers;
+  readonly #drainTimeoutMs: number;
+  #inside = 0;
+  #protections = 0;
+  #isClosed = false;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(init: { drainTimeoutMs: number }, needs: { timers: Timers }) {
+    this.#drainTimeoutMs = init.drainTimeoutMs;
+    this.#timers = needs.timers;
+  }
+
+  /** Runs what a collection must not meet. Waits while one runs, or is about to. */
+  async pass<T>(signal: AbortSignal, fn: () => Promise<T>): Promise<T> {
+    await this.#until(() => !this.#isClosed, signal);
+    this.#inside++;
+    try {
+      return await fn();
+    } finally {
+      this.#inside--;
+      this.#change();
+    }
+  }
+
+  protect(): { release(): void } {
+    let isHeld = true;
+    this.#protections++;
+    return {
+      release: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        this.#protections--;
+        this.#change();
+      },
+    };
+  }
+
+  /** Resolves when nothing is protected and nobody is inside, and keeps it so until `open`. Rejects with FAILED. */
+  async close(signal: AbortSignal): Promise<{ open(): void }> {
+    if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
+    for (;;) {
+      await this.#until(() => this.#protections === 0, signal);
+      if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
+      this.#isClosed = true;
+      try {
+        await this.#drained(signal);
+        if (this.#protections === 0) return { open: () => this.#open() };
+      } catch (cause) {
+        this.#open();
+        throw cause;
+      }
+      // Something was protected meanwhile, and may need to put blocks before it is released.
+      this.#open();
+    }
+  }
+
+  async #drained(signal: AbortSignal): Promise<void> {
+    using scope = deadlineSignal(this.#timers, this.#drainTimeoutMs, signal);
+    try {
+      await this.#until(() => this.#inside === 0 || this.#protections > 0, scope.signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      const message = `Kubo collects only while no pin is under way, and ${this.#inside} did not end in time; try again later`;
+      throw new ConnectorError('FAILED', message, { cause });
+    }
+  }
+
+  #open(): void {
+    this.#isClosed = false;
+    this.#change();
+  }
+
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    while (!condition()) await raceSignal(this.#changed.promise, signal);
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}

@@ -1,0 +1,334 @@
+import type { CID } from 'multiformats/cid';
+import { byteString } from '../../model/bytes.ts';
+import { deadlineSignal, mergeSignals } from '../../runtime/abort.ts';
+import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { MetricsRegister } from '../../runtime/metrics.ts';
+import {
+  type Block,
+  type CallOptions,
+  type Connector,
+  ConnectorError,
+  type HoldMode,
+  type IpfsNodeId,
+  type PinCallOptions,
+  type Wish,
+} from '../connector.ts';
+import { forEachLimited } from '../for-each-limited.ts';
+import type { NodeStates } from '../node-state.ts';
+import { Turns } from '../turns.ts';
+import { wishCid } from '../wish-cid.ts';
+import type { RpcAddress } from './address.ts';
+import { collectedLine, repoSize } from './answers.ts';
+import { checkedBlocks, getBlock, putBlocks, putRequests } from './block-calls.ts';
+import { CollectionGate } from './collection-gate.ts';
+import { Condition } from './condition.ts';
+import {
+  COLLECTION_SILENCE_MS,
+  COMMANDS_MAX,
+  DRAIN_TIMEOUT_MS,
+  PINS_MAX,
+  UNDO_LOOK_AGAIN_MS,
+  UNDO_TIMEOUT_MS,
+} from './constants.ts';
+import { Dialler } from './dialler.ts';
+import { connectorError } from './failures.ts';
+import { IdentityFile } from './identity-file.ts';
+import { KuboWatch } from './kubo-watch.ts';
+import { kuboMetrics } from './metrics.ts';
+import { PinCall } from './pin-call.ts';
+import { forms, type HeldForm, PinForms } from './pin-forms.ts';
+import { KuboRpc, type RpcTls } from './rpc.ts';
+import { RpcError } from './rpc-error.ts';
+import { Slots } from './slots.ts';
+
+export interface KuboInit {
+  address: RpcAddress;
+  /** `basic:USER:PASSWORD` or `bearer:TOKEN`. */
+  auth?: string | undefined;
+  tls?: RpcTls | undefined;
+  /** Where it is noted which node it is. */
+  folder: string;
+  /** How long a collection waits for the pins under way. */
+  drainTimeoutMs?: number;
+  /** How long a node that is gone is taken to restart. */
+  restartMs?: number;
+  /** How often a node that answers is looked at. */
+  watchIntervalMs?: number;
+}
+
+export interface KuboNeeds {
+  metrics: MetricsRegister;
+  clock: Clock;
+  timers: Timers;
+  logger: Logger;
+}
+
+/** A Kubo daemon, driven by its RPC. What it cannot do as the embedded node does is in docs/kubo.md. */
+export class KuboConnector implements Connector {
+  readonly #needs: KuboNeeds;
+  readonly #rpc: KuboRpc;
+  readonly #condition: Condition;
+  readonly #watch: KuboWatch;
+  readonly #forms: PinForms;
+  readonly #dialler: Dialler;
+  readonly #gate: CollectionGate;
+  readonly #turns = new Turns();
+  readonly #pins = new Slots(PINS_MAX);
+  readonly #commands = new Slots(COMMANDS_MAX);
+  readonly #stopping = new AbortController();
+  readonly #calls = new Set<Promise<unknown>>();
+  #isRunning = false;
+
+  /** Throws when a file of `tls` cannot be read, or `auth` has no known form. */
+  constructor(init: KuboInit, needs: KuboNeeds) {
+    this.#needs = needs;
+    this.#condition = new Condition(init, needs);
+    const metrics = kuboMetrics(needs.metrics, this.#condition);
+    const onConnectionEnd = () => this.#watch.connectionEnded();
+    this.#rpc = new KuboRpc(init, { ...needs, metrics, onConnectionEnd });
+    const shared = { rpc: this.#rpc, condition: this.#condition, ...needs };
+    this.#watch = new KuboWatch(init, { ...shared, identity: new IdentityFile(init.folder) });
+    this.#forms = new PinForms(this.#rpc);
+    this.#dialler = new Dialler(shared);
+    this.#gate = new CollectionGate({ drainTimeoutMs: init.drainTimeoutMs ?? DRAIN_TIMEOUT_MS }, needs);
+  }
+
+  get states(): NodeStates {
+    return this.#condition;
+  }
+
+  async start(): Promise<void> {
+    await this.#watch.start();
+    this.#isRunning = true;
+  }
+
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    this.#stopping.abort(new ConnectorError('UNREACHABLE', 'the IPFS connector is stopping'));
+    await Promise.allSettled(this.#calls);
+    await this.#watch.stop();
+    this.#condition.stop();
+    this.#rpc.close();
+  }
+
+  id(options: CallOptions): Promise<IpfsNodeId> {
+    return this.#call(options, (signal) => this.#reported(() => this.#watch.id(signal)));
+  }
+
+  async pin(wish: Wish, options: PinCallOptions): Promise<void> {
+    const cid = wishCid(wish.cid);
+    return this.#whileUp(options, (signal) =>
+      this.#turns.run(byteString(cid.bytes), signal, () =>
+        this.#pins.run(signal, () =>
+          this.#gate.pass(signal, async () => {
+            await this.#watch.verified(signal);
+            await this.#reported(() => this.#pin(cid, wish, { ...options, signal }));
+          }),
+        ),
+      ),
+    );
+  }
+
+  async unpin(bytes: Uint8Array, options: CallOptions): Promise<void> {
+    const cid = wishCid(bytes);
+    await this.#call(options, (signal) =>
+      this.#turns.run(byteString(cid.bytes), signal, () =>
+        this.#command({ signal }, (signal) => this.#forms.removeAll(cid, { signal })),
+      ),
+    );
+  }
+
+  pinned(cid: Uint8Array, options: CallOptions): Promise<HoldMode | 'none'> {
+    return this.#command(options, (signal) => this.#forms.mode(wishCid(cid), { signal }));
+  }
+
+  async *list(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; mode: HoldMode }> {
+    yield* this.#stream(options, (signal) => this.#forms.list({ signal }));
+  }
+
+  connect(addresses: readonly string[], options: CallOptions): Promise<void> {
+    return this.#call(options, (signal) => this.#dialler.connect(addresses, { signal }));
+  }
+
+  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
+    return this.#whileUp(options, async (signal) => {
+      const requests = [...putRequests(checkedBlocks(blocks))];
+      await this.#gate.pass(signal, () => forEachLimited(requests, 2, (request) => this.#put(request, { signal })));
+    });
+  }
+
+  getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
+    return this.#command(options, (signal) => getBlock(this.#rpc, wishCid(bytes), signal));
+  }
+
+  protect(): { release(): void } {
+    return this.#gate.protect();
+  }
+
+  /** Kubo does not tell the sizes of what it removes. */
+  async *collectGarbage(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; bytes: number }> {
+    this.#checkUp();
+    using scope = mergeSignals(options.signal, this.#stopping.signal, this.#condition.down);
+    const closed = await this.#gate.close(scope.signal);
+    const collecting = this.#condition.collecting();
+    const call = {
+      command: 'repo/gc',
+      answerTimeoutMs: COLLECTION_SILENCE_MS,
+      silenceTimeoutMs: COLLECTION_SILENCE_MS,
+    };
+    try {
+      for await (const line of this.#stream(scope, (signal) => this.#rpc.lines({ ...call, signal }))) {
+        yield { cid: collectedLine(line), bytes: 0 };
+      }
+    } finally {
+      collecting.over();
+      closed.open();
+    }
+  }
+
+  /** Free is what Kubo's own limit leaves, or the disk if that has less. */
+  space(options: CallOptions): Promise<{ usedBytes: number; freeBytes: number }> {
+    return this.#command(options, async (signal) => {
+      const size = await this.#rpc.one({ command: 'repo/stat', query: [['size-only', 'true']], signal });
+      const { usedBytes, mostBytes } = repoSize(size);
+      const free = Math.min(mostBytes - usedBytes, await this.#watch.freeDiskBytes(signal));
+      return { usedBytes, freeBytes: Math.max(0, free) };
+    });
+  }
+
+  async #put(request: ReturnType<typeof checkedBlocks>, options: CallOptions): Promise<void> {
+    this.#condition.requireSpace();
+    await this.#command(options, (signal) => putBlocks(this.#rpc, request, signal));
+  }
+
+  async #pin(cid: CID, wish: Wish, options: PinCallOptions): Promise<void> {
+    const before = await this.#forms.held(cid, options);
+    if (before[0]?.mode === wish.mode) return;
+    this.#condition.requireSpace();
+    try {
+      // Kubo pins nothing directly that it has pinned recursively, and puts a recursive pin in place of a direct one itself.
+      if (wish.mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);
+      await new PinCall(cid, wish, options, { ...this.#needs, ...this.#pinNeeds() }).run();
+      options.signal.throwIfAborted();
+    } catch (cause) {
+      await this.#undo(cid, before);
+      throw cause;
+    }
+    // The pin is made under version 1; what version 0 had before it is no longer asked for.
+    const [v1] = forms(cid);
+    for (const { text } of before) if (text !== v1) await this.#forms.remove(text, options);
+  }
+
+  #pinNeeds() {
+    const connect: Connector['connect'] = (addresses, options) => this.#dialler.connect(addresses, options);
+    return { rpc: this.#rpc, condition: this.#condition, connect, look: () => this.#watch.look() };
+  }
+
+  /** As it was before: also when the signal has aborted, and best effort, as the node may be what has failed. */
+  async #undo(cid: CID, before: readonly HeldForm[]): Promise<void> {
+    using scope = deadlineSignal(this.#needs.timers, UNDO_TIMEOUT_MS);
+    const { signal } = scope;
+    try {
+      await this.#restore(cid, before, signal);
+      await sleep(this.#needs.timers, UNDO_LOOK_AGAIN_MS, signal);
+      await this.#restore(cid, before, signal);
+    } catch (error) {
+      this.#needs.logger.debug('what a pin left on the IPFS node could not be taken back', { error });
+    }
+  }
+
+  async #restore(cid: CID, before: readonly HeldForm[], signal: AbortSignal): Promise<void> {
+    const same = (one: HeldForm) => (other: HeldForm) => one.text === other.text && one.mode === other.mode;
+    const now = await this.#forms.held(cid, { signal });
+    for (const form of now) if (!before.some(same(form))) await this.#forms.remove(form.text, { signal });
+    for (const form of before) {
+      if (now.some(same(form))) continue;
+      const recursive = `${form.mode === 'recursive'}`;
+      const query: [string, string][] = [
+        ['arg', form.text],
+        ['recursive', recursive],
+        ['offline', 'true'],
+      ];
+      await this.#rpc.one({ command: 'pin/add', query, signal });
+    }
+  }
+
+  /** A short command: it waits for a node that restarts, and is made again when the connection broke, as all may be. */
+  #command<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#whileUp(options, async (signal) => {
+      for (let isAgain = false; ; isAgain = true) {
+        await this.#watch.ready(signal);
+        try {
+          return await this.#reported(() => this.#commands.run(signal, () => fn(signal)));
+        } catch (cause) {
+          if (isAgain || !isUnreachable(cause)) throw cause;
+        }
+      }
+    });
+  }
+
+  async *#stream<T>(options: CallOptions, fn: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
+    this.#checkUp();
+    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    await this.#watch.verified(scope.signal);
+    const items = fn(scope.signal);
+    try {
+      for (;;) {
+        const next = await this.#reported(() => items.next());
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      await items.return(undefined);
+    }
+  }
+
+  /** Has the failures of the RPC said in the words of the port. A node that did not answer is looked at. */
+  async #reported<T>(fn: () => Promise<T>): Promise<T> {
+    try {
+      return await fn();
+    } catch (cause) {
+      const failure = await this.#failure(cause);
+      if (failure instanceof ConnectorError && failure.kind === 'DISK_FULL') this.#condition.full(failure.message);
+      throw failure;
+    }
+  }
+
+  async #failure(cause: unknown): Promise<unknown> {
+    const failure = connectorError(cause);
+    if (!(cause instanceof RpcError) || !isUnreachable(failure)) return failure;
+    await this.#watch.look();
+    if (cause.kind === 'absent' || !this.#condition.isReachable) return failure;
+    // It answers, and this one command is kept from us: to wait for the node would be to wait for ever.
+    return new ConnectorError('FAILED', cause.message, { cause });
+  }
+
+  /** A call that ends, too, when the node is down. */
+  async #whileUp<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    using scope = mergeSignals(options.signal, this.#condition.down);
+    return await this.#call(scope, fn);
+  }
+
+  /** Every call ends when the connector stops, and the stop waits for it. */
+  async #call<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    scope.signal.throwIfAborted();
+    this.#checkUp();
+    const call = fn(scope.signal);
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  #checkUp(): void {
+    if (!this.#isRunning) throw new ConnectorError('UNREACHABLE', 'the IPFS connector is not running');
+  }
+}
+
+function isUnreachable(failure: unknown): boolean {
+  return failure instanceof ConnectorError && failure.kind === 'UNREACHABLE';
+}

@@ -1,0 +1,185 @@
+import type { ServerResponse } from 'node:http';
+import t, { type Test } from 'tap';
+import { parseRpcAddress } from '../../src/ipfs/kubo/address.ts';
+import { KuboConnector } from '../../src/ipfs/kubo/kubo-connector.ts';
+import { formatCid } from '../../src/model/cid.ts';
+import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { noMetrics } from '../../src/runtime/metrics.ts';
+import { failsWith, keepAlive } from '../suites/connector.suite.ts';
+import { dag, leaf, type TestDag, version0 } from '../suites/dags.ts';
+import { emptyFolder, KuboNode, withoutKubo } from '../support/kubo.ts';
+import { kuboProxy, type Meddler } from '../support/kubo-proxy.ts';
+
+const needs = { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics };
+const signal = new AbortController().signal;
+const options = { skip: withoutKubo, timeout: 60_000 };
+
+keepAlive(t);
+
+/** A node with nothing pinned, and a connector to it, through a proxy that may meddle. */
+async function made(t: Test, meddle: Meddler = () => false) {
+  const kubo = await KuboNode.start(t);
+  await kubo.ipfs('pin', 'rm', emptyFolder);
+  const address = parseRpcAddress(await kuboProxy(t, kubo, meddle));
+  const connector = new KuboConnector({ address, folder: kubo.folder }, needs);
+  t.teardown(() => connector.stop());
+  await connector.start();
+  return { kubo, connector };
+}
+
+function wish({ root }: Pick<TestDag, 'root'>, mode: 'recursive' | 'direct' = 'recursive') {
+  return { cid: root.cid, mode, sources: [] };
+}
+
+async function listed(connector: KuboConnector): Promise<[string, string][]> {
+  const all: [string, string][] = [];
+  for await (const { cid, mode } of connector.list({ signal })) all.push([formatCid(cid), mode]);
+  return all;
+}
+
+t.test('pins that others made under either version are one wish', options, async (t) => {
+  const { kubo, connector } = await made(t);
+  const one = dag('of others');
+  const [v0, v1] = [formatCid(version0(one.root)), formatCid(one.root.cid)];
+  await connector.putBlocks(one.blocks, { signal });
+  await kubo.ipfs('pin', 'add', v0);
+  t.equal(await connector.pinned(one.root.cid, { signal }), 'recursive');
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+  t.same(await listed(connector), [[v1, 'recursive']]);
+  await kubo.ipfs('pin', 'add', '--recursive=false', v1);
+  t.same(await listed(connector), [[v1, 'recursive']], 'held in both ways, told once, as the better one');
+  t.equal(await connector.pinned(one.root.cid, { signal }), 'recursive');
+  await connector.pin(wish(one, 'direct'), { signal, stallTimeoutMs: 5_000 });
+  t.same(await listed(connector), [[v1, 'direct']]);
+  await kubo.ipfs('pin', 'add', v0);
+  await connector.unpin(one.root.cid, { signal });
+  t.same(await listed(connector), []);
+});
+
+t.test('a direct pin under version 0 makes room for the recursive one', options, async (t) => {
+  const { kubo, connector } = await made(t);
+  const one = dag('room');
+  await connector.putBlocks(one.blocks, { signal });
+  await kubo.ipfs('pin', 'add', '--recursive=false', formatCid(version0(one.root)));
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+  t.equal(await kubo.ipfs('pin', 'ls', '--type=direct'), '');
+  t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']]);
+});
+
+/** Ways in which the answer to `pin/add` does not say that it is pinned. */
+const unproven: [string, 'UNREACHABLE' | 'FAILED' | 'INVALID_DAG', (response: ServerResponse) => void][] = [
+  [
+    'cut after progress',
+    'UNREACHABLE',
+    (response) => {
+      response.write('{"Progress":9}\n');
+      setImmediate(() => response.destroy());
+    },
+  ],
+  ['an end after progress', 'FAILED', (response) => response.end('{"Progress":9}\n')],
+  ['an empty answer', 'FAILED', (response) => response.end()],
+  ['another CID', 'FAILED', (response) => response.end('{"Pins":["bafkqaaa"]}\n')],
+  ['no JSON', 'FAILED', (response) => response.end('pinned it\n')],
+  [
+    'an error after the last word',
+    'FAILED',
+    (response) => {
+      response.writeHead(200, { trailer: 'X-Stream-Error' });
+      response.write(`{"Pins":["${dag('unproven').root.link}"]}\n`);
+      response.addTrailers({ 'X-Stream-Error': 'context deadline exceeded' });
+      response.end();
+    },
+  ],
+];
+
+t.test('nothing but the last word and a whole answer is taken for success', options, async (t) => {
+  let answer: ((response: ServerResponse) => void) | undefined;
+  const { connector } = await made(t, (command, query, response) => {
+    if (command !== 'pin/add' || query.has('offline')) return false;
+    answer?.(response);
+    return answer !== undefined;
+  });
+  const one = dag('unproven');
+  await connector.putBlocks(one.blocks, { signal });
+  for (const [what, kind, say] of unproven) {
+    answer = say;
+    await failsWith(t, connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 }), kind);
+    t.equal(await connector.pinned(one.root.cid, { signal }), 'none', what);
+  }
+  answer = undefined;
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+});
+
+t.test('an answer that was cut may stand for a pin that was made: it is taken back', options, async (t) => {
+  const { kubo, connector } = await made(t, (command, query, response) => {
+    if (command !== 'pin/add' || query.has('offline')) return false;
+    const made = kubo.ipfs('pin', 'add', query.get('arg') ?? '');
+    made.then(() => response.destroy());
+    return true;
+  });
+  const one = dag('made all the same');
+  await connector.putBlocks(one.blocks, { signal });
+  await failsWith(t, connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 }), 'UNREACHABLE');
+  t.equal(await kubo.ipfs('pin', 'ls', '--type=recursive'), '');
+});
+
+t.test('a recursive pin that cannot become a direct one stays', options, async (t) => {
+  let isBroken = false;
+  const { connector } = await made(t, (command, query, response) => {
+    if (!isBroken || command !== 'pin/add' || query.get('recursive') === 'true') return false;
+    response.writeHead(500).end('{"Message":"pin: no luck","Code":0,"Type":"error"}');
+    return true;
+  });
+  const one = dag('stays');
+  await connector.putBlocks(one.blocks, { signal });
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+  isBroken = true;
+  await failsWith(t, connector.pin(wish(one, 'direct'), { signal, stallTimeoutMs: 5_000 }), 'FAILED');
+  t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']]);
+});
+
+t.test('a listing that breaks off is no listing', options, async (t) => {
+  const { connector } = await made(t, (command, query, response) => {
+    if (command !== 'pin/ls' || query.has('arg')) return false;
+    response.write('{"Cid":"bafkqaaa","Type":"recursive"}\n');
+    setImmediate(() => response.destroy());
+    return true;
+  });
+  await failsWith(t, listed(connector), 'UNREACHABLE');
+});
+
+t.test('blocks that the node does not confirm are not stored', options, async (t) => {
+  const { connector } = await made(t, (command, _query, response) => {
+    if (command !== 'block/put') return false;
+    response.end('{"Key":"bafkqaaa","Size":0}\n');
+    return true;
+  });
+  await failsWith(t, connector.putBlocks([leaf('unconfirmed')], { signal }), 'FAILED');
+});
+
+t.test('a block that its disk has spoilt is not handed out', options, async (t) => {
+  const { connector } = await made(t, (command, _query, response) => {
+    if (command !== 'block/get') return false;
+    response.end('rotten');
+    return true;
+  });
+  await failsWith(t, connector.getBlock(leaf('spoilt').cid, { signal }), 'FAILED');
+});
+
+t.test('many pins at once share the node', options, async (t) => {
+  let underWay = 0;
+  let most = 0;
+  const { connector } = await made(t, (command, _query, response) => {
+    if (command === 'pin/add') {
+      most = Math.max(most, ++underWay);
+      response.on('close', () => underWay--);
+    }
+    return false;
+  });
+  const leaves = Array.from({ length: 600 }, (_, at) => leaf(`at once ${at}`));
+  await connector.putBlocks(leaves, { signal });
+  await Promise.all(leaves.map((root) => connector.pin(wish({ root }), { signal, stallTimeoutMs: 30_000 })));
+  t.ok(most > 1 && most <= 256, `${most} at once`);
+  t.equal((await listed(connector)).length, leaves.length);
+});
