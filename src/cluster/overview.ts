@@ -1,4 +1,5 @@
 import type { Capabilities, Consensus, LogStatus, RebuildStatus } from '../consensus/consensus.ts';
+import type { NodeState } from '../ipfs/node-state.ts';
 import { PinfoldError } from '../model/errors.ts';
 import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
 import type { Pinset } from '../pinset/pinset.ts';
@@ -34,6 +35,8 @@ export interface PeerOverview extends Member {
   trusts: readonly string[] | 'all' | undefined;
   /** It will not get, or is not known to get, what this peer writes. */
   unseen: boolean;
+  /** Of this peer; of others it is not known. */
+  ipfsState: NodeState | undefined;
 }
 
 export interface OverviewNeeds {
@@ -44,6 +47,7 @@ export interface OverviewNeeds {
   pinset: Pick<Pinset, 'count' | 'digest'>;
   tracker: Pick<Tracker, 'counts'>;
   trust: Pick<TrustPort, 'listOf' | 'unseen'>;
+  ipfsState: () => NodeState;
 }
 
 export function overview(needs: OverviewNeeds): Overview {
@@ -55,6 +59,7 @@ export function overview(needs: OverviewNeeds): Overview {
       joining: member.self && consensus.status().phase === 'joining',
       trusts: trust.listOf(member.peerId)?.peerIds,
       unseen: unseen.has(member.peerId),
+      ipfsState: member.self ? needs.ipfsState() : undefined,
     });
   }
 

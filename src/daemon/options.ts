@@ -6,6 +6,7 @@ import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/loa
 import type { Problem } from '../config/problem.ts';
 import { crdtOptions } from '../consensus/crdt/options.ts';
 import { consensusOptions, requireBuiltConsensus } from '../consensus/options.ts';
+import { authorization, parseRpcAddress } from '../ipfs/kubo/address.ts';
 import { ipfsOptions } from '../ipfs/options.ts';
 import { isPeerId } from '../model/peer-id.ts';
 import { monitorOptions } from '../monitor/options.ts';
@@ -50,6 +51,7 @@ function problemsBetween(config: PeerConfig): Problem[] {
     ...trustProblems(config),
     ...trackerProblems(config),
     ...doorProblems(config),
+    ...ipfsProblems(config),
   ];
 }
 
@@ -70,6 +72,45 @@ function trustProblems({ crdt: { trustedPeers } }: PeerConfig): Problem[] {
 function trackerProblems({ tracker: { retryBaseMs, retryMaxMs } }: PeerConfig): Problem[] {
   if (retryBaseMs <= retryMaxMs) return [];
   return [{ at: 'tracker.retryBaseMs', problem: `must not exceed retryMaxMs (${retryMaxMs})` }];
+}
+
+/** Looked at whatever the kind is: what is wrong now would only wait for the day that the kind is changed. */
+function ipfsProblems({ ipfs }: PeerConfig): Problem[] {
+  const { api, apiAuth, apiTlsCa, apiTlsCert, apiTlsKey } = ipfs;
+  const problems = [
+    ...thrown('ipfs.api', () => parseRpcAddress(api)),
+    ...thrown('ipfs.apiAuth', () => apiAuth !== undefined && authorization(apiAuth)),
+  ];
+  if (problems.length > 0) return problems;
+  if ((apiTlsCert === undefined) !== (apiTlsKey === undefined)) {
+    return [{ at: 'ipfs.apiTlsCert', problem: 'a certificate and its key (apiTlsKey) go together' }];
+  }
+  if (!parseRpcAddress(api).tls && (apiTlsCa ?? apiTlsCert) !== undefined) {
+    return [
+      {
+        at: 'ipfs.api',
+        problem: 'there are files for TLS, and the address is not of TLS: https://, or /https at its end',
+      },
+    ];
+  }
+  return [];
+}
+
+function thrown(at: string, check: () => unknown): Problem[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    return [{ at, problem: (error as Error).message }];
+  }
+}
+
+/** Credentials that others on the way can read. */
+export function ipfsWarnings({ ipfs }: PeerConfig): string[] {
+  const { tls, socketPath, host } = parseRpcAddress(ipfs.api);
+  const isSafe = tls || socketPath !== undefined || isLoopback(host);
+  if (ipfs.kind !== 'kubo' || ipfs.apiAuth === undefined || isSafe) return [];
+  return [`ipfs.apiAuth goes to ${host} without TLS: whoever is on the way can read it`];
 }
 
 /** Without authentication a door opens beyond this machine only when the operator says so. */

@@ -17,6 +17,7 @@ import { type CrdtConsensus, crdtConsensus } from '../consensus/crdt/crdt-consen
 import { crdtTables } from '../consensus/crdt/tables.ts';
 import { Trust } from '../consensus/crdt/trust/trust.ts';
 import type { Connector } from '../ipfs/connector.ts';
+import { type NodeStates, nodeUp } from '../ipfs/node-state.ts';
 import { monitor } from '../monitor/gossip-monitor.ts';
 import { pinQueueInformer, spaceInformers, tagInformers } from '../monitor/informers.ts';
 import { monitorTables } from '../monitor/member-table.ts';
@@ -36,6 +37,7 @@ import type { Storage, TableSpec } from '../storage/storage.ts';
 import { trackerTables } from '../tracker/tables.ts';
 import type { Tracker } from '../tracker/tracker.ts';
 import { tracker } from '../tracker/wish-tracker.ts';
+import { nodeAlerts } from './node-alerts.ts';
 import type { PeerConfig } from './options.ts';
 
 /** All tables of a peer's store. */
@@ -61,6 +63,8 @@ export interface PeerCoreNeeds {
   /** Made here, as the network asks who is a member, and the monitor, which knows, hears it through the network. */
   network: (policy: PeerPolicy) => Network;
   connector: Connector;
+  /** If its node can be otherwise than up. */
+  nodeStates?: NodeStates;
   signer: Signer;
   isDiskLow(): boolean;
   freeDiskBytes(): number;
@@ -106,6 +110,7 @@ export function peerCore(
   needs: PeerCoreNeeds,
 ): PeerCore {
   const { storage, connector, signer, isDiskLow, freeDiskBytes, clock, timers, random, logger, metrics } = needs;
+  const { nodeStates } = needs;
   const { peerId } = signer;
   const common = { clock, timers, random, logger, metrics };
   const software = `pinfold/${version}`;
@@ -205,12 +210,20 @@ export function peerCore(
     status: clusterStatus({ ...shared, timers }),
     watchPins: watchPins(watchNeeds, watching),
     storeCare: storeCare({ pinset: pinned, consensus, clock }),
-    overview: overview({ clusterName: config.cluster.name, version, consensus, trust, ...shared }),
+    overview: overview({
+      clusterName: config.cluster.name,
+      version,
+      consensus,
+      trust,
+      ipfsState: () => nodeStates?.current ?? nodeUp,
+      ...shared,
+    }),
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
       { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },
+      ...(nodeStates === undefined ? [] : [nodeAlerts({ nodeStates, monitor: monitored, peerId })]),
       { name: 'network', start: () => network.start(), stop: () => network.stop() },
       { name: 'monitor', start: () => monitored.start(), stop: () => monitored.stop() },
       { name: 'consensus', start: () => consensus.start(), stop: () => consensus.stop() },

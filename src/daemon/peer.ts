@@ -18,8 +18,6 @@ import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
 import { addContent } from '../cluster/add.ts';
 import { storeKeeping } from '../cluster/store-keeping.ts';
-import { type EmbeddedInit, embeddedConnector } from '../ipfs/embedded/embedded-connector.ts';
-import { PinfoldError } from '../model/errors.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import { libp2pNetwork } from '../network/libp2p/libp2p-network.ts';
 import { systemClock as clock, systemTimers as timers } from '../runtime/clock.ts';
@@ -32,9 +30,9 @@ import { lmdbStorage } from '../storage/lmdb/lmdb-storage.ts';
 import { addressFile } from './address-file.ts';
 import { lockFolder } from './folder-lock.ts';
 import { identityStamp } from './identity-stamp.ts';
-import { ipfsNetworkKey } from './ipfs-key.ts';
+import { ipfsNode } from './ipfs-node.ts';
 import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
-import { type PeerConfig, parseListenAddress } from './options.ts';
+import { ipfsWarnings, parseListenAddress } from './options.ts';
 import { peerCore, peerTables } from './peer-core.ts';
 import { markStoreLeft, setStoreAside } from './store-aside.ts';
 import { requireFreeDisk, storeGuard } from './store-guard.ts';
@@ -83,7 +81,7 @@ async function assemble(
   const { config, paths, identity, secret } = loaded;
   const { peerId } = identity;
   const logger = pinoLogger(config.log);
-  for (const warning of loaded.warnings) logger.warn(warning);
+  for (const warning of [...loaded.warnings, ...ipfsWarnings(config)]) logger.warn(warning);
   const metrics = prometheusMetrics();
   const seed = identity.privateKey.raw.subarray(0, 32);
   const common = { clock, timers, random, logger, metrics };
@@ -97,15 +95,8 @@ async function assemble(
   // The guard says by the monitor that the disk is low, and what the monitor belongs to asks the guard whether it is.
   let monitored: Monitor | undefined;
   const guard = storeGuard({ folder: paths.store, peerId, storage, monitor: () => monitored, timers, logger });
-  const connector = embeddedConnector(
-    {
-      agent: `pinfold/${version}`,
-      folder: paths.ipfs,
-      listenAddresses: config.ipfs.listen,
-      network: ipfsNetwork(config, secret),
-    },
-    common,
-  );
+  const node = ipfsNode({ config, folder: paths.ipfs, secret, version }, common);
+  const { connector } = node;
   const addresses = addressFile(paths.addresses, logger);
   const core = peerCore(
     {
@@ -119,7 +110,7 @@ async function assemble(
       storage,
       network: (policy) =>
         libp2pNetwork({ privateKey: seed, secret, ...config.network }, { addresses, policy, ...common }),
-      connector,
+      ...node,
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,
       freeDiskBytes: guard.freeDiskBytes,
@@ -184,16 +175,4 @@ async function assemble(
     },
   ];
   return { components, failed: guard.failed, restart };
-}
-
-/** The key of the private IPFS network follows from the cluster's secret. */
-function ipfsNetwork({ ipfs }: PeerConfig, secret: Uint8Array | undefined): EmbeddedInit['network'] {
-  if (ipfs.network === 'public') return { kind: 'public' };
-  if (secret === undefined) {
-    throw new PinfoldError(
-      'CONFIG_INVALID',
-      'a private IPFS network needs the cluster secret: set ipfs.network to "public", or give the peer its secret',
-    );
-  }
-  return { kind: 'private', key: ipfsNetworkKey(secret) };
 }

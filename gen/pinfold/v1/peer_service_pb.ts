@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/peer_service.proto.
  */
 export const file_pinfold_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLFAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJMCghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBDKDBgoLUGVlclNlcnZpY2USQgoHR2V0UGVlchIaLnBpbmZvbGQudjEuR2V0UGVlclJlcXVlc3QaGy5waW5mb2xkLnYxLkdldFBlZXJSZXNwb25zZRJICglMaXN0UGVlcnMSHC5waW5mb2xkLnYxLkxpc3RQZWVyc1JlcXVlc3QaHS5waW5mb2xkLnYxLkxpc3RQZWVyc1Jlc3BvbnNlEkIKB0FkZFBlZXISGi5waW5mb2xkLnYxLkFkZFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5BZGRQZWVyUmVzcG9uc2USSwoKUmVtb3ZlUGVlchIdLnBpbmZvbGQudjEuUmVtb3ZlUGVlclJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXNwb25zZRJICglUcnVzdFBlZXISHC5waW5mb2xkLnYxLlRydXN0UGVlclJlcXVlc3QaHS5waW5mb2xkLnYxLlRydXN0UGVlclJlc3BvbnNlEk0KClNjcnViU3RvcmUSHS5waW5mb2xkLnYxLlNjcnViU3RvcmVSZXF1ZXN0Gh4ucGluZm9sZC52MS5TY3J1YlN0b3JlUmVzcG9uc2UwARJNCgpQbGFuUmVwYWlyEh0ucGluZm9sZC52MS5QbGFuUmVwYWlyUmVxdWVzdBoeLnBpbmZvbGQudjEuUGxhblJlcGFpclJlc3BvbnNlMAESUAoLQXBwbHlSZXBhaXISHi5waW5mb2xkLnYxLkFwcGx5UmVwYWlyUmVxdWVzdBofLnBpbmZvbGQudjEuQXBwbHlSZXBhaXJSZXNwb25zZTABEksKClJlbmV3U3RvcmUSHS5waW5mb2xkLnYxLlJlbmV3U3RvcmVSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW5ld1N0b3JlUmVzcG9uc2USTgoLUmVqb2luU3RvcmUSHi5waW5mb2xkLnYxLlJlam9pblN0b3JlUmVxdWVzdBofLnBpbmZvbGQudjEuUmVqb2luU3RvcmVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_repair]);
+  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLFAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJ2CghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCRIoCgVzdGF0ZRgFIAEoDjIZLnBpbmZvbGQudjEuSXBmc05vZGVTdGF0ZSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBCqGAgoNSXBmc05vZGVTdGF0ZRIfChtJUEZTX05PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJJUEZTX05PREVfU1RBVEVfVVAQARIeChpJUEZTX05PREVfU1RBVEVfUkVTVEFSVElORxACEhgKFElQRlNfTk9ERV9TVEFURV9ET1dOEAMSIAocSVBGU19OT0RFX1NUQVRFX1VOQVVUSE9SSVpFRBAEEiIKHklQRlNfTk9ERV9TVEFURV9PVEhFUl9JREVOVElUWRAFEhwKGElQRlNfTk9ERV9TVEFURV9OT19TUEFDRRAGEh4KGklQRlNfTk9ERV9TVEFURV9DT0xMRUNUSU5HEAcygwYKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZRJNCgpTY3J1YlN0b3JlEh0ucGluZm9sZC52MS5TY3J1YlN0b3JlUmVxdWVzdBoeLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlc3BvbnNlMAESTQoKUGxhblJlcGFpchIdLnBpbmZvbGQudjEuUGxhblJlcGFpclJlcXVlc3QaHi5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXNwb25zZTABElAKC0FwcGx5UmVwYWlyEh4ucGluZm9sZC52MS5BcHBseVJlcGFpclJlcXVlc3QaHy5waW5mb2xkLnYxLkFwcGx5UmVwYWlyUmVzcG9uc2UwARJLCgpSZW5ld1N0b3JlEh0ucGluZm9sZC52MS5SZW5ld1N0b3JlUmVxdWVzdBoeLnBpbmZvbGQudjEuUmVuZXdTdG9yZVJlc3BvbnNlEk4KC1Jlam9pblN0b3JlEh4ucGluZm9sZC52MS5SZWpvaW5TdG9yZVJlcXVlc3QaHy5waW5mb2xkLnYxLlJlam9pblN0b3JlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_pinfold_v1_repair]);
 
 /**
  * @generated from message pinfold.v1.GetPeerRequest
@@ -417,11 +417,18 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
   agent: string;
 
   /**
-   * Empty when the node answers.
+   * Of the answering peer's own node: what is wrong with it, and what to do; empty when it is up.
    *
    * @generated from field: string error = 4;
    */
   error: string;
+
+  /**
+   * Of the answering peer's own node.
+   *
+   * @generated from field: pinfold.v1.IpfsNodeState state = 5;
+   */
+  state: IpfsNodeState;
 };
 
 /**
@@ -514,6 +521,74 @@ export type PeerHealth = (typeof PeerHealth)[keyof typeof PeerHealth] | UnknownE
  */
 export const PeerHealthSchema: GenEnum<PeerHealth> = /*@__PURE__*/
   enumDesc(file_pinfold_v1_peer_service, 0);
+
+/**
+ * @generated from enum pinfold.v1.IpfsNodeState
+ */
+export const IpfsNodeState = {
+  /**
+   * @generated from enum value: IPFS_NODE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: IPFS_NODE_STATE_UP = 1;
+   */
+  UP: 1,
+
+  /**
+   * It was there a moment ago: short calls wait for it, pins are put off.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_RESTARTING = 2;
+   */
+  RESTARTING: 2,
+
+  /**
+   * It does not answer. Pins wait; no attempt is counted.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_DOWN = 3;
+   */
+  DOWN: 3,
+
+  /**
+   * It refuses the credentials of the peer.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_UNAUTHORIZED = 4;
+   */
+  UNAUTHORIZED: 4,
+
+  /**
+   * Another node answers at its address: nothing is asked of it.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_OTHER_IDENTITY = 5;
+   */
+  OTHER_IDENTITY: 5,
+
+  /**
+   * Its disk is full: nothing more is stored; unpinning goes on.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_NO_SPACE = 6;
+   */
+  NO_SPACE: 6,
+
+  /**
+   * It collects garbage: pins wait, and do not count as stalled.
+   *
+   * @generated from enum value: IPFS_NODE_STATE_COLLECTING = 7;
+   */
+  COLLECTING: 7,
+} as const;
+
+/**
+ * @generated from enum pinfold.v1.IpfsNodeState
+ */
+export type IpfsNodeState = (typeof IpfsNodeState)[keyof typeof IpfsNodeState] | UnknownEnum;
+
+/**
+ * Describes the enum pinfold.v1.IpfsNodeState.
+ */
+export const IpfsNodeStateSchema: GenEnum<IpfsNodeState> = /*@__PURE__*/
+  enumDesc(file_pinfold_v1_peer_service, 1);
 
 /**
  * The members of the cluster.

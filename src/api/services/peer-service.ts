@@ -3,6 +3,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   AddPeerResponseSchema,
   GetPeerResponseSchema,
+  IpfsNodeState,
   ListPeersResponseSchema,
   type Peer,
   PeerHealth,
@@ -18,6 +19,7 @@ import type { Overview, PeerOverview } from '../../cluster/overview.ts';
 import type { StoreCare } from '../../cluster/store-care.ts';
 import type { StoreKeeping } from '../../cluster/store-keeping.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
+import type { NodeStateName } from '../../ipfs/node-state.ts';
 import type { Handlers } from '../handlers.ts';
 import { repairMethods } from './repair.ts';
 
@@ -77,13 +79,29 @@ export function peerMessage(peer: PeerOverview): Peer {
     version: peer.version,
     follower: peer.follower,
     health: peer.joining ? PeerHealth.JOINING : healths[peer.health],
-    ipfs: peer.ipfs ?? { error: 'the IPFS node of this peer is not known' },
+    ipfs: ipfsMessage(peer),
     ...(peer.lastHeardMs === 0 ? {} : { lastHeard: timestampFromMs(peer.lastHeardMs) }),
     metrics: peer.metrics.map(metricMessage),
     self: peer.self,
     ...(peer.trusts === undefined ? {} : { trusts: trustMessage(peer.trusts) }),
     unseen: peer.unseen,
   });
+}
+
+const ipfsStates: Record<NodeStateName, IpfsNodeState> = {
+  up: IpfsNodeState.UP,
+  restarting: IpfsNodeState.RESTARTING,
+  down: IpfsNodeState.DOWN,
+  unauthorized: IpfsNodeState.UNAUTHORIZED,
+  other_identity: IpfsNodeState.OTHER_IDENTITY,
+  no_space: IpfsNodeState.NO_SPACE,
+  collecting: IpfsNodeState.COLLECTING,
+};
+
+function ipfsMessage({ ipfs, ipfsState }: PeerOverview) {
+  const unknown = ipfs === undefined ? 'the IPFS node of this peer is not known' : '';
+  if (ipfsState === undefined) return { ...ipfs, error: unknown };
+  return { ...ipfs, state: ipfsStates[ipfsState.name], error: ipfsState.detail === '' ? unknown : ipfsState.detail };
 }
 
 function trustMessage(trusts: readonly string[] | 'all') {

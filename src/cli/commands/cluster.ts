@@ -5,7 +5,7 @@ import type { CliContext } from '../context.ts';
 import type { Run } from '../run.ts';
 import { showHealth } from './health.ts';
 import { memberCommands } from './members.ts';
-import { healthText, peerColumns, peerRow } from './peer-rows.ts';
+import { healthText, ipfsStateText, peerColumns, peerRow } from './peer-rows.ts';
 
 export function clusterCommands(program: Command, run: Run): void {
   program
@@ -54,5 +54,6 @@ async function showPeer(context: CliContext, peerId: string): Promise<void> {
   for (const address of peer.addresses) out.line(`address    ${address}`);
   if (peer.ipfs?.peerId) out.line(`ipfs       ${peer.ipfs.peerId}  ${peer.ipfs.agent}`);
   for (const address of peer.ipfs?.addresses ?? []) out.line(`           ${address}`);
-  if (peer.ipfs?.error) out.line(`ipfs       ${pc.red(peer.ipfs.error)}`);
+  const problem = [ipfsStateText(peer.ipfs?.state), peer.ipfs?.error].filter(Boolean).join(': ');
+  if (peer.ipfs?.error) out.line(`ipfs       ${pc.red(problem)}`);
 }

@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import { type Peer, PeerHealth } from '../../../gen/pinfold/v1/peer_service_pb.ts';
+import { IpfsNodeState, type Peer, PeerHealth } from '../../../gen/pinfold/v1/peer_service_pb.ts';
 import { formatBytes } from '../output.ts';
 
 export const peerColumns = ['PEER', 'NAME', 'HEALTH', 'FREE', 'VERSION'];
@@ -12,6 +12,20 @@ const healths: Partial<Record<PeerHealth, string>> = {
 };
 
 export const healthText = (health: PeerHealth): string => healths[health] ?? '';
+
+const ipfsStates: Partial<Record<IpfsNodeState, string>> = {
+  [IpfsNodeState.UP]: 'up',
+  [IpfsNodeState.RESTARTING]: 'restarting',
+  [IpfsNodeState.DOWN]: 'down',
+  [IpfsNodeState.UNAUTHORIZED]: 'unauthorized',
+  [IpfsNodeState.OTHER_IDENTITY]: 'other_identity',
+  [IpfsNodeState.NO_SPACE]: 'no_space',
+  [IpfsNodeState.COLLECTING]: 'collecting',
+};
+
+/** Nothing for a node of another peer. */
+export const ipfsStateText = (state: IpfsNodeState | undefined): string =>
+  ipfsStates[state ?? IpfsNodeState.UNSPECIFIED] ?? '';
 
 export function peerRow(peer: Peer): string[] {
   const free = metricOf(peer, 'freespace');

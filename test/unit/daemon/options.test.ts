@@ -6,7 +6,7 @@ import { folderPaths, readConfigText } from '../../../src/config/folder.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { initPeer } from '../../../src/daemon/init-peer.ts';
 import { loadPeer } from '../../../src/daemon/load-peer.ts';
-import { loadPeerConfig, parseListenAddress, peerOptions } from '../../../src/daemon/options.ts';
+import { ipfsWarnings, loadPeerConfig, parseListenAddress, peerOptions } from '../../../src/daemon/options.ts';
 import { systemRandom } from '../../../src/runtime/random.ts';
 
 const withFlags = (flags: Record<string, string | true>) => loadPeerConfig({ flags }).config;
@@ -72,6 +72,19 @@ t.test('replication factors fit each other', async (t) => {
   t.throws(factors('-1', '2'), { message: /exactly when/ });
   t.throws(factors('0', '2'), { message: /at least 1/ });
   t.match(factors('2', '3')().cluster, { replicationMin: 2, replicationMax: 3 });
+});
+
+t.test('Kubo: the address, the credentials and the files of TLS fit', async (t) => {
+  const kubo = (flags: Record<string, string>) => () => withFlags({ 'ipfs-kind': 'kubo', ...flags });
+  t.throws(kubo({ 'ipfs-api': 'kubo:5001' }), { message: /ipfs.api/ });
+  t.throws(kubo({ 'ipfs-api': 'http://me:hidden@kubo' }), { message: /credentials do not belong/ });
+  t.throws(kubo({ 'ipfs-api-tls-cert': 'a.pem', 'ipfs-api': 'https://kubo' }), { message: /go together/ });
+  t.throws(kubo({ 'ipfs-api-tls-ca': 'a.pem' }), { message: /not of TLS/ });
+  t.throws(kubo({ 'ipfs-api-auth': 'hidden' }), { message: /^(?!.*hidden).*basic:USER:PASSWORD/s });
+  const warned = (api: string) => ipfsWarnings(kubo({ 'ipfs-api': api, 'ipfs-api-auth': 'bearer:hidden' })());
+  t.match(warned('http://kubo:5001'), [/without TLS/]);
+  t.notMatch(warned('http://kubo:5001')[0], 'hidden');
+  for (const api of ['https://kubo', '/ip4/127.0.0.1/tcp/5001', '/unix/run/api.sock']) t.strictSame(warned(api), []);
 });
 
 t.test('the published schema takes the file that init writes, and refuses others', async (t) => {
