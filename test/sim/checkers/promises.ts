@@ -1,6 +1,8 @@
 import type { Written } from '../../../src/cluster/pins.ts';
 import { decodePosition } from '../../../src/consensus/crdt/core/position.ts';
+import { toV1 } from '../../../src/model/cid.ts';
 import type { WriteEvent } from '../plan/plan.ts';
+import { content } from '../world/contents.ts';
 import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
@@ -34,9 +36,10 @@ export class Promises {
     return this.#acknowledged.length;
   }
 
-  acknowledged(process: SimProcess, { position, level, unseenBy }: Written, event: WriteEvent): void {
+  acknowledged(process: SimProcess, { position, level, acknowledgedBy, unseenBy }: Written, event: WriteEvent): void {
     this.acknowledgedPosition(process, position, event.op);
     if (level.kind === 'replicated') this.#checkReplicated(position, level.count);
+    if (level.kind === 'pinned') this.#checkPinned(event, level.count, acknowledgedBy);
     if (unseenBy.length > 0) this.#world.trace.add(this.#world.time.nowMs, `not seen by ${unseenBy.length} peers`);
   }
 
@@ -96,6 +99,18 @@ export class Promises {
         `${process.name} lacks ${what} ${short(rid)} ${sequence}, which ${at.name} had acknowledged`,
       );
     }
+  }
+
+  /** PINNED n: each that is named has had a record of it, and n of them there are. */
+  #checkPinned({ op, content: number, to }: WriteEvent, count: number, acknowledgedBy: readonly string[]): void {
+    const pinned = op === 'replace' ? to : number;
+    const cid = hexOf(toV1(content(pinned).cid));
+    const holders = acknowledgedBy.filter((peerId) =>
+      this.#world.machines.some((machine) => machine.peerId === peerId && machine.held.has(cid)),
+    );
+    if (holders.length >= count && holders.length === acknowledgedBy.length) return;
+    const told = `PINNED ${count} was answered for content ${pinned}, by ${acknowledgedBy.length} peers`;
+    throw new Violation('PINNED', `${told}; ${holders.length} of their nodes have ever held it`);
   }
 
   /** I5. */

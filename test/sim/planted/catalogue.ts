@@ -588,4 +588,17 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'level-by-the-queue',
+    says: 'PINNED n counts nodes that are at it as those that hold it',
+    breaks: ['PINNED'],
+    profile: 'tracker',
+    edits: [
+      {
+        file: 'src/cluster/pinned-waits.ts',
+        find: "if (status === 'pinned') wish.heldBy.add(peerId);",
+        replace: "if (status === 'pinned' || status === 'pinning') wish.heldBy.add(peerId);",
+      },
+    ],
+  },
 ];

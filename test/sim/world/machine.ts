@@ -2,9 +2,9 @@ import { hash } from 'node:crypto';
 import type { PeerCoreInit } from '../../../src/daemon/peer-core.ts';
 import type { MemoryFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
 import { noFaults } from '../../../src/ipfs/memory/ipfs-world.ts';
-import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
 import type { Signer } from '../../../src/runtime/ed25519.ts';
 import type { MemoryStorage } from '../../../src/storage/memory/memory-storage.ts';
+import { NodeDisk } from './node-disk.ts';
 import type { DiskManner } from './sim-disk.ts';
 import type { SimProcess } from './sim-process.ts';
 
@@ -26,7 +26,9 @@ export class Machine {
   readonly bootstrap: readonly string[];
   readonly diskManner: DiskManner;
   readonly ipfsFaults: MemoryFaults = noFaults();
-  ipfsDisk = new MemoryDisk();
+  /** Of what its node has ever had a record. */
+  readonly held = new Set<string>();
+  ipfsDisk = new NodeDisk(this.held);
   clockOffsetMs: number;
   store: MemoryStorage;
   process: SimProcess | undefined;

@@ -1,8 +1,8 @@
 import { peerTables } from '../../../src/daemon/peer-core.ts';
-import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
 import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import type { FaultEvent } from '../plan/plan.ts';
 import { Machine } from './machine.ts';
+import { NodeDisk } from './node-disk.ts';
 import type { World } from './world.ts';
 
 type Of<K extends FaultEvent['kind']> = Extract<FaultEvent, { kind: K }>;
@@ -27,7 +27,7 @@ export function wipe(world: World, { machine, downMs }: Of<'wipe'>): void {
   world.crash(wiped, 'machine');
   world.promises.diskLost(wiped);
   wiped.putStore(memoryStorage({ tables: peerTables, flush: 'manual' }));
-  wiped.ipfsDisk = new MemoryDisk();
+  wiped.ipfsDisk = new NodeDisk(wiped.held);
   wiped.backups.length = 0;
   world.checkerOf(wiped).replaced();
   world.startLater(wiped, downMs);
