@@ -37,6 +37,7 @@ import type { Storage, TableSpec } from '../storage/storage.ts';
 import { trackerTables } from '../tracker/tables.ts';
 import type { Tracker } from '../tracker/tracker.ts';
 import { tracker } from '../tracker/wish-tracker.ts';
+import { auditOnReturn } from './audit-on-return.ts';
 import { nodeAlerts } from './node-alerts.ts';
 import type { PeerConfig } from './options.ts';
 
@@ -135,6 +136,8 @@ export function peerCore(
     history: () => consensus.history,
     ...common,
   });
+
+  if (nodeStates !== undefined) auditOnReturn(nodeStates, work);
 
   const ttlMs = config.monitor.metricTtlMs;
   const monitored = monitor(

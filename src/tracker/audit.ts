@@ -1,4 +1,5 @@
 import type { Connector, HoldMode } from '../ipfs/connector.ts';
+import { formatCid } from '../model/cid.ts';
 import { type Clock, jittered, sleep, type Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { mark } from '../runtime/mark.ts';
@@ -32,6 +33,9 @@ export class Audit {
   readonly #needs: AuditNeeds;
   readonly #signal: AbortSignal;
   #foreign = 0;
+  #vanished = 0;
+  #isDue = false;
+  #wake: (() => void) | undefined;
 
   constructor(options: TrackerOptions, needs: AuditNeeds, signal: AbortSignal) {
     this.#options = options;
@@ -39,30 +43,47 @@ export class Audit {
     this.#signal = signal;
   }
 
+  /** Without waiting for the interval: the node was away, and may have come back with less. */
+  soon(): void {
+    this.#isDue = true;
+    this.#wake?.();
+  }
+
   /** At once and then at each interval, until the signal aborts. */
   async run(): Promise<void> {
-    const { timers, random, logger } = this.#needs;
+    const { logger } = this.#needs;
     while (!this.#signal.aborted) {
+      this.#isDue = false;
       try {
         await this.once();
       } catch (error) {
         if (!this.#signal.aborted) logger.warn('the audit of the IPFS node did not end', { error });
       }
-      const intervalMs = Math.ceil(jittered(random, this.#options.auditIntervalMs, RETRY_JITTER));
-      await sleep(timers, intervalMs, this.#signal).catch(() => {});
+      if (!this.#isDue) await this.#interval();
     }
   }
 
+  async #interval(): Promise<void> {
+    const { timers, random } = this.#needs;
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    const intervalMs = Math.ceil(jittered(random, this.#options.auditIntervalMs, RETRY_JITTER));
+    await sleep(timers, intervalMs, AbortSignal.any([this.#signal, woken.signal])).catch(() => {});
+  }
+
   async once(): Promise<void> {
-    const { index, metrics } = this.#needs;
+    const { index, metrics, logger } = this.#needs;
     const startedMs = this.#needs.clock.nowMs();
     const passes = Math.max(1, Math.ceil((index.count('pinned') * 1.5) / AUDIT_FINGERPRINTS_MAX));
     this.#foreign = 0;
+    this.#vanished = 0;
     for (let pass = 0; pass < passes; pass++) {
       const isMine = (cid: Uint8Array) => (cid[cid.length - 1] as number) % passes === pass;
       await this.#compare(await this.#listed(isMine), isMine, startedMs);
     }
     metrics.foreign.set(this.#foreign, {});
+    const problem = 'pins are gone from the IPFS node without our doing; they are pinned again';
+    if (this.#vanished > 0) logger.warn(problem, { pins: this.#vanished });
   }
 
   async #listed(isMine: (cid: Uint8Array) => boolean): Promise<Fingerprints> {
@@ -107,7 +128,8 @@ export class Audit {
     mark('tracker: the node has lost a pin');
     index.put(cid, { ...row, status: 'unexpectedly_unpinned', sinceMs, held: 'none' });
     metrics.vanished.add(1, {});
-    logger.warn('a pin is gone from the IPFS node without our doing; it is pinned again');
+    this.#vanished++;
+    logger.debug('a pin is gone from the IPFS node', { cid: formatCid(cid) });
   }
 
   #pause(): Promise<void> {

@@ -36,7 +36,7 @@ export const trackerOptions = defineOptions('tracker', 'How the IPFS node is bro
   auditIntervalMs: milliseconds({
     default: 43_200_000,
     min: 1000,
-    says: 'how often the pins of the node are compared with the status index; once more at each start',
+    says: 'how often the pins of the node are compared with the status index; once more at each start, and when the node was away',
   }),
   auditRateMax: integer({
     default: 5000,

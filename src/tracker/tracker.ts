@@ -33,6 +33,9 @@ export interface Tracker {
   /** Puts wishes that failed (or vanished) at the front, now; all of them without `cids`. Yields what it queued, in bounded pieces. */
   recover(cids: readonly Uint8Array[] | undefined, options: { signal: AbortSignal }): AsyncIterable<WishStatus[]>;
 
+  /** The node was away, and may have come back with less than it had: it is compared with the index now. */
+  auditSoon(): void;
+
   readonly feed: StatusFeed;
 
   start(): Promise<void>;

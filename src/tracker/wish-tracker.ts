@@ -75,7 +75,7 @@ class WishTracker implements Tracker {
       underWay: () => this.#work.underWay,
       concurrency: () => concurrency.limit,
     });
-    this.#node = new NodeWatch(needs, { signal, onUp: () => this.#onFlushed(), gauge: metrics.nodeUp });
+    this.#node = new NodeWatch(needs, { signal, onUp: () => this.#nodeReturned(), gauge: metrics.nodeUp });
     const index = this.#index;
     this.#work = new Work(
       options,
@@ -108,6 +108,10 @@ class WishTracker implements Tracker {
     await this.#running;
     await this.#node.stopped();
     if (this.#isOpen) await this.#index.stop().catch(() => {});
+  }
+
+  auditSoon(): void {
+    this.#audit.soon();
   }
 
   statuses(cids: readonly Uint8Array[]): WishStatus[] {
@@ -209,6 +213,11 @@ class WishTracker implements Tracker {
       last = interrupted.at(-1)?.cid;
       if (last === undefined) return;
     }
+  }
+
+  #nodeReturned(): void {
+    this.#audit.soon();
+    this.#onFlushed();
   }
 
   #onFlushed(): void {

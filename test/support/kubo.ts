@@ -76,10 +76,7 @@ export class KuboNode {
 
   /** It takes over the addresses of another one, which has stopped. */
   async replace(other: KuboNode): Promise<void> {
-    const theirs = JSON.parse(await readFile(other.#configFile, 'utf8'));
-    await this.#change((config) => {
-      config.Addresses = theirs.Addresses;
-    });
+    await this.#listenAt(await other.#addresses());
   }
 
   async #configure({ auth, onSocket = false }: KuboSettings): Promise<void> {
@@ -164,6 +161,34 @@ export class KuboNode {
   async ipfs(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(program, ['--api', this.api, ...args], { env: this.#environment });
     return stdout.trim();
+  }
+
+  /** CIDs, version 1, of what it holds recursively. */
+  async held(): Promise<string[]> {
+    const listed = await this.ipfs('pin', 'ls', '--type=recursive', '--quiet');
+    return listed.split('\n').filter((cid) => cid.startsWith('b'));
+  }
+
+  /** All that it holds is gone, as after a disk was changed for another; who it is, stays. It must not run. */
+  async empty(): Promise<void> {
+    for (const part of ['blocks', 'datastore']) await rm(join(this.folder, part), { recursive: true });
+  }
+
+  /** The two repositories change places: each is found at the address of the other. They must not run. */
+  static async swap(a: KuboNode, b: KuboNode): Promise<void> {
+    const [addressesOfA, addressesOfB] = await Promise.all([a.#addresses(), b.#addresses()]);
+    await a.#listenAt(addressesOfB);
+    await b.#listenAt(addressesOfA);
+  }
+
+  async #addresses(): Promise<object> {
+    return JSON.parse(await readFile(this.#configFile, 'utf8')).Addresses;
+  }
+
+  #listenAt(addresses: object): Promise<void> {
+    return this.#change((config) => {
+      config.Addresses = addresses;
+    });
   }
 
   /** Removes the block from its disk, behind its back. */

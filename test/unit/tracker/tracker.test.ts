@@ -332,6 +332,19 @@ t.test('the audit finds what the node has lost, and leaves foreign pins alone', 
   await world.end();
 });
 
+t.test('a node that was away is audited when it is back, long before the interval is over', async (t) => {
+  const world = await TrackerWorld.open({ options: { auditIntervalMs: 86_400_000 } });
+  await world.tracker.start();
+  await world.pin([a, b]);
+  await world.until('pinned', () => world.tracker.counts().pinned === 2);
+  world.node.records.delete(Buffer.from(a).toString('latin1'));
+  await world.time.advance(60_000);
+  t.equal(world.node.mode(a), 'none', 'nobody has looked');
+  world.tracker.auditSoon();
+  await world.until('repaired', () => world.node.mode(a) === 'recursive');
+  await world.end();
+});
+
 t.test('a claim that comes back while the node lets go is not called pinned', async (t) => {
   const world = await TrackerWorld.open();
   await world.tracker.start();
