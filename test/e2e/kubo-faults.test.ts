@@ -17,7 +17,12 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
   const swarmKey = ipfsNetworkKey(Buffer.from(await readFile(here.secretFile, 'utf8'), 'hex'));
   const [a, b, c] = await Promise.all([1, 2, 3].map(() => KuboNode.start(t, { swarmKey })));
   if (a === undefined || b === undefined || c === undefined) return;
-  const flags = (kubo: KuboNode) => ['--ipfs-kind=kubo', `--ipfs-api=${kubo.api}`, '--tracker-retry-base-ms=1000'];
+  const flags = (kubo: KuboNode) => [
+    '--ipfs-kind=kubo',
+    `--ipfs-api=${kubo.api}`,
+    '--tracker-retry-base-ms=1000',
+    '--tracker-pin-timeout-ms=5000',
+  ];
   const atA = await here.make('a', flags(a));
   const atB = await here.make('b', flags(b));
   const atC = await here.make('c', [...flags(c), '--tracker-audit-interval-ms=2000']);
@@ -101,6 +106,21 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
     t.match(await metric(atC, 'pinfold_tracker_vanished_total'), /^\d\d/);
   });
 
+  await t.test('a node that can write no blocks', async (t) => {
+    await b.stop();
+    await b.start(200);
+    const [big = ''] = await onlyAt(a, join(here.root, 'big'), 1, 1_000_000);
+    await atA.clients.pins.pin({ cid: big, options: { replicationMin: -1, replicationMax: -1 } });
+    cids.push(big);
+    await pinnedOn(atA, big, [atA.peerId, atC.peerId]);
+    const status = async () => (await statusOn(atA, big, atB.peerId))?.status;
+    await until('the pin has failed', async () => (await status()) === TrackerStatus.PIN_ERROR, slowMs);
+    t.notOk((await b.held()).includes(big));
+    await b.stop();
+    await b.start();
+    await allHeld('with room again');
+  });
+
   await t.test('a node that is frozen', async (t) => {
     b.signal('SIGSTOP');
     const [extra = ''] = await onlyAt(a, join(here.root, 'frozen'), 1);
@@ -115,9 +135,9 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
 });
 
 /** Files on that node alone, without pins; their CIDs. */
-async function onlyAt(kubo: KuboNode, folder: string, count = files): Promise<string[]> {
+async function onlyAt(kubo: KuboNode, folder: string, count = files, bytes = 20_000): Promise<string[]> {
   await mkdir(folder);
-  for (let i = 0; i < count; i++) await writeFile(join(folder, `${i}`), seededBytes(`${folder} ${i}`, 20_000));
+  for (let i = 0; i < count; i++) await writeFile(join(folder, `${i}`), seededBytes(`${folder} ${i}`, bytes));
   const added = await kubo.ipfs('add', '--recursive', '--cid-version=1', '--pin=false', '--quiet', folder);
   return added.split('\n').slice(0, count);
 }

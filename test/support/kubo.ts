@@ -108,9 +108,13 @@ export class KuboNode {
     });
   }
 
-  async start(): Promise<void> {
+  /** `fileKiBMax`: it can write no larger files (RLIMIT_FSIZE), so that larger blocks find no room. */
+  async start(fileKiBMax: number | 'unlimited' = 'unlimited'): Promise<void> {
     const env = { ...this.#environment, ...(this.#settings.swarmKey !== undefined && { LIBP2P_FORCE_PNET: '1' }) };
-    const child = spawn(program, ['daemon'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('sh', ['-c', `ulimit -f "$1"; exec "$0" daemon`, program, blocksOf(fileKiBMax)], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#process = child;
     endWithUs(child);
     this.#log = '';
@@ -202,6 +206,11 @@ export class KuboNode {
     edit(config);
     await writeFile(this.#configFile, JSON.stringify(config));
   }
+}
+
+/** As `ulimit -f` of a POSIX shell counts: in blocks of 512 bytes. */
+function blocksOf(kib: number | 'unlimited'): string {
+  return kib === 'unlimited' ? kib : String(kib * 2);
 }
 
 /**

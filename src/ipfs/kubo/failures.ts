@@ -1,8 +1,8 @@
 import { ConnectorError, type ConnectorErrorKind } from '../connector.ts';
 import { RpcError } from './rpc-error.ts';
 
-/** Words by which Kubo says that its disk is full. */
-const full = /no space left on device|disk quota exceeded|not enough space/i;
+/** Words by which Kubo says that its disk is full, or that its process may not write as much (RLIMIT_FSIZE). */
+const full = /no space left on device|disk quota exceeded|not enough space|file too large/i;
 
 /**
  * Words of its decoders, of Kubo 0.42, behind `pin: `. There are no codes for them. What is not among them is FAILED, which
