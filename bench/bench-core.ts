@@ -5,6 +5,7 @@ import { defaultsOf } from '../src/config/option.ts';
 import type { Request } from '../src/consensus/consensus.ts';
 import { crdtOptions } from '../src/consensus/crdt/options.ts';
 import { type PeerCore, peerCore, peerTables } from '../src/daemon/peer-core.ts';
+import type { Connector } from '../src/ipfs/connector.ts';
 import { IpfsWorld } from '../src/ipfs/memory/ipfs-world.ts';
 import { memoryConnector } from '../src/ipfs/memory/memory-connector.ts';
 import { MemoryDisk } from '../src/ipfs/memory/memory-disk.ts';
@@ -39,6 +40,8 @@ export interface BenchCoreInit {
   /** Addresses of others. */
   bootstrap: readonly string[];
   antiEntropyIntervalMs: number;
+  /** Its IPFS node; without: one in memory. */
+  connector?: Connector;
 }
 
 /** A peer without doors in this process, with the wiring of the daemon. */
@@ -72,11 +75,7 @@ export async function startBenchCore(init: BenchCoreInit): Promise<BenchCore> {
     {
       storage,
       network: (policy) => network(policy, init, signer.peerId),
-      // Nothing is allocated to it: what is measured is what peers say to each other.
-      connector: memoryConnector(
-        { peerId: `node of ${signer.peerId}`, world: new IpfsWorld({ timers }), disk: new MemoryDisk() },
-        common,
-      ),
+      connector: init.connector ?? nodeInMemory(signer.peerId),
       signer,
       isDiskLow: () => false,
       freeDiskBytes: () => Number.POSITIVE_INFINITY,
@@ -88,6 +87,11 @@ export async function startBenchCore(init: BenchCoreInit): Promise<BenchCore> {
   await lifecycle.start();
   const own = () => (hub === undefined ? core.network.addresses() : [memoryAddress(signer.peerId)]);
   return { ...core, addresses: own, stop: () => lifecycle.stop() };
+}
+
+function nodeInMemory(peerId: string): Connector {
+  const init = { peerId: `node of ${peerId}`, world: new IpfsWorld({ timers }), disk: new MemoryDisk() };
+  return memoryConnector(init, common);
 }
 
 function network(policy: PeerPolicy, { seed, hub, bootstrap }: BenchCoreInit, peerId: string): Network {
@@ -108,26 +112,32 @@ function network(policy: PeerPolicy, { seed, hub, bootstrap }: BenchCoreInit, pe
   return made;
 }
 
-/** Pins number `from` to `from + count`, allocated to nobody, in calls of `perCall`. */
-export async function pinAt({ consensus }: BenchCore, from: number, count: number, perCall: number): Promise<void> {
+/** Somebody else's: no tracker has anything to do. */
+const elsewhere: readonly string[] = ['12D3KooWGRUk6hGvRE2WYzZbzTsBNcRnk5oCSxQkWJcgCLcHxXzz'];
+
+/** Pins number `from` to `from + count`, in calls of `perCall`. */
+export async function pinAt(
+  { consensus }: BenchCore,
+  from: number,
+  count: number,
+  perCall: number,
+  allocations = elsewhere,
+): Promise<void> {
   const { signal } = new AbortController();
   for (let i = from; i < from + count; i += perCall) {
-    const requests = Array.from({ length: Math.min(perCall, from + count - i) }, (_, j): Request => request(i + j));
+    const requests = Array.from({ length: Math.min(perCall, from + count - i) }, (_, j) => request(i + j, allocations));
     const outcomes = await consensus.commit(requests, { signal });
     if (outcomes.some(({ ok }) => !ok)) throw new Error('a pin was refused');
   }
 }
 
-/** Somebody else's: no tracker has anything to do. */
-const elsewhere = ['12D3KooWGRUk6hGvRE2WYzZbzTsBNcRnk5oCSxQkWJcgCLcHxXzz'];
-
-function request(i: number): Request {
+function request(i: number, allocations: readonly string[]): Request {
   const fields = {
     ...{ name: `backups/2026/object-${String(i).padStart(7, '0')}`, mode: 'recursive' as const },
     ...{ replicationMin: 1, replicationMax: 1, userAllocations: [], metadata: [], origins: [] },
     ...{ createdMs: clock.nowMs(), expiresMs: 0, updatedFrom: undefined, type: 'data' as const },
   };
-  return { ops: [{ kind: 'pin', key: pinKey(sampleCid(i), 'default'), fields, allocations: elsewhere }] };
+  return { ops: [{ kind: 'pin', key: pinKey(sampleCid(i), 'default'), fields, allocations }] };
 }
 
 export const rootOf = ({ pinset }: BenchCore): string => Buffer.from(pinset.digest.root()).toString('hex');

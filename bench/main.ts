@@ -10,6 +10,7 @@ import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { endAll } from './processes.ts';
 import { replicate } from './replicate.ts';
+import { tracker } from './tracker.ts';
 import { loadNow } from './usage.ts';
 import { watch } from './watch.ts';
 import { write } from './write.ts';
@@ -19,7 +20,18 @@ import { write } from './write.ts';
  *
  * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
  */
-const benchmarks = { write, join: joinBench, replicate, list, memory, watch, history, 'catch-up': catchUp, idle };
+const benchmarks = {
+  write,
+  join: joinBench,
+  replicate,
+  list,
+  memory,
+  watch,
+  history,
+  'catch-up': catchUp,
+  idle,
+  tracker,
+};
 
 export interface BenchContext {
   figures: Figures;

@@ -7,8 +7,13 @@ import { formatCid } from '../src/model/cid.ts';
 export function sampleCid(i: number): Uint8Array {
   const cid = new Uint8Array(36);
   cid.set([1, 0x55, 0x12, 0x20]);
-  cid.set(hash('sha256', `sample ${i}`, 'buffer'), 4);
+  cid.set(hash('sha256', sampleContent(i), 'buffer'), 4);
   return cid;
+}
+
+/** What that CID is of. */
+export function sampleContent(i: number): Uint8Array {
+  return Buffer.from(`sample ${i}`);
 }
 
 /** A name of 26 bytes, and two metadata entries on every tenth. */

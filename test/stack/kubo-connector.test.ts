@@ -6,7 +6,8 @@ import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { noMetrics } from '../../src/runtime/metrics.ts';
 import { connectorSuite, type TestNode } from '../suites/connector.suite.ts';
-import { KuboStock, withoutKubo } from '../support/kubo.ts';
+import { withoutKubo } from '../support/kubo.ts';
+import { KuboStock } from '../support/kubo-stock.ts';
 
 const needs = { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics };
 const stocks = {

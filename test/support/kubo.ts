@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { base32upper } from 'multiformats/bases/base32';
-import t, { type Test } from 'tap';
+import type { Test } from 'tap';
 import { findKubo } from '../../scripts/kubo.ts';
 import { endWithUs } from '../../scripts/local-cluster.ts';
 import { formatSwarmKey } from '../../src/ipfs/swarm-key.ts';
@@ -211,36 +211,6 @@ export class KuboNode {
 /** As `ulimit -f` of a POSIX shell counts: in blocks of 512 bytes. */
 function blocksOf(kib: number | 'unlimited'): string {
   return kib === 'unlimited' ? kib : String(kib * 2);
-}
-
-/**
- * Started nodes in stock: to start one takes a second, in which a test need not wait. `take` hands out one that holds
- * nothing, and has the next one made.
- */
-export class KuboStock {
-  readonly #settings: KuboSettings;
-  readonly #ready: Promise<KuboNode>[] = [];
-  readonly #count: number;
-
-  constructor(settings: KuboSettings, count: number) {
-    this.#settings = settings;
-    this.#count = count;
-    t.teardown(() => Promise.all(this.#ready.map((each) => each.then((node) => node.remove()))));
-  }
-
-  async take(t: Test): Promise<KuboNode> {
-    while (this.#ready.length <= this.#count) this.#ready.push(this.#made());
-    const node = await (this.#ready.shift() as Promise<KuboNode>);
-    t.teardown(() => node.remove());
-    return node;
-  }
-
-  async #made(): Promise<KuboNode> {
-    const node = await KuboNode.make(this.#settings);
-    await node.start();
-    await node.ipfs('pin', 'rm', emptyFolder);
-    return node;
-  }
 }
 
 /** What `ipfs init` pins by itself. */
