@@ -89,8 +89,10 @@ t.test('a node that dies under a pin leaves no pin, and the pin is no success', 
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const pinned = connector.pin(wish(root.cid), { signal, stallTimeoutMs: 20_000, onProgress: () => begin() });
   await begun;
+  // Listened for before the node dies, as it may be told of at once.
+  const failed = failsWith(t, pinned, 'UNREACHABLE');
   await kubo.stop('SIGKILL');
-  await failsWith(t, pinned, 'UNREACHABLE');
+  await failed;
   await kubo.start();
   t.equal(await connector.pinned(root.cid, { signal }), 'none');
 });
