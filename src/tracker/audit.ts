@@ -1,5 +1,6 @@
 import type { Connector, HoldMode } from '../ipfs/connector.ts';
 import { formatCid } from '../model/cid.ts';
+import { mergeSignals } from '../runtime/abort.ts';
 import { type Clock, jittered, sleep, type Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { mark } from '../runtime/mark.ts';
@@ -65,10 +66,10 @@ export class Audit {
 
   async #interval(): Promise<void> {
     const { timers, random } = this.#needs;
-    const woken = new AbortController();
-    this.#wake = () => woken.abort();
+    using scope = mergeSignals(this.#signal);
+    this.#wake = () => scope.abort(new Error('the audit is due'));
     const intervalMs = Math.ceil(jittered(random, this.#options.auditIntervalMs, RETRY_JITTER));
-    await sleep(timers, intervalMs, AbortSignal.any([this.#signal, woken.signal])).catch(() => {});
+    await sleep(timers, intervalMs, scope.signal).catch(() => {});
   }
 
   async once(): Promise<void> {

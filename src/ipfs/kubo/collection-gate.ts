@@ -1,6 +1,7 @@
 import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
 import type { Timers } from '../../runtime/clock.ts';
 import { ConnectorError } from '../connector.ts';
+import { Protections } from '../protections.ts';
 
 /**
  * Keeps pins and puts apart from the collections that we begin. Kubo collects under a lock that it waits for while a pin
@@ -11,7 +12,7 @@ export class CollectionGate {
   readonly #timers: Timers;
   readonly #drainTimeoutMs: number;
   #inside = 0;
-  #protections = 0;
+  readonly #protections = new Protections(() => this.#change());
   #isClosed = false;
   #changed = Promise.withResolvers<void>();
 
@@ -33,28 +34,19 @@ export class CollectionGate {
   }
 
   protect(): { release(): void } {
-    let isHeld = true;
-    this.#protections++;
-    return {
-      release: () => {
-        if (!isHeld) return;
-        isHeld = false;
-        this.#protections--;
-        this.#change();
-      },
-    };
+    return this.#protections.protect();
   }
 
   /** Resolves when nothing is protected and nobody is inside, and keeps it so until `open`. Rejects with FAILED. */
   async close(signal: AbortSignal): Promise<{ open(): void }> {
     if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
     for (;;) {
-      await this.#until(() => this.#protections === 0, signal);
+      await this.#until(() => this.#protections.count === 0, signal);
       if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
       this.#isClosed = true;
       try {
         await this.#drained(signal);
-        if (this.#protections === 0) return { open: () => this.#open() };
+        if (this.#protections.count === 0) return { open: () => this.#open() };
       } catch (cause) {
         this.#open();
         throw cause;
@@ -67,7 +59,7 @@ export class CollectionGate {
   async #drained(signal: AbortSignal): Promise<void> {
     using scope = deadlineSignal(this.#timers, this.#drainTimeoutMs, signal);
     try {
-      await this.#until(() => this.#inside === 0 || this.#protections > 0, scope.signal);
+      await this.#until(() => this.#inside === 0 || this.#protections.count > 0, scope.signal);
     } catch (cause) {
       signal.throwIfAborted();
       const message = `Kubo collects only while no pin is under way, and ${this.#inside} did not end in time; try again later`;

@@ -4,6 +4,7 @@ import { deadlineSignal, mergeSignals } from '../../runtime/abort.ts';
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { MetricsRegister } from '../../runtime/metrics.ts';
+import { Calls } from '../calls.ts';
 import {
   type Block,
   type CallOptions,
@@ -76,8 +77,7 @@ export class KuboConnector implements Connector {
   readonly #turns = new Turns();
   readonly #pins = new Slots(PINS_MAX);
   readonly #commands = new Slots(COMMANDS_MAX);
-  readonly #stopping = new AbortController();
-  readonly #calls = new Set<Promise<unknown>>();
+  readonly #calls = new Calls(() => this.#checkUp());
   #isRunning = false;
 
   /** Throws when a file of `tls` cannot be read, or `auth` has no known form. */
@@ -105,15 +105,14 @@ export class KuboConnector implements Connector {
 
   async stop(): Promise<void> {
     this.#isRunning = false;
-    this.#stopping.abort(new ConnectorError('UNREACHABLE', 'the IPFS connector is stopping'));
-    await Promise.allSettled(this.#calls);
+    await this.#calls.stop(new ConnectorError('UNREACHABLE', 'the IPFS connector is stopping'));
     await this.#watch.stop();
     this.#condition.stop();
     this.#rpc.close();
   }
 
   id(options: CallOptions): Promise<IpfsNodeId> {
-    return this.#call(options, (signal) => this.#reported(() => this.#watch.id(signal)));
+    return this.#calls.run(options, (signal) => this.#reported(() => this.#watch.id(signal)));
   }
 
   async pin(wish: Wish, options: PinCallOptions): Promise<void> {
@@ -132,7 +131,7 @@ export class KuboConnector implements Connector {
 
   async unpin(bytes: Uint8Array, options: CallOptions): Promise<void> {
     const cid = wishCid(bytes);
-    await this.#call(options, (signal) =>
+    await this.#calls.run(options, (signal) =>
       this.#turns.run(byteString(cid.bytes), signal, () =>
         this.#command({ signal }, (signal) => this.#forms.removeAll(cid, { signal })),
       ),
@@ -148,7 +147,7 @@ export class KuboConnector implements Connector {
   }
 
   connect(addresses: readonly string[], options: CallOptions): Promise<void> {
-    return this.#call(options, (signal) => this.#dialler.connect(addresses, { signal }));
+    return this.#calls.run(options, (signal) => this.#dialler.connect(addresses, { signal }));
   }
 
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
@@ -169,7 +168,7 @@ export class KuboConnector implements Connector {
   /** Kubo does not tell the sizes of what it removes. */
   async *collectGarbage(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; bytes: number }> {
     this.#checkUp();
-    using scope = mergeSignals(options.signal, this.#stopping.signal, this.#condition.down);
+    using scope = mergeSignals(options.signal, this.#calls.stopping, this.#condition.down);
     const closed = await this.#gate.close(scope.signal);
     const collecting = this.#condition.collecting();
     const call = {
@@ -270,7 +269,7 @@ export class KuboConnector implements Connector {
 
   async *#stream<T>(options: CallOptions, fn: (signal: AbortSignal) => AsyncGenerator<T>): AsyncGenerator<T> {
     this.#checkUp();
-    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    using scope = mergeSignals(options.signal, this.#calls.stopping);
     await this.#watch.verified(scope.signal);
     const items = fn(scope.signal);
     try {
@@ -307,21 +306,7 @@ export class KuboConnector implements Connector {
   /** A call that ends, too, when the node is down. */
   async #whileUp<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
     using scope = mergeSignals(options.signal, this.#condition.down);
-    return await this.#call(scope, fn);
-  }
-
-  /** Every call ends when the connector stops, and the stop waits for it. */
-  async #call<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    using scope = mergeSignals(options.signal, this.#stopping.signal);
-    scope.signal.throwIfAborted();
-    this.#checkUp();
-    const call = fn(scope.signal);
-    this.#calls.add(call);
-    try {
-      return await call;
-    } finally {
-      this.#calls.delete(call);
-    }
+    return await this.#calls.run(scope, fn);
   }
 
   #checkUp(): void {

@@ -6,6 +6,7 @@ import { type CallOptions, ConnectorError } from '../connector.ts';
 import { LOCAL_READS_MAX, WALK_BLOCKS_MAX } from '../constants.ts';
 import { DigestSet } from '../dag/digest-set.ts';
 import { walkDag } from '../dag/walk.ts';
+import { Protections } from '../protections.ts';
 import type { BlockStore } from './block-store.ts';
 import type { PinRecords } from './pin-records.ts';
 
@@ -27,7 +28,9 @@ export interface CollectorNeeds {
 export class Collector {
   readonly #needs: CollectorNeeds;
   readonly #walks = new Set<DigestSet>();
-  #protections = 0;
+  readonly #protections = new Protections(() => {
+    if (this.#protections.count === 0) this.#released?.resolve();
+  });
   #released: PromiseWithResolvers<void> | undefined;
   /** While a collection runs: what it must keep. */
   #kept: DigestSet | undefined;
@@ -39,16 +42,7 @@ export class Collector {
   }
 
   protect(): { release(): void } {
-    let isHeld = true;
-    this.#protections++;
-    return {
-      release: () => {
-        if (!isHeld) return;
-        isHeld = false;
-        this.#protections--;
-        if (this.#protections === 0) this.#released?.resolve();
-      },
-    };
+    return this.#protections.protect();
   }
 
   /** To be called before a block is stored. */
@@ -108,13 +102,13 @@ export class Collector {
   }
 
   #isKept(kept: DigestSet, multihash: Uint8Array): boolean {
-    if (this.#protections > 0 || this.#isFull || kept.has(multihash)) return true;
+    if (this.#protections.count > 0 || this.#isFull || kept.has(multihash)) return true;
     for (const visited of this.#walks) if (visited.has(multihash)) return true;
     return false;
   }
 
   async #unprotected(options: CallOptions): Promise<void> {
-    while (this.#protections > 0) {
+    while (this.#protections.count > 0) {
       this.#released = Promise.withResolvers();
       await raceSignal(this.#released.promise, options.signal);
     }

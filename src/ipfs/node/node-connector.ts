@@ -3,6 +3,7 @@ import { byteString } from '../../model/bytes.ts';
 import { mergeSignals } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import { Lifecycle } from '../../runtime/lifecycle.ts';
+import { Calls } from '../calls.ts';
 import {
   type Block,
   type CallOptions,
@@ -38,8 +39,7 @@ export class NodeConnector implements Connector {
   readonly #collector: Collector;
   readonly #complete: DagFetcher['complete'];
   readonly #turns = new Turns();
-  readonly #stopping = new AbortController();
-  readonly #calls = new Set<Promise<unknown>>();
+  readonly #calls = new Calls(() => this.#checkUp());
   readonly #lifecycle: Lifecycle;
 
   constructor(needs: NodeConnectorNeeds) {
@@ -61,48 +61,47 @@ export class NodeConnector implements Connector {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort(new ConnectorError('UNREACHABLE', 'the IPFS node is stopping'));
-    await Promise.allSettled(this.#calls);
+    await this.#calls.stop(new ConnectorError('UNREACHABLE', 'the IPFS node is stopping'));
     await this.#lifecycle.stop();
   }
 
   async id(options: CallOptions): Promise<IpfsNodeId> {
-    return this.#call(options, async () => this.#needs.exchange.id());
+    return this.#calls.run(options, async () => this.#needs.exchange.id());
   }
 
   async pin(wish: Wish, options: PinCallOptions): Promise<void> {
     const cid = wishCid(wish.cid);
-    return this.#call(options, (signal) =>
+    return this.#calls.run(options, (signal) =>
       this.#turns.run(byteString(cid.bytes), signal, () => this.#pin(cid, wish, { ...options, signal })),
     );
   }
 
   async unpin(bytes: Uint8Array, options: CallOptions): Promise<void> {
     const cid = wishCid(bytes);
-    await this.#call(options, (signal) =>
+    await this.#calls.run(options, (signal) =>
       this.#turns.run(byteString(cid.bytes), signal, () => this.#needs.records.remove(cid.bytes)),
     );
   }
 
   pinned(cid: Uint8Array, options: CallOptions): Promise<HoldMode | 'none'> {
-    return this.#call(options, async () => this.#needs.records.get(wishCid(cid).bytes) ?? 'none');
+    return this.#calls.run(options, async () => this.#needs.records.get(wishCid(cid).bytes) ?? 'none');
   }
 
   async *list(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; mode: HoldMode }> {
     this.#checkUp();
     for await (const record of this.#needs.records.list()) {
-      this.#stopping.signal.throwIfAborted();
+      this.#calls.stopping.throwIfAborted();
       options.signal.throwIfAborted();
       yield record;
     }
   }
 
   connect(addresses: readonly string[], options: CallOptions): Promise<void> {
-    return this.#call(options, (signal) => this.#needs.exchange.connect(addresses, { signal }));
+    return this.#calls.run(options, (signal) => this.#needs.exchange.connect(addresses, { signal }));
   }
 
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
-    return this.#call(options, async () => {
+    return this.#calls.run(options, async () => {
       const { exchange } = this.#needs;
       const checked = blocks.map((block) => ({ cid: checkedCid(block), bytes: block.bytes }));
       await Promise.all(checked.map((block) => this.#put(block.cid, block.bytes)));
@@ -111,7 +110,7 @@ export class NodeConnector implements Connector {
   }
 
   getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
-    return this.#call(options, async () => {
+    return this.#calls.run(options, async () => {
       const { multihash } = wishCid(bytes);
       return multihash.code === IDENTITY_CODE ? multihash.digest : this.#needs.blocks.get(multihash.bytes);
     });
@@ -123,13 +122,13 @@ export class NodeConnector implements Connector {
 
   async *collectGarbage(options: CallOptions): AsyncGenerator<{ cid: Uint8Array; bytes: number }> {
     this.#checkUp();
-    using scope = mergeSignals(options.signal, this.#stopping.signal);
+    using scope = mergeSignals(options.signal, this.#calls.stopping);
     yield* this.#collector.collect({ signal: scope.signal });
   }
 
   space(options: CallOptions): Promise<{ usedBytes: number; freeBytes: number }> {
     const { blocks } = this.#needs;
-    return this.#call(options, async () => ({ usedBytes: blocks.usedBytes, freeBytes: await blocks.freeBytes() }));
+    return this.#calls.run(options, async () => ({ usedBytes: blocks.usedBytes, freeBytes: await blocks.freeBytes() }));
   }
 
   async #pin(cid: CID, wish: Wish, options: PinCallOptions): Promise<void> {
@@ -156,20 +155,6 @@ export class NodeConnector implements Connector {
     if (cid.multihash.code === IDENTITY_CODE) return;
     this.#collector.keep(cid.multihash.bytes);
     await this.#needs.blocks.put(cid.multihash.bytes, bytes);
-  }
-
-  /** Every call ends when the node stops, and the stop waits for it. */
-  async #call<T>(options: CallOptions, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    using scope = mergeSignals(options.signal, this.#stopping.signal);
-    scope.signal.throwIfAborted();
-    this.#checkUp();
-    const call = fn(scope.signal);
-    this.#calls.add(call);
-    try {
-      return await call;
-    } finally {
-      this.#calls.delete(call);
-    }
   }
 
   #checkUp(): void {
