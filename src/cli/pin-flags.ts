@@ -82,7 +82,8 @@ export function pairFrom(text: string): { key: string; value: string } {
 
 const unitsMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-function durationMs(text: string): number {
+/** 90s, 30m, 12h, 30d. */
+export function durationMs(text: string): number {
   const match = /^(\d+)([smhd])$/.exec(text);
   const unit = unitsMs[match?.[2] ?? ''];
   if (match === null || unit === undefined) throw usageError(`"${text}" is not a time such as 90s, 30m, 12h or 30d`);

@@ -48,6 +48,11 @@ export const ASK_ATTEMPTS = 3;
 export const ASK_PAUSE_MS = 100;
 /** A reader that takes nothing for so long while events wait for it is told SLOW_READER, ms. */
 export const READER_STALL_MS_MAX = 60_000;
+/**
+ * Statuses that a watch of some of them remembers having told, some 100 bytes each. Beyond, it tells every change of the peers
+ * concerned, until they begin anew.
+ */
+export const TOLD_STATUSES_MAX = 100_000;
 /** Pause before a stream that ended is begun anew, ms. */
 export const REATTACH_PAUSE_MS = 50;
 /** Pins that a resume token names because their statuses are still asked for. Of more it names the revision before them. */

@@ -1,5 +1,5 @@
 import type { AckLevel, Consensus, LevelReached } from '../consensus/consensus.ts';
-import type { CallContext } from '../model/call-context.ts';
+import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import { isPinfoldError, PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
@@ -58,11 +58,7 @@ export function levels({ peerId, consensus, monitor, pinned, clock, metrics }: L
     return level.count <= peers ? undefined : tooMany(level, peers);
   }
 
-  /** A little less than the caller's deadline leaves, so that the answer still gets there. */
-  function timeoutMs({ deadlineMs }: CallContext): number {
-    const leftMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : (deadlineMs - clock.nowMs()) * 0.9;
-    return Math.max(0, Math.min(LEVEL_WAIT_MS_MAX, leftMs));
-  }
+  const timeoutMs = (call: CallContext) => Math.min(LEVEL_WAIT_MS_MAX, answerWithinMs(call, clock.nowMs()));
 
   async function waited({ position, keys }: StandingWrite, level: AckLevel, call: CallContext): Promise<LevelReached> {
     const options = { signal: call.signal, timeoutMs: timeoutMs(call) };

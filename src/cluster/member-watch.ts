@@ -1,4 +1,4 @@
-import type { WishStatus } from '../model/status.ts';
+import type { TrackerStatus, WishStatus } from '../model/status.ts';
 import { deadlineSignal } from '../runtime/abort.ts';
 import { jittered, sleep, type Timers } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
@@ -17,6 +17,8 @@ export interface MemberWatchInit {
   begin: 'all' | 'asked' | 'none';
   /** ... after it was lost, or began anew. */
   again: 'all' | 'asked';
+  /** Of what is there, only these; none: all. Changes are handed over whatever they are. */
+  statuses: readonly TrackerStatus[];
 }
 
 export interface MemberWatchNeeds {
@@ -102,7 +104,7 @@ async function catchUp(
   withReset = true,
 ): Promise<StatusPlace> {
   let isFirst = true;
-  for await (const { reset, rows, place } of needs.log.catchUp(from, signal)) {
+  for await (const { reset, rows, place } of needs.log.catchUp(from, init.statuses, signal)) {
     // The member could not go on from there, and would send all that it has: for few pins asking is cheaper.
     if (reset && from !== undefined && init.again === 'asked') {
       return await begin(init, needs, await readyInTime(needs, signal), true, signal);

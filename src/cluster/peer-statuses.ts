@@ -33,18 +33,24 @@ export interface PeerStatusesNeeds {
   timers: Timers;
 }
 
-/** What a peer says of these wishes (CIDs in version 1), in the order given. Rejects with a PinfoldError when it does not answer in time. */
+/**
+ * What a peer says of these wishes (CIDs in version 1), in the order given. Rejects with a PinfoldError when it does not answer in
+ * time: within `withinMs`, if that is less than what peers are given.
+ */
 export async function askStatuses(
   needs: PeerStatusesNeeds,
   peerId: string,
   cids: readonly Uint8Array[],
   signal: AbortSignal,
+  withinMs = Number.POSITIVE_INFINITY,
 ): Promise<WishStatus[]> {
   const wishes: WishStatus[] = [];
   for (let i = 0; i < cids.length; i += STATUSES_ASKED_MAX) {
     const some = cids.slice(i, i + STATUSES_ASKED_MAX);
     wishes.push(
-      ...(peerId === needs.peerId ? needs.tracker.statuses(some) : await askPeer(needs, peerId, some, signal)),
+      ...(peerId === needs.peerId
+        ? needs.tracker.statuses(some)
+        : await askPeer(needs, peerId, some, signal, withinMs)),
     );
   }
   return wishes;
@@ -72,9 +78,11 @@ async function askPeer(
   peerId: string,
   cids: readonly Uint8Array[],
   outer: AbortSignal,
+  withinMs: number,
 ): Promise<WishStatus[]> {
   const isDown = monitor.member(peerId)?.health === 'down';
-  using scope = deadlineSignal(timers, isDown ? DOWN_PEER_ANSWER_TIMEOUT_MS : PEER_ANSWER_TIMEOUT_MS, outer);
+  const timeoutMs = isDown ? DOWN_PEER_ANSWER_TIMEOUT_MS : PEER_ANSWER_TIMEOUT_MS;
+  using scope = deadlineSignal(timers, Math.min(timeoutMs, withinMs), outer);
   const request = create(GetStatusesRequestSchema, { cids: [...cids] });
   const { signal } = scope;
   const answer = async () => {

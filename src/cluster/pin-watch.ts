@@ -1,5 +1,5 @@
 import { byteString, equalBytes } from '../model/bytes.ts';
-import type { CallContext } from '../model/call-context.ts';
+import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import { toV1 } from '../model/cid.ts';
 import { PinfoldError } from '../model/errors.ts';
 import { isAllocatedTo, type PinKey } from '../model/pin.ts';
@@ -9,16 +9,9 @@ import type { StoredPin } from '../pinset/pinset.ts';
 import { mergeSignals, type ScopedSignal } from '../runtime/abort.ts';
 import { BoundedQueue } from '../runtime/bounded-queue.ts';
 import { sleep } from '../runtime/clock.ts';
+import { changedSince } from './changed-since.ts';
 import { claimStatus, type Named, wishName } from './claim-status.ts';
-import {
-  AHEAD_POLL_MS,
-  AHEAD_WAIT_MS_MAX,
-  ASK_PAUSE_MS,
-  ASKS_MAX,
-  READER_STALL_MS_MAX,
-  WATCH_EVENTS_WAITING_MAX,
-  WATCH_READ_MAX,
-} from './constants.ts';
+import { ASK_PAUSE_MS, ASKS_MAX, READER_STALL_MS_MAX, WATCH_EVENTS_WAITING_MAX, WATCH_READ_MAX } from './constants.ts';
 import { withinNamespaces } from './listing.ts';
 import { watchMember } from './member-watch.ts';
 import { askPatiently, askStatuses, peerError } from './peer-statuses.ts';
@@ -28,6 +21,7 @@ import { decodeResumeToken, type StatusPlace, type WatchPlace } from './resume-t
 import type { SharedWatching } from './shared-watching.ts';
 import { slowReader } from './slow-reader.ts';
 import { type Covers, TokenMint } from './token-mint.ts';
+import { ToldStatuses } from './told-statuses.ts';
 import type { WatchEvent, WatchMessage, WatchNeeds, WatchQuery } from './watch.ts';
 
 /** What waits for the reader: events, what is covered once they are told, and marks. */
@@ -57,6 +51,8 @@ export class PinWatch {
   /** Asks under way, with the wishes of which newer word came meanwhile. */
   readonly #asks = new Set<{ peerId: string; overtaken: Set<string> }>();
   readonly #tokens: TokenMint;
+  /** Undefined: all statuses are watched. */
+  readonly #told: ToldStatuses | undefined;
   #pinsListed = false;
   #caughtUp = false;
   #lastReadMs: number;
@@ -72,6 +68,7 @@ export class PinWatch {
     this.#query = { ...query, filter };
     this.#scope = mergeSignals(call.signal);
     this.#tokens = new TokenMint(needs, query.resumeToken);
+    this.#told = query.statuses.length === 0 ? undefined : new ToldStatuses(query.statuses);
     this.#lastReadMs = needs.clock.monotonicMs();
   }
 
@@ -132,7 +129,7 @@ export class PinWatch {
     let { revision } = feed;
     let retold: readonly PinKey[] = [];
     if (resumed !== undefined) ({ revision, keys: retold } = await this.#resumePins(resumed, revision));
-    else if (!this.#query.changesOnly) await this.#listPins();
+    else if (!this.#query.changesOnly && this.#told === undefined) await this.#listPins();
     // With what was being asked for when the token was made.
     retold = [...retold, ...(resumed?.asked ?? [])];
     const asked = this.#tokens.asking({ keys: retold, before: undefined });
@@ -185,7 +182,8 @@ export class PinWatch {
     if (resumed.position === undefined) {
       throw new PinfoldError('HISTORY_GONE', 'the resume token holds only at the peer that gave it; list again');
     }
-    const { revision, keys } = await this.#changedSince(resumed.position);
+    const withinMs = answerWithinMs(this.#call, this.#needs.clock.nowMs());
+    const { revision, keys } = await changedSince(this.#needs, resumed.position, withinMs, this.#scope.signal);
     for (let i = 0; i < keys.length; i += WATCH_READ_MAX) {
       const changes = keys.slice(i, i + WATCH_READ_MAX).map((key) => ({ key, stored: this.#needs.pinset.get(key) }));
       await this.#emitFlushed({ events: this.#pinEvents(changes) });
@@ -203,35 +201,11 @@ export class PinWatch {
     return asks;
   }
 
-  async #changedSince(position: Uint8Array) {
-    const { consensus, pinset, clock, timers } = this.#needs;
-    const untilMs = clock.monotonicMs() + Math.min(AHEAD_WAIT_MS_MAX, this.#msLeft());
-    for (;;) {
-      const { revision } = pinset.feed;
-      const keys = consensus.changedSince(position);
-      if (keys === 'gone')
-        throw new PinfoldError('HISTORY_GONE', 'the changes since that resume token are gone; list again');
-      if (keys !== 'ahead') return { revision, keys };
-      if (clock.monotonicMs() >= untilMs) {
-        throw new PinfoldError(
-          'PEER_UNREACHABLE',
-          'this peer has not yet seen all that the resume token names; try again, or another peer',
-        );
-      }
-      await sleep(timers, AHEAD_POLL_MS, this.#scope.signal);
-    }
-  }
-
-  /** A little less than the caller's deadline leaves, so that the answer still gets there. */
-  #msLeft(): number {
-    const { deadlineMs } = this.#call;
-    return deadlineMs === undefined ? Number.POSITIVE_INFINITY : (deadlineMs - this.#needs.clock.nowMs()) * 0.9;
-  }
-
   #pinEvents(changes: readonly { key: Uint8Array; stored: StoredPin | undefined }[]): WatchEvent[] {
     return changes.flatMap(({ key, stored }): WatchEvent[] => {
-      if (stored !== undefined && this.#selection.matches(stored.pin)) return [{ kind: 'pinned', stored }];
       const { cid, namespace } = pinKeyParts(key);
+      if (this.#told?.knows(cid) === false) return [];
+      if (stored !== undefined && this.#selection.matches(stored.pin)) return [{ kind: 'pinned', stored }];
       return this.#selection.matchesKey(cid, namespace) ? [{ kind: 'unpinned', cid, namespace }] : [];
     });
   }
@@ -239,9 +213,12 @@ export class PinWatch {
   // Statuses
 
   #watchMembers(resumed: WatchPlace | undefined): void {
-    let places = resumed?.peers;
+    const { peerIds } = this.#query;
+    // What was told of statuses before, nobody here remembers.
+    let places = this.#told === undefined ? resumed?.peers : undefined;
     const update = () => {
-      const members = new Set(this.#needs.monitor.members().map(({ peerId }) => peerId));
+      const all = this.#needs.monitor.members().map(({ peerId }) => peerId);
+      const members = new Set(peerIds.length === 0 ? all : all.filter((peerId) => peerIds.includes(peerId)));
       for (const peerId of members) if (!this.#members.has(peerId)) this.#watchMember(peerId, places?.get(peerId));
       for (const [peerId, { stop }] of this.#members) if (!members.has(peerId)) this.#leaveMember(peerId, stop);
     };
@@ -267,7 +244,10 @@ export class PinWatch {
       random: this.#needs.random,
       ask: (signal: AbortSignal) => this.#askWatched(peerId, signal),
       onRows: (rows: readonly WishStatus[], place: StatusPlace | undefined) => this.#onRows(peerId, rows, place),
-      onReset: () => this.#emit({ events: [{ kind: 'reset', peerId }], status: { peerId, place: undefined } }),
+      onReset: () => {
+        this.#told?.forget(peerId);
+        return this.#emit({ events: [{ kind: 'reset', peerId }], status: { peerId, place: undefined } });
+      },
       onLost: (error: unknown) => this.#onLost(peerId, error),
       onCaughtUp: () => {
         state.caughtUp = true;
@@ -276,7 +256,8 @@ export class PinWatch {
     };
     this.#task(async () => {
       try {
-        await watchMember({ from, begin, again: fresh }, needs, stop.signal);
+        if (this.#told !== undefined && this.#query.resumeToken !== undefined) await needs.onReset();
+        await watchMember({ from, begin, again: fresh, statuses: this.#query.statuses }, needs, stop.signal);
       } catch (error) {
         if (!stop.signal.aborted) throw error;
       } finally {
@@ -296,6 +277,7 @@ export class PinWatch {
 
   async #onLost(peerId: string, error: unknown): Promise<void> {
     const lost = peerError(this.#needs, peerId, error);
+    this.#told?.forget(peerId);
     await this.#emit({ events: [{ kind: 'peer-lost', error: lost }], status: { peerId, place: undefined } });
   }
 
@@ -316,6 +298,7 @@ export class PinWatch {
     const peer = this.#named(peerId);
     return rows.flatMap((wish): WatchEvent[] => {
       if (this.#wishes !== undefined && !this.#wishes.has(wishName(wish.cid))) return [];
+      if (this.#told?.take(peerId, wish) === false) return [];
       const claims = this.#needs.pinset.claims(wish.cid);
       // The claim may be learned of later here than there, or come back to a node that has not let go of it yet.
       const isTold = claims.some(({ pin }) => isAllocatedTo(pin, peerId));

@@ -163,7 +163,7 @@ export class PinnedWaits {
       onLost: forget,
       onCaughtUp() {},
     };
-    watchMember({ from: undefined, begin: 'asked', again: 'asked' }, needs, stop.signal).catch(() => {
+    watchMember({ from: undefined, begin: 'asked', again: 'asked', statuses: [] }, needs, stop.signal).catch(() => {
       // It ends when nobody waits, and tries again by itself until then.
     });
   }

@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { equalBytes, hex } from '../model/bytes.ts';
 import { PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
-import type { TrackerStatus } from '../model/status.ts';
 import type { PinFilter } from '../pinset/pinset.ts';
+import type { StatusFilter } from './status-filter.ts';
 
 /** Where a listing of statuses stands: in the pinset, or in the merged indexes of the peers. */
 export type StatusCursor =
@@ -11,9 +11,8 @@ export type StatusCursor =
   /** Behind this wish; with a key, behind that claim of it. */
   | { mode: 'wishes'; cid: Uint8Array; key: PinKey | undefined };
 
-interface CursorQuery {
+interface CursorQuery extends StatusFilter {
   filter: PinFilter;
-  statuses: readonly TrackerStatus[];
   peerIds: readonly string[];
 }
 
@@ -54,11 +53,13 @@ function checksum(body: Uint8Array): Uint8Array {
   return hash('sha256', body, 'buffer').subarray(0, checksumBytes);
 }
 
-function queryHash({ filter, statuses, peerIds }: CursorQuery): Uint8Array {
+function queryHash({ filter, statuses, sinceAfterMs, sinceBeforeMs, peerIds }: CursorQuery): Uint8Array {
   const canonical = JSON.stringify([
     { ...filter, cids: filter.cids?.map(hex).sort(), namespaces: filter.namespaces?.toSorted() },
     statuses.toSorted(),
     peerIds.toSorted(),
+    sinceAfterMs,
+    sinceBeforeMs,
   ]);
   return hash('sha256', canonical, 'buffer').subarray(0, hashBytes);
 }

@@ -10,12 +10,13 @@ import {
 import { equalBytes } from '../model/bytes.ts';
 import { checkCid, toV1 } from '../model/cid.ts';
 import { invalidField } from '../model/errors.ts';
-import type { WishStatus } from '../model/status.ts';
+import { statusOfNumber, type WishStatus } from '../model/status.ts';
 import type { PeerRpcHandlers } from '../network/peer-methods.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
-import type { StatusFeed, Tracker } from '../tracker/tracker.ts';
+import type { IndexedStatus, StatusFeed, Tracker } from '../tracker/tracker.ts';
 import { RECOVER_CIDS_MAX, STATUS_ROWS_PER_MESSAGE, STATUSES_ASKED_MAX } from './constants.ts';
-import { indexedStatusOf, toStatusRow } from './status-rows.ts';
+import { matchesStatus, type StatusFilter } from './status-filter.ts';
+import { indexedStatusOf, isIndexed, toStatusRow } from './status-rows.ts';
 
 export interface StatusHandlersNeeds {
   tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'listAll' | 'recover' | 'feed'>;
@@ -35,11 +36,14 @@ export function statusHandlers(
     },
 
     async *listStatuses(requests, { signal }) {
-      const { statuses, afterCid } = await only(requests);
+      const { statuses, afterCid, sinceAfterMs, sinceBeforeMs } = await only(requests);
       if (statuses.length === 0) throw invalidField('statuses', 'at least one must be named');
-      const asked = statuses.map(indexedStatusOf);
-      const list = (after: Uint8Array | undefined, limit: number) => tracker.listIndexed(asked, after, limit);
-      for await (const wishes of pages(list, optionalCid(afterCid), timers, signal)) {
+      const filter = {
+        statuses: statuses.map(indexedStatusOf),
+        ...(sinceAfterMs === 0n ? {} : { sinceAfterMs: Number(sinceAfterMs) }),
+        ...(sinceBeforeMs === 0n ? {} : { sinceBeforeMs: Number(sinceBeforeMs) }),
+      };
+      for await (const wishes of indexedPages({ tracker, timers }, filter, optionalCid(afterCid), signal)) {
         yield create(ListStatusesResponseSchema, { rows: wishes.map(toStatusRow) });
       }
     },
@@ -69,7 +73,7 @@ export function statusHandlers(
  */
 export async function* watchStatus(
   needs: StatusHandlersNeeds,
-  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'fromNow'>,
+  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'fromNow' | 'statuses'>,
   signal: AbortSignal,
 ): AsyncIterable<WatchStatusResponse> {
   const { feed } = needs.tracker;
@@ -77,11 +81,11 @@ export async function* watchStatus(
   let isCaughtUp = request.fromNow;
   const isKnown = request.fromNow || equalBytes(request.storeIncarnation, feed.incarnation);
   if (isKnown && revision <= feed.revision) yield message(feed, { revision, caughtUp: isCaughtUp });
-  else revision = yield* allRows(needs, signal);
+  else revision = yield* allRows(needs, request.statuses, signal);
   for (;;) {
     const changes = feed.read(revision, STATUS_ROWS_PER_MESSAGE);
     if (changes === 'gone') {
-      revision = yield* allRows(needs, signal);
+      revision = yield* allRows(needs, request.statuses, signal);
       isCaughtUp = false;
       continue;
     }
@@ -97,14 +101,24 @@ export async function* watchStatus(
 }
 
 async function* allRows(
-  { tracker, timers }: StatusHandlersNeeds,
+  needs: StatusHandlersNeeds,
+  numbers: readonly number[],
   signal: AbortSignal,
 ): AsyncGenerator<WatchStatusResponse, number, undefined> {
+  const { tracker, timers } = needs;
   const { feed } = tracker;
   const { revision } = feed;
   yield message(feed, { reset: true });
+  // One that this version does not know is the status of nothing here.
+  const statuses = numbers.map(statusOfNumber).filter((status) => status !== undefined);
   const list = (after: Uint8Array | undefined, limit: number) => tracker.listAll(after, limit);
-  for await (const rows of pages(list, undefined, timers, signal)) yield message(feed, { rows });
+  const rows =
+    numbers.length > 0 && statuses.every(isIndexed)
+      ? indexedPages(needs, { statuses }, undefined, signal)
+      : pages(list, undefined, timers, signal);
+  for await (const some of rows) {
+    yield message(feed, { rows: some.filter((row) => numbers.length === 0 || statuses.includes(row.status)) });
+  }
   yield message(feed, { revision });
   return revision;
 }
@@ -118,8 +132,23 @@ function message(
   return create(WatchStatusResponseSchema, { reset, rows: rows.map(toStatusRow), caughtUp, ...place });
 }
 
+export type IndexedFilter = StatusFilter & { statuses: readonly IndexedStatus[] };
+
+/** Rows with indexed statuses, in pages. One of which the filter lets nothing through is empty: who waits sees that it goes on. */
+export async function* indexedPages(
+  { tracker, timers }: Pick<StatusHandlersNeeds, 'timers'> & { tracker: Pick<Tracker, 'listIndexed'> },
+  filter: IndexedFilter,
+  from: Uint8Array | undefined,
+  signal: AbortSignal,
+): AsyncIterable<WishStatus[]> {
+  const list = (after: Uint8Array | undefined, limit: number) => tracker.listIndexed(filter.statuses, after, limit);
+  for await (const wishes of pages(list, from, timers, signal)) {
+    yield wishes.filter((wish) => matchesStatus(filter, wish));
+  }
+}
+
 /** Pages of a listing by CID; other work gets a turn between two. */
-export async function* pages(
+async function* pages(
   list: (after: Uint8Array | undefined, limit: number) => WishStatus[],
   from: Uint8Array | undefined,
   timers: Timers,

@@ -6,7 +6,7 @@ import {
 } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { equalBytes } from '../model/bytes.ts';
 import { PinfoldError } from '../model/errors.ts';
-import type { WishStatus } from '../model/status.ts';
+import type { TrackerStatus, WishStatus } from '../model/status.ts';
 import type { PeerRpc } from '../network/network.ts';
 import { deadlineSignal, mergeSignals, raceSignal, type ScopedSignal } from '../runtime/abort.ts';
 import type { Timers } from '../runtime/clock.ts';
@@ -19,7 +19,7 @@ import {
 } from './constants.ts';
 import type { StatusPlace } from './resume-token.ts';
 import { leave, watchStatus } from './status-handlers.ts';
-import { fromStatusRow, wrongAnswer } from './status-rows.ts';
+import { fromStatusRow, statusMessage, wrongAnswer } from './status-rows.ts';
 
 export interface StatusLogNeeds {
   /** This peer's own ID. */
@@ -110,13 +110,18 @@ export class StatusLog {
     }
   }
 
-  /** A stream of one's own, from a place or from the start. Waits for its turn. */
-  async *catchUp(from: StatusPlace | undefined, signal: AbortSignal): AsyncIterable<StatusMessage> {
+  /** A stream of one's own, from a place or from the start (then of what is there only these statuses, if any). Waits for its turn. */
+  async *catchUp(
+    from: StatusPlace | undefined,
+    statuses: readonly TrackerStatus[],
+    signal: AbortSignal,
+  ): AsyncIterable<StatusMessage> {
     await this.#turn(signal);
     using scope = mergeSignals(signal);
     try {
       const request = create(WatchStatusRequestSchema, {
         ...(from === undefined ? {} : { storeIncarnation: from.incarnation, revision: BigInt(from.revision) }),
+        statuses: statuses.map(statusMessage),
       });
       yield* this.#messages(request, scope.signal);
     } finally {

@@ -1,9 +1,11 @@
 import { byteString, compareBytes } from '../model/bytes.ts';
+import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import { toV1 } from '../model/cid.ts';
 import { isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { claimStatus, type Named, peersOfPin, unknownStatus, wishName } from './claim-status.ts';
 import { STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
 import { askStatuses, type PeerError, type PeerStatusesNeeds, peerError } from './peer-statuses.ts';
@@ -13,20 +15,21 @@ import type { PinStatus } from './status.ts';
 export interface StatusRoundNeeds extends PeerStatusesNeeds {
   pinset: Pick<Pinset, 'claims'>;
   monitor: Pick<Monitor, 'members' | 'member'>;
+  clock: Clock;
 }
 
 /** What is asked of the members in one call: who is asked, and who did not answer. */
 export class StatusRound {
   readonly members: readonly Named[];
   readonly #needs: StatusRoundNeeds;
-  readonly #signal: AbortSignal;
+  readonly #call: CallContext;
   readonly #only: ReadonlySet<string> | undefined;
   readonly #lost = new Map<string, PeerError>();
   #errors: PeerError[] = [];
 
-  constructor(needs: StatusRoundNeeds, peerIds: readonly string[], signal: AbortSignal) {
+  constructor(needs: StatusRoundNeeds, peerIds: readonly string[], call: CallContext) {
     this.#needs = needs;
-    this.#signal = signal;
+    this.#call = call;
     this.#only = peerIds.length === 0 ? undefined : new Set(peerIds);
     this.members = needs.monitor.members().filter(({ peerId }) => this.#isAsked(peerId));
   }
@@ -34,6 +37,11 @@ export class StatusRound {
   get pinsPerPiece(): number {
     const fitting = Math.floor(STATUS_PIECE_WORDS_MAX / Math.max(1, this.members.length));
     return Math.max(1, Math.min(STATUS_PIECE_PINS_MAX, fitting));
+  }
+
+  /** What is left to ask peers in, ms: who does not answer in it is told of in the answer. */
+  leftMs(): number {
+    return answerWithinMs(this.#call, this.#needs.clock.nowMs());
   }
 
   peerIds(): string[] {
@@ -108,12 +116,13 @@ export class StatusRound {
 
   async #ask(asked: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>) {
     const words = new Map<string, Map<string, WishStatus>>();
+    const { signal } = this.#call;
     const one = async (peerId: string, cids: readonly Uint8Array[]) => {
       try {
-        const wishes = await askStatuses(this.#needs, peerId, cids, this.#signal);
+        const wishes = await askStatuses(this.#needs, peerId, cids, signal, this.leftMs());
         words.set(peerId, new Map(wishes.map((wish) => [byteString(wish.cid), wish])));
       } catch (error) {
-        this.#signal.throwIfAborted();
+        signal.throwIfAborted();
         this.lose(peerId, error);
       }
     };

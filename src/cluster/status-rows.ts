@@ -18,14 +18,18 @@ import { STATUS_ERROR_LENGTH_MAX } from './constants.ts';
 export function toStatusRow(wish: WishStatus): StatusRow {
   return create(StatusRowSchema, {
     cid: wish.cid,
-    // The enums of the protocol have the numbers of the model.
-    status: statusNumbers[wish.status] as StatusRow['status'],
+    status: statusMessage(wish.status),
     attempts: wish.attempts,
     sinceMs: BigInt(wish.sinceMs),
     error: wish.error.slice(0, STATUS_ERROR_LENGTH_MAX),
     errorClass: errorClassNumber(wish.errorClass) as StatusRow['errorClass'],
     retryAtMs: BigInt(wish.retryAtMs),
   });
+}
+
+/** The enums of the protocol have the numbers of the model. */
+export function statusMessage(status: TrackerStatus): StatusRow['status'] {
+  return statusNumbers[status] as StatusRow['status'];
 }
 
 /** Throws INTERNAL for what no peer should send. */

@@ -6,13 +6,13 @@ import { formatCid, toV1 } from '../model/cid.ts';
 import { PinfoldError } from '../model/errors.ts';
 import { isAllocatedTo } from '../model/pin.ts';
 import { pinKey } from '../model/pin-key.ts';
-import type { TrackerStatus, WishStatus } from '../model/status.ts';
+import type { WishStatus } from '../model/status.ts';
 import { checkNamespace } from '../model/validate-pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PinFilter, Pinset } from '../pinset/pinset.ts';
-import { sleep, type Timers } from '../runtime/clock.ts';
-import type { IndexedStatus, Tracker } from '../tracker/tracker.ts';
+import { type Clock, sleep, type Timers } from '../runtime/clock.ts';
+import type { Tracker } from '../tracker/tracker.ts';
 import { claimStatus, type Named, type PeerPinStatus } from './claim-status.ts';
 import { RECOVER_CIDS_MAX } from './constants.ts';
 import { withinNamespaces } from './listing.ts';
@@ -20,6 +20,7 @@ import { type PeerError, peerError } from './peer-statuses.ts';
 import { PinSelection } from './pin-filter.ts';
 import { checkNamespaceAllowed } from './pins.ts';
 import { decodeStatusCursor, encodeStatusCursor, type StatusCursor } from './status-cursor.ts';
+import { isAnyStatus, matchesStatus, type StatusFilter } from './status-filter.ts';
 import { headOf, StatusRound, unclaimed } from './status-round.ts';
 import { fromStatusRow, isIndexed } from './status-rows.ts';
 import { mergedWishes } from './wish-merge.ts';
@@ -30,9 +31,9 @@ export interface ClusterStatus {
    * One pin on every peer. A peer that should hold it and does not answer has `cluster_error`. A CID that is not (any more)
    * in the pinset is answered while a node still removes it; else PIN_NOT_FOUND.
    */
-  pinStatus(cid: Uint8Array, namespace: string, call: CallContext): Promise<PinStatus>;
+  pinStatus(query: PinStatusQuery, call: CallContext): Promise<PinStatus>;
   /**
-   * Piece by piece, in constant memory, in key order. With statuses: pins that have one of them on one of the peers asked; what all
+   * Piece by piece, in constant memory, in key order. With statuses or times: pins of which one of the peers asked says so; what all
    * these peers say of them is shown. Where only rare statuses are asked for, no pinset is walked; then also what is left on a node
    * of a CID that nobody claims is listed (namespace empty), unless the filter says more than CIDs or the caller may not see all.
    */
@@ -52,10 +53,15 @@ export interface PinStatus {
   peers: PeerPinStatus[];
 }
 
-export interface StatusQuery {
+export interface PinStatusQuery {
+  cid: Uint8Array;
+  namespace: string;
+  /** Only the word of these; none: of all members. */
+  peerIds: readonly string[];
+}
+
+export interface StatusQuery extends StatusFilter {
   filter: PinFilter;
-  /** None: all. */
-  statuses: readonly TrackerStatus[];
   /** Only the word of these; none: of all members. */
   peerIds: readonly string[];
   /** Stop after so many pins; 0: none left. */
@@ -83,12 +89,13 @@ export interface ClusterStatusNeeds {
   tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'recover'>;
   monitor: Pick<Monitor, 'members' | 'member'>;
   rpc: Pick<PeerRpc, 'call'>;
+  clock: Clock;
   timers: Timers;
 }
 
 export function clusterStatus(needs: ClusterStatusNeeds): ClusterStatus {
   return {
-    pinStatus: (cid, namespace, call) => pinStatus(needs, cid, namespace, call),
+    pinStatus: (query, call) => pinStatus(needs, query, call),
     listStatuses: (query, call) => listStatuses(needs, query, call),
     recover: (query, call) => recover(needs, query, call),
   };
@@ -96,14 +103,13 @@ export function clusterStatus(needs: ClusterStatusNeeds): ClusterStatus {
 
 async function pinStatus(
   needs: ClusterStatusNeeds,
-  cid: Uint8Array,
-  namespace: string,
+  { cid, namespace, peerIds }: PinStatusQuery,
   call: CallContext,
 ): Promise<PinStatus> {
   checkNamespace(namespace);
   checkNamespaceAllowed(namespace, call);
   const stored = needs.pinset.get(pinKey(cid, namespace));
-  const round = new StatusRound(needs, [], call.signal);
+  const round = new StatusRound(needs, peerIds, call);
   if (stored !== undefined) {
     const [status] = await round.ofPins([stored], 'error');
     return status as PinStatus;
@@ -129,7 +135,7 @@ async function* listStatuses(
   if (start !== undefined && start.mode !== wantedMode) {
     throw new PinfoldError('INVALID_CURSOR', 'the cursor is of another listing: list again from the beginning');
   }
-  const round = new StatusRound(needs, query.peerIds, call.signal);
+  const round = new StatusRound(needs, query.peerIds, call);
   yield* isRare
     ? byWishes(needs, narrowed, start?.mode === 'wishes' ? start : undefined, round, call)
     : byPins(needs, narrowed, start?.mode === 'pins' ? start.cursor : undefined, round, call);
@@ -154,7 +160,7 @@ async function* byPins(
       ...(cursor === undefined ? {} : { cursor }),
     });
     cursor = page.cursor;
-    const statuses = (await round.ofPins(page.pins, 'leave out')).filter((status) => hasStatus(status, query.statuses));
+    const statuses = (await round.ofPins(page.pins, 'leave out')).filter((status) => hasStatus(status, query));
     left -= statuses.length;
     const errors = round.takeErrors();
     if (statuses.length > 0 || errors.length > 0 || cursor === undefined || left <= 0) {
@@ -180,7 +186,7 @@ async function* byWishes(
     const found = await round.ofWishes(cids, selection, showUnclaimed);
     cids = [];
     const matching = found.filter(({ key, status, wish }) => {
-      if (!hasStatus(status, query.statuses)) return false;
+      if (!hasStatus(status, query)) return false;
       if (start?.key === undefined || compareBytes(wish, start.cid) !== 0) return true;
       return key !== undefined && compareBytes(key, start.key) > 0;
     });
@@ -195,9 +201,13 @@ async function* byWishes(
   };
   // A wish of which some claims were shown comes first; it may have lost the status since.
   if (start?.key !== undefined) cids.push(start.cid);
-  const statuses = query.statuses.filter(isIndexed) as IndexedStatus[];
-  const merge = { peerIds: round.peerIds(), statuses, after: start?.cid };
-  for await (const cid of mergedWishes(needs, merge, (peerId, error) => round.lose(peerId, error), call.signal)) {
+  const filter = { ...query, statuses: query.statuses.filter(isIndexed) };
+  const merge = { peerIds: round.peerIds(), filter, after: start?.cid };
+  const events = {
+    onLost: (peerId: string, error: unknown) => round.lose(peerId, error),
+    leftMs: () => round.leftMs(),
+  };
+  for await (const cid of mergedWishes(needs, merge, events, call.signal)) {
     cids.push(cid);
     if (cids.length < Math.min(round.pinsPerPiece, left)) continue;
     const made = await piece({ mode: 'wishes', cid, key: undefined });
@@ -215,7 +225,7 @@ async function* recover(
   if (query.namespace !== undefined) checkNamespace(query.namespace);
   const given = query.namespace === undefined ? {} : { namespaces: [query.namespace] };
   const selection = new PinSelection(withinNamespaces(given, call));
-  const round = new StatusRound(needs, [], call.signal);
+  const round = new StatusRound(needs, [], call);
   const cids = query.cids.map(toV1);
   // A caller that may not see all must not stir up what is not its own.
   const claimed = cids.filter((cid) => needs.pinset.claims(cid).some(({ pin }) => selection.matches(pin)));
@@ -268,6 +278,6 @@ function claimsOf(
     .map(({ pin }) => ({ ...headOf(pin), peers: [claimStatus(pin, peer, wish)] }));
 }
 
-function hasStatus({ peers }: PinStatus, statuses: readonly TrackerStatus[]): boolean {
-  return statuses.length === 0 || peers.some(({ status }) => statuses.includes(status));
+function hasStatus({ peers }: PinStatus, filter: StatusFilter): boolean {
+  return isAnyStatus(filter) || peers.some((word) => matchesStatus(filter, word));
 }

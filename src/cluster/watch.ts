@@ -1,6 +1,7 @@
 import type { Consensus } from '../consensus/consensus.ts';
 import type { CallContext } from '../model/call-context.ts';
-import { PinfoldError } from '../model/errors.ts';
+import { invalidField, PinfoldError } from '../model/errors.ts';
+import type { TrackerStatus } from '../model/status.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PinFilter, Pinset, StoredPin } from '../pinset/pinset.ts';
@@ -35,6 +36,13 @@ export interface WatchQuery {
   pinsOnly: boolean;
   /** Begin with changes from now on. */
   changesOnly: boolean;
+  /**
+   * None: all. Else only these are told, and when one that was told is another; of pins only changes of those of which a status was told.
+   * After a resumption each peer begins anew, with a reset. Not with `pinsOnly`: INVALID_ARGUMENT.
+   */
+  statuses: readonly TrackerStatus[];
+  /** Whose word on statuses; none: that of all members. */
+  peerIds: readonly string[];
 }
 
 export interface WatchMessage {
@@ -73,6 +81,7 @@ export function watchPins(needs: WatchNeeds, shared = new SharedWatching(needs))
     gauge.set(shared.watches);
   });
   return async function* (query, call) {
+    if (query.pinsOnly && query.statuses.length > 0) throw invalidField('statuses', 'cannot be watched with pins_only');
     if (shared.watches >= WATCHES_MAX) {
       throw new PinfoldError('LIMIT_REACHED', `${WATCHES_MAX} watches are open on this peer; ask another one`);
     }

@@ -1,15 +1,15 @@
 import { create } from '@bufbuild/protobuf';
-import { ListStatusesRequestSchema, type StatusRow } from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { ListStatusesRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { compareBytes } from '../model/bytes.ts';
 import { pinKeyPrefix } from '../model/pin-key.ts';
-import { statusNumbers, type WishStatus } from '../model/status.ts';
+import type { WishStatus } from '../model/status.ts';
 import type { PeerRpc } from '../network/network.ts';
 import { deadlineSignal, mergeSignals, raceSignal } from '../runtime/abort.ts';
 import type { Timers } from '../runtime/clock.ts';
-import type { IndexedStatus, Tracker } from '../tracker/tracker.ts';
+import type { Tracker } from '../tracker/tracker.ts';
 import { PEER_STREAM_TIMEOUT_MS } from './constants.ts';
-import { leave, pages } from './status-handlers.ts';
-import { fromStatusRow, wrongAnswer } from './status-rows.ts';
+import { type IndexedFilter, indexedPages, leave } from './status-handlers.ts';
+import { fromStatusRow, statusMessage, wrongAnswer } from './status-rows.ts';
 
 export interface WishMergeNeeds {
   peerId: string;
@@ -18,15 +18,21 @@ export interface WishMergeNeeds {
   timers: Timers;
 }
 
+export interface WishMergeQuery {
+  peerIds: readonly string[];
+  filter: IndexedFilter;
+  after: Uint8Array | undefined;
+}
+
 /**
  * CIDs (version 1) of the wishes that have one of these statuses on one of these peers, each once, in the order of wish
- * keys: the peers' sorted streams, merged. Holds one message of each peer. A peer that fails is handed to `onLost` and
- * left out from there on.
+ * keys: the peers' sorted streams, merged. Holds one message of each peer. A peer that fails, or says nothing for as long
+ * as `leftMs` says, is handed to `onLost` and left out from there on.
  */
 export async function* mergedWishes(
   needs: WishMergeNeeds,
-  query: { peerIds: readonly string[]; statuses: readonly IndexedStatus[]; after: Uint8Array | undefined },
-  onLost: (peerId: string, error: unknown) => void,
+  query: WishMergeQuery,
+  events: { onLost(peerId: string, error: unknown): void; leftMs(): number },
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
   using scope = mergeSignals(signal);
@@ -34,11 +40,11 @@ export async function* mergedWishes(
   const all: WishStream[] = [];
   const step = async (stream: WishStream) => {
     try {
-      if (!(await stream.advance())) streams.delete(stream);
+      if (!(await stream.advance(Math.min(PEER_STREAM_TIMEOUT_MS, events.leftMs())))) streams.delete(stream);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       streams.delete(stream);
-      onLost(stream.peerId, error);
+      events.onLost(stream.peerId, error);
     }
   };
   try {
@@ -66,12 +72,7 @@ class WishStream {
   #at = -1;
   key: Uint8Array = new Uint8Array();
 
-  constructor(
-    needs: WishMergeNeeds,
-    peerId: string,
-    query: { statuses: readonly IndexedStatus[]; after: Uint8Array | undefined },
-    signal: AbortSignal,
-  ) {
+  constructor(needs: WishMergeNeeds, peerId: string, query: WishMergeQuery, signal: AbortSignal) {
     this.peerId = peerId;
     this.#needs = needs;
     this.#signal = signal;
@@ -88,10 +89,10 @@ class WishStream {
   }
 
   /** To the next row; false at the end. */
-  async advance(): Promise<boolean> {
+  async advance(withinMs: number): Promise<boolean> {
     this.#at++;
     while (this.#at >= this.#rows.length) {
-      using scope = deadlineSignal(this.#needs.timers, PEER_STREAM_TIMEOUT_MS, this.#signal);
+      using scope = deadlineSignal(this.#needs.timers, withinMs, this.#signal);
       const next = await raceSignal(this.#iterator.next(), scope.signal);
       if (next.done) return false;
       this.#rows = next.value;
@@ -104,22 +105,21 @@ class WishStream {
   }
 }
 
-function ownRows(
-  { tracker, timers }: WishMergeNeeds,
-  { statuses, after }: { statuses: readonly IndexedStatus[]; after: Uint8Array | undefined },
-  signal: AbortSignal,
-): AsyncIterable<WishStatus[]> {
-  return pages((from, limit) => tracker.listIndexed(statuses, from, limit), after, timers, signal);
+function ownRows(needs: WishMergeNeeds, { filter, after }: WishMergeQuery, signal: AbortSignal) {
+  return indexedPages(needs, filter, after, signal);
 }
 
 async function* peerRows(
   { rpc }: WishMergeNeeds,
   peerId: string,
-  { statuses, after }: { statuses: readonly IndexedStatus[]; after: Uint8Array | undefined },
+  { filter, after }: WishMergeQuery,
   signal: AbortSignal,
 ): AsyncIterable<WishStatus[]> {
+  const { statuses, sinceAfterMs = 0, sinceBeforeMs = 0 } = filter;
   const request = create(ListStatusesRequestSchema, {
-    statuses: statuses.map((status) => statusNumbers[status] as StatusRow['status']),
+    statuses: statuses.map(statusMessage),
+    sinceAfterMs: BigInt(sinceAfterMs),
+    sinceBeforeMs: BigInt(sinceBeforeMs),
     ...(after === undefined ? {} : { afterCid: after }),
   });
   for await (const { rows } of rpc.call(peerId, 'listStatuses', [request], { signal })) yield rows.map(fromStatusRow);

@@ -210,7 +210,7 @@ export function peerCore(
       },
     ),
     listPins: listPins({ pinset: pinned, timers }),
-    status: clusterStatus({ ...shared, timers }),
+    status: clusterStatus({ ...shared, clock, timers }),
     watchPins: watchPins(watchNeeds, watching),
     storeCare: storeCare({ pinset: pinned, consensus, clock }),
     overview: overview({

@@ -9,3 +9,8 @@ export interface CallContext {
   /** Aborts when the caller goes away or the deadline passes; its reason is a PinfoldError (CANCELLED, DEADLINE). */
   readonly signal: AbortSignal;
 }
+
+/** Of the time that the caller gave a little less than what is left, so that the answer still gets there; it may have none left. */
+export function answerWithinMs({ deadlineMs }: Pick<CallContext, 'deadlineMs'>, nowMs: number): number {
+  return deadlineMs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, (deadlineMs - nowMs) * 0.9);
+}

@@ -126,9 +126,17 @@ t.test('status, its filter, its watch, and recover; content that nobody has is n
     [absent],
   );
   t.same(
-    (await json('status', '--filter', 'pinned')).map(({ cid }) => cid),
+    (await json('status', '--status', 'pinned')).map(({ cid }) => cid),
     [there],
   );
+  const failing = ['status', '--status', 'pin_error'];
+  t.same(await json(...failing, '--older-than', '1h'), []);
+  t.match(await json(...failing, '--newer-than', '1h', '--peer', one.peerId), [
+    { cid: absent, peers: [{ peerName: 'peer-1' }] },
+  ]);
+  t.same(await json(...failing, '--created-before', '1h'), []);
+  t.match(await json('status', '--peer', two.peerId, absent), [{ cid: absent, peers: [{ peerName: 'peer-2' }] }]);
+  t.equal((await tryPinfold(['status', absent, '--older-than', '1h', '--host', one.host])).code, 2);
 
   const recovered = await json('recover');
   t.same(new Set(recovered.map(({ cid }) => cid)), new Set([absent]));

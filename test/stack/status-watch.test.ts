@@ -25,7 +25,14 @@ import { crdtTestTables, pinOp, seededRandom, testCid, testSigner, unpinOp } fro
 import { virtualTime } from '../support/virtual-time.ts';
 
 const tables = [...crdtTestTables, ...trackerTables, ...monitorTables];
-const everything: WatchQuery = { filter: {}, resumeToken: undefined, pinsOnly: false, changesOnly: false };
+const everything: WatchQuery = {
+  filter: {},
+  resumeToken: undefined,
+  pinsOnly: false,
+  changesOnly: false,
+  statuses: [],
+  peerIds: [],
+};
 
 /** Whole peers: everything that runs in a daemon above storage, network and IPFS node, and those in memory. */
 function cluster() {
@@ -52,10 +59,12 @@ function cluster() {
       { peerId: `node-${name}`, world: ipfs, isInstant: true, ...(disk === undefined ? {} : { disk }) },
       time,
     );
+    const asked: string[] = [];
+    const node = noting(connector, asked);
     const tracker = wishTracker(defaultsOf(trackerOptions), {
       storage,
       pinset,
-      connector,
+      connector: node,
       peerId,
       sources: () => [],
       history: () => new Uint8Array(16),
@@ -91,6 +100,7 @@ function cluster() {
       peerId,
       storage,
       connector,
+      asked,
       consensus,
       pinset,
       members,
@@ -126,6 +136,20 @@ function cluster() {
   }
 
   return { time, hub, start, until, settled };
+}
+
+/** Writes down what the node is asked, but for its space, which informers ask for now and then. */
+function noting<T extends object>(connector: T, asked: string[]): T {
+  return new Proxy(connector, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        asked.push(String(name));
+        return value.apply(target, args);
+      };
+    },
+  });
 }
 
 function context() {
@@ -204,7 +228,7 @@ t.test(
       'the watcher at another peer sees all pinned on both',
     );
 
-    const one = await settled(b.status.pinStatus(testCid(7), 'default', context()));
+    const one = await settled(b.status.pinStatus({ cid: testCid(7), namespace: 'default', peerIds: [] }, context()));
     t.same(
       one.peers.map(({ peerName, status }) => `${peerName} ${status}`),
       ['b remote', ...one.peers.slice(1).map(({ peerName }) => `${peerName} pinned`)],
@@ -224,6 +248,17 @@ t.test(
     };
     t.equal((await list(b)).found.length, 300);
     t.same((await list(b, ['pin_error'])).found, []);
+    for (const { asked } of all) asked.length = 0;
+    for (const peer of all) {
+      await settled(peer.status.pinStatus({ cid: testCid(8), namespace: 'default', peerIds: [] }, context()));
+      await list(peer);
+      await list(peer, ['pin_error', 'unexpectedly_unpinned']);
+      await list(peer, ['pin_queued']);
+      const seen = follow(peer, { statuses: ['pinned'] });
+      await until(() => seen.statuses.size === 600, 'a watch by status');
+      await seen.stop();
+    }
+    for (const { asked } of all) t.same(asked, [], 'no request about status asks a node');
 
     c.connector.faults.isDown = true;
     await settled(a.consensus.commit([{ ops: [pinOp('x', { name: 'x' })] }], { signal }));

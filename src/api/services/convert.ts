@@ -9,7 +9,6 @@ import {
   PinMode as PinModeMessage,
   type PinOptions,
   PinSchema,
-  type TrackerStatus as TrackerStatusMessage,
 } from '../../../gen/pinfold/v1/pin_pb.ts';
 import type { PinWrite } from '../../cluster/pins.ts';
 import type { AckLevel, Condition } from '../../consensus/consensus.ts';
@@ -17,7 +16,6 @@ import { formatCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
 import { checkPeerId } from '../../model/peer-id.ts';
 import { defaultNamespace, type PinMode } from '../../model/pin.ts';
-import { statusOfNumber, type TrackerStatus } from '../../model/status.ts';
 import type { StoredPin } from '../../pinset/pinset.ts';
 
 export const namespaceOf = (namespace: string): string => (namespace === '' ? defaultNamespace : namespace);
@@ -131,11 +129,4 @@ export function pinMessage({ pin, etag }: StoredPin): PinMessage {
     etag,
     updatedFrom: pin.updatedFrom === undefined ? '' : formatCid(pin.updatedFrom),
   });
-}
-
-/** Throws INVALID_ARGUMENT for a number that is no status. */
-export function statusFrom(message: TrackerStatusMessage, field = 'statuses'): TrackerStatus {
-  const status = statusOfNumber(message);
-  if (status === undefined) throw invalidField(field, `${message} is not a status that this version knows`);
-  return status;
 }

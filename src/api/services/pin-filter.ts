@@ -1,9 +1,12 @@
+import type { TrackerStatus as TrackerStatusMessage } from '../../../gen/pinfold/v1/pin_pb.ts';
 import {
   type PinFilter as PinFilterMessage,
   PinOrder as PinOrderMessage,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { parseCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
+import { checkPeerId } from '../../model/peer-id.ts';
+import { statusOfNumber, type TrackerStatus } from '../../model/status.ts';
 import { checkNamespace } from '../../model/validate-pin.ts';
 import type { PinFilter, PinOrder } from '../../pinset/pinset.ts';
 import { filterItemsMax } from '../constants.ts';
@@ -40,6 +43,22 @@ export function orderFrom(message: PinOrderMessage): PinOrder {
     default:
       throw invalidField('order', `${message} is not an order that this version knows`);
   }
+}
+
+/** Throws INVALID_ARGUMENT for a number that is no status. */
+export function statusesFrom(messages: readonly TrackerStatusMessage[]): TrackerStatus[] {
+  if (messages.length > filterItemsMax) throw invalidField('statuses', `at most ${filterItemsMax} items`);
+  return messages.map((message) => {
+    const status = statusOfNumber(message);
+    if (status === undefined) throw invalidField('statuses', `${message} is not a status that this version knows`);
+    return status;
+  });
+}
+
+export function peersFrom(peerIds: readonly string[]): readonly string[] {
+  if (peerIds.length > filterItemsMax) throw invalidField('peer_ids', `at most ${filterItemsMax} items`);
+  for (const peerId of peerIds) checkPeerId(peerId, 'peer_ids');
+  return peerIds;
 }
 
 export const cursorFrom = (bytes: Uint8Array): Uint8Array | undefined => (bytes.length === 0 ? undefined : bytes);

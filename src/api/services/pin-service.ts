@@ -12,13 +12,12 @@ import type { Pins } from '../../cluster/pins.ts';
 import type { ClusterStatus, PinStatus } from '../../cluster/status.ts';
 import type { WatchPins } from '../../cluster/watch.ts';
 import { parseCid } from '../../model/cid.ts';
-import { checkPeerId } from '../../model/peer-id.ts';
 import { peerWordsPerMessage, pinsPerMessage } from '../constants.ts';
 import type { Handlers } from '../handlers.ts';
 import { add } from './add.ts';
 import type { BulkLoad } from './answers-in-order.ts';
-import { namespaceOf, pinMessage, statusFrom } from './convert.ts';
-import { cursorFrom, filterFrom, orderFrom } from './pin-filter.ts';
+import { msOf, namespaceOf, pinMessage } from './convert.ts';
+import { cursorFrom, filterFrom, orderFrom, peersFrom, statusesFrom } from './pin-filter.ts';
 import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
 import { pinStatusMessage } from './statuses.ts';
@@ -57,17 +56,20 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
       for await (const piece of needs.listPins(query, call)) yield pinPage(piece);
     },
 
-    async getPinStatus({ cid, namespace }, call) {
-      const found = await status.pinStatus(parseCid(cid), namespaceOf(namespace), call);
+    async getPinStatus({ cid, namespace, peerIds }, call) {
+      const query = { cid: parseCid(cid), namespace: namespaceOf(namespace), peerIds: peersFrom(peerIds) };
+      const found = await status.pinStatus(query, call);
       return create(GetPinStatusResponseSchema, { status: pinStatusMessage(found) });
     },
 
     async *listPinStatuses(request, call) {
-      for (const peerId of request.peerIds) checkPeerId(peerId, 'peer_ids');
+      const { sinceAfter, sinceBefore } = request;
       const query = {
         filter: filterFrom(request.filter),
-        statuses: request.statuses.map((each) => statusFrom(each)),
-        peerIds: request.peerIds,
+        statuses: statusesFrom(request.statuses),
+        ...(sinceAfter === undefined ? {} : { sinceAfterMs: msOf(sinceAfter, 'since_after') }),
+        ...(sinceBefore === undefined ? {} : { sinceBeforeMs: msOf(sinceBefore, 'since_before') }),
+        peerIds: peersFrom(request.peerIds),
         pageSize: request.pageSize,
         cursor: cursorFrom(request.cursor),
       };
@@ -91,6 +93,8 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
         resumeToken: cursorFrom(request.resumeToken),
         pinsOnly: request.pinsOnly,
         changesOnly: request.changesOnly,
+        statuses: statusesFrom(request.statuses),
+        peerIds: peersFrom(request.peerIds),
       };
       for await (const message of needs.watchPins(query, call)) yield watchMessage(message);
     },

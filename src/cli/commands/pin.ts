@@ -13,8 +13,9 @@ import { type BulkOperation, writeInBulk } from '../bulk.ts';
 import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
+import { type FilterFlags, filterFlags, filterFrom } from '../filter-flags.ts';
 import { countOf } from '../output.ts';
-import { limitFrom, type PinFlags, pairFrom, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
+import { limitFrom, type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
 import { noteUnseen } from '../unseen.ts';
@@ -42,13 +43,9 @@ Examples:
     .addHelpText('after', '\nExamples:\n  pinfold pin rm bafybei...\n  pinfold pin rm bafybei... --ack replicated=2')
     .action(run((context, cids: string[], flags: RemoveFlags) => removePins(context, cids, flags)));
 
-  pin
-    .command('ls')
+  filterFlags(pin.command('ls'))
     .description('list the pinset')
     .option('-n, --namespace <name...>', 'only of these namespaces')
-    .option('--name <name>', 'only pins with this name')
-    .option('--name-prefix <prefix>', 'only pins whose name begins so')
-    .option('--meta <key=value...>', 'only pins with all of these metadata')
     .option('--order <order>', 'key, name, created or newest', 'key')
     .option('--limit <n>', 'at most so many')
     .addHelpText('after', '\nExample:\n  pinfold pin ls --name-prefix backups/ --order newest --limit 20')
@@ -129,11 +126,7 @@ async function bulk(
   if (failed > 0) throw new CliError(`${failed} of ${done} operations were refused; see above`, 'SOME_FAILED');
 }
 
-interface ListFlags {
-  namespace?: string[];
-  name?: string;
-  namePrefix?: string;
-  meta?: string[];
+interface ListFlags extends FilterFlags {
   order: string;
   limit?: string;
 }
@@ -150,14 +143,8 @@ async function listPins(context: CliContext, flags: ListFlags): Promise<void> {
   const order = orders[flags.order];
   if (order === undefined) throw usageError(`--order must be one of ${Object.keys(orders).join(', ')}`);
   const limit = limitFrom(flags.limit);
-  if (flags.name !== undefined && flags.namePrefix !== undefined) throw usageError('--name or --name-prefix, not both');
   const request = create(ListPinsRequestSchema, {
-    filter: {
-      namespaces: flags.namespace ?? [],
-      metadata: (flags.meta ?? []).map(pairFrom),
-      ...(flags.name === undefined ? {} : { name: { case: 'nameEquals' as const, value: flags.name } }),
-      ...(flags.namePrefix === undefined ? {} : { name: { case: 'namePrefix' as const, value: flags.namePrefix } }),
-    },
+    filter: filterFrom(flags),
     order,
     pageSize: limit,
   });

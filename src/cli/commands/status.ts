@@ -2,30 +2,42 @@ import type { Command } from 'commander';
 import { PinStatusSchema } from '../../../gen/pinfold/v1/pin_pb.ts';
 import { type WatchEvent, WatchPinsResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { cidsFrom } from '../cids.ts';
-import { CliError } from '../cli-error.ts';
+import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
+import { type FilterFlags, filterFlags, filterFrom, timeAgo } from '../filter-flags.ts';
 import { limitFrom } from '../pin-flags.ts';
 import type { Run } from '../run.ts';
 import { peerStatusLine, pinStatusLines, statusFromName } from '../statuses.ts';
 
-interface StatusFlags {
-  namespace: string;
-  filter?: string;
+interface StatusFlags extends FilterFlags {
+  status?: string;
+  peer?: string[];
+  olderThan?: string;
+  newerThan?: string;
   limit?: string;
   watch?: boolean;
 }
 
 export function statusCommands(program: Command, run: Run): void {
-  program
-    .command('status [cid]')
+  filterFlags(program.command('status [cid]'))
     .description('show how far every peer is with a pin, or with all')
-    .option('-n, --namespace <name>', 'whose pin', '')
-    .option('--filter <status,...>', 'only pins with one of these statuses on some peer')
+    .option('-n, --namespace <name>', 'whose pins; may be said several times', eachOf)
+    .option('--filter, --status <status,...>', 'only pins with one of these statuses on some peer')
+    .option('--peer <peer>', 'only the word of this peer; may be said several times', eachOf)
+    .option('--older-than <time>', 'only pins with such a status for longer: 90s, 30m, 12h, 30d')
+    .option('--newer-than <time>', 'only pins with such a status for less')
     .option('--limit <n>', 'at most so many pins')
-    .option('-w, --watch', 'go on and show every change')
+    .option('-w, --watch', 'go on and show every change; with --status: to and from these')
     .addHelpText(
       'after',
-      '\nExamples:\n  pinfold status bafybei...\n  pinfold status --filter pin_error,unpin_error\n  pinfold status bafybei... --watch',
+      `
+Examples:
+  pinfold status bafybei...
+  pinfold status --status pin_error,unpin_error
+  pinfold status --status pin_error --older-than 1h --meta owner=alice
+  pinfold status --status pin_queued --peer 12D3KooW...
+  pinfold status bafybei... --watch
+  pinfold status --status pin_error --watch`,
     )
     .action(
       run((context, cid: string | undefined, flags: StatusFlags) =>
@@ -44,20 +56,30 @@ export function statusCommands(program: Command, run: Run): void {
     .action(run((context, cids: string[], flags: { namespace: string }) => recover(context, cids, flags.namespace)));
 }
 
+/** A flag that may be said several times, and leaves the argument behind it alone. */
+const eachOf = (value: string, before: string[] = []) => [...before, value];
+
 async function show(context: CliContext, cid: string | undefined, flags: StatusFlags): Promise<void> {
   const { out } = context;
   const { pins } = await context.clients();
   if (cid !== undefined) {
-    const { status } = await pins.getPinStatus({ cid, namespace: flags.namespace });
+    if (hasMoreThanPeers(flags)) throw usageError('of one CID only --namespace, --peer and --watch can be said');
+    const [namespace = ''] = flags.namespace ?? [];
+    const { status } = await pins.getPinStatus({ cid, namespace, peerIds: flags.peer ?? [] });
     if (status === undefined) return;
     if (out.json) out.message(PinStatusSchema, status);
     else for (const line of pinStatusLines(status)) out.line(line);
     return;
   }
-  const statuses = flags.filter?.split(',').map((name) => statusFromName(name.trim())) ?? [];
-  const filter = flags.namespace === '' ? {} : { namespaces: [flags.namespace] };
+  const query = {
+    ...wordsFrom(flags),
+    filter: filterFrom(flags),
+    pageSize: limitFrom(flags.limit),
+    ...(flags.newerThan === undefined ? {} : { sinceAfter: timeAgo(flags.newerThan) }),
+    ...(flags.olderThan === undefined ? {} : { sinceBefore: timeAgo(flags.olderThan) }),
+  };
   let shown = 0;
-  for await (const page of pins.listPinStatuses({ filter, statuses, pageSize: limitFrom(flags.limit) })) {
+  for await (const page of pins.listPinStatuses(query)) {
     for (const status of page.statuses) {
       shown++;
       if (out.json) out.message(PinStatusSchema, status);
@@ -71,16 +93,24 @@ async function show(context: CliContext, cid: string | undefined, flags: StatusF
 async function watch(context: CliContext, cid: string | undefined, flags: StatusFlags): Promise<void> {
   const { out } = context;
   const { pins } = await context.clients();
-  const filter = {
-    ...(flags.namespace === '' ? {} : { namespaces: [flags.namespace] }),
-    ...(cid === undefined ? {} : { cids: [cid] }),
-  };
-  for await (const message of pins.watchPins({ filter })) {
+  if (flags.olderThan !== undefined || flags.newerThan !== undefined || flags.limit !== undefined) {
+    throw usageError('--older-than, --newer-than and --limit are of a listing, and do not go with --watch');
+  }
+  const filter = { ...filterFrom(flags), ...(cid === undefined ? {} : { cids: [cid] }) };
+  for await (const message of pins.watchPins({ ...wordsFrom(flags), filter })) {
     if (out.json) out.message(WatchPinsResponseSchema, message);
     else for (const event of message.events) out.line(eventLine(event));
     if (message.caughtUp) out.note('what there was has been shown; changes follow (Ctrl-C ends)');
   }
 }
+
+const wordsFrom = ({ status, peer }: StatusFlags) => ({
+  statuses: status?.split(',').map((name) => statusFromName(name.trim())) ?? [],
+  peerIds: peer ?? [],
+});
+
+const hasMoreThanPeers = ({ namespace: _, peer: _peer, watch: _watch, ...rest }: StatusFlags) =>
+  Object.values(rest).some((flag) => flag !== undefined);
 
 function eventLine({ event }: WatchEvent): string {
   switch (event.case) {

@@ -79,7 +79,8 @@ export class Watcher {
   async #follow(process: SimProcess): Promise<void> {
     const { event } = this;
     const filter = event.namespace === undefined ? {} : { namespaces: [event.namespace] };
-    const query = { filter, resumeToken: this.#token, pinsOnly: event.pinsOnly, changesOnly: false };
+    const all = { changesOnly: false, statuses: [], peerIds: [] };
+    const query = { ...all, filter, resumeToken: this.#token, pinsOnly: event.pinsOnly };
     const { signal } = mergeSignals(this.#controller.signal, process.doors.signal);
     const call = { principal: 'anonymous', namespaces: 'all', deadlineMs: undefined, signal } as const;
     // A listing from the start: what was told before is not built upon.

@@ -1,11 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { create } from '@bufbuild/protobuf';
+import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import t from 'tap';
 import { PinMode, TrackerStatus } from '../../../gen/pinfold/v1/pin_pb.ts';
+import { PinFilterSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { explainCallFailure } from '../../../src/cli/client.ts';
 import { completionFor, wordsByCommand } from '../../../src/cli/commands/completion.ts';
 import { cliContext } from '../../../src/cli/context.ts';
+import { filterFrom, timeAgo } from '../../../src/cli/filter-flags.ts';
 import { givenFlags } from '../../../src/cli/option-flags.ts';
 import { formatBytes, formatTable } from '../../../src/cli/output.ts';
 import { limitFrom, pairFrom, pinOptionsFrom } from '../../../src/cli/pin-flags.ts';
@@ -64,6 +67,24 @@ t.test('limits, statuses, times', async (t) => {
     t.throws(() => cliContext({ output: 'text', timeout }), usage, timeout);
   }
   t.throws(() => cliContext({ output: 'yaml' }), usage);
+});
+
+t.test('filters of pins, shared by listings', async (t) => {
+  const filter = create(
+    PinFilterSchema,
+    filterFrom({ namespace: ['a', 'b'], namePrefix: 'x/', meta: ['k=v'], createdAfter: '2026-01-31T12:00:00Z' }),
+  );
+  t.match(filter, {
+    namespaces: ['a', 'b'],
+    name: { case: 'namePrefix', value: 'x/' },
+    metadata: [{ key: 'k', value: 'v' }],
+  });
+  t.equal(timestampMs(filter.createdAfter as Timestamp), Date.UTC(2026, 0, 31, 12));
+  const hourAgo = timestampMs(timeAgo('1h'));
+  t.ok(Math.abs(systemClock.nowMs() - 3_600_000 - hourAgo) < 60_000);
+  t.throws(() => filterFrom({ name: 'a', namePrefix: 'b' }), usage);
+  for (const wrong of ['yesterday', '2026-13-45', ''])
+    t.throws(() => filterFrom({ createdBefore: wrong }), usage, wrong);
 });
 
 t.test('options of the configuration are flags', async (t) => {

@@ -6,10 +6,11 @@ import { pinKey, pinKeyPrefix } from '../../../src/model/pin-key.ts';
 import { callContext, cidOf, type WorldPeer, world } from './world.ts';
 
 const all: StatusQuery = { filter: {}, statuses: [], peerIds: [], pageSize: 0, cursor: undefined };
+const one = (cid: Uint8Array, namespace = 'default') => ({ cid, namespace, peerIds: [] });
 type World = Awaited<ReturnType<typeof world>>;
 
 function statusAt({ peerId, pinset, tracker, monitor, rpc }: WorldPeer, { time }: World) {
-  return clusterStatus({ peerId, pinset, tracker: tracker.tracker, monitor, rpc, timers: time.timers });
+  return clusterStatus({ peerId, pinset, tracker: tracker.tracker, monitor, rpc, ...time });
 }
 
 /** Lets virtual time run while the work is under way. */
@@ -51,7 +52,7 @@ t.test('one pin: each peer says its own, others are remote, an unreachable one i
     retryAtMs: 77,
   });
   const status = statusAt(a, w);
-  const found = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  const found = await run(w, status.pinStatus(one(cidOf(1)), callContext()));
   t.same(words(found), ['peer-1 pinned', 'peer-2 pin_error', 'peer-3 pin_queued', 'peer-4 remote']);
   t.match(found.peers[1], {
     attempts: 3,
@@ -62,10 +63,10 @@ t.test('one pin: each peer says its own, others are remote, an unreachable one i
   });
   t.equal(found.name, 'one');
   w.lose(b.peerId);
-  const again = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  const again = await run(w, status.pinStatus(one(cidOf(1)), callContext()));
   t.same(words(again), ['peer-1 pinned', 'peer-2 cluster_error', 'peer-3 pin_queued', 'peer-4 remote']);
   w.hanging.add(c.peerId);
-  const hung = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  const hung = await run(w, status.pinStatus(one(cidOf(1)), callContext()));
   t.equal(words(hung)?.[2], 'peer-3 cluster_error', 'one that hangs is not waited for for ever');
 });
 
@@ -75,7 +76,7 @@ t.test('an allocation that is no member any more stands there with an error', as
   await a.write(cidOf(1), { allocations: [b.peerId] });
   w.members.splice(1, 1);
   w.lose(b.peerId);
-  const found = await run(w, statusAt(a, w).pinStatus(cidOf(1), 'default', callContext()));
+  const found = await run(w, statusAt(a, w).pinStatus(one(cidOf(1)), callContext()));
   t.same(
     found.peers.map((p) => [p.peerId, p.status]),
     [
@@ -89,13 +90,13 @@ t.test('a CID that nobody claims: what is left of it, else not found', async (t)
   const w = await world(2);
   const [a, b] = w.peers as [WorldPeer, WorldPeer];
   const status = statusAt(a, w);
-  await t.rejects(run(w, status.pinStatus(cidOf(1), 'default', callContext())), { code: 'PIN_NOT_FOUND' });
+  await t.rejects(run(w, status.pinStatus(one(cidOf(1)), callContext())), { code: 'PIN_NOT_FOUND' });
   b.tracker.set(cidOf(1), 'unpinning');
-  const left = await run(w, status.pinStatus(cidOf(1), 'default', callContext()));
+  const left = await run(w, status.pinStatus(one(cidOf(1)), callContext()));
   t.same(words(left), ['peer-2 unpinning']);
   await a.write(cidOf(1), { namespace: 'other' });
-  await t.rejects(run(w, status.pinStatus(cidOf(1), 'default', callContext())), { code: 'PIN_NOT_FOUND' });
-  await t.rejects(run(w, status.pinStatus(cidOf(1), 'other', callContext({ namespaces: ['mine'] }))), {
+  await t.rejects(run(w, status.pinStatus(one(cidOf(1)), callContext())), { code: 'PIN_NOT_FOUND' });
+  await t.rejects(run(w, status.pinStatus(one(cidOf(1), 'other'), callContext({ namespaces: ['mine'] }))), {
     code: 'PERMISSION_DENIED',
   });
 });
@@ -249,9 +250,63 @@ t.test('a call that is aborted ends with its reason', async (t) => {
   await a.write(cidOf(1), {});
   w.hanging.add(b.peerId);
   const call = callContext();
-  const asked = statusAt(a, w).pinStatus(cidOf(1), 'default', call);
+  const asked = statusAt(a, w).pinStatus(one(cidOf(1), 'default'), call);
   const reason = new Error('gone');
   call.abort(reason);
   await t.rejects(asked, reason);
   t.notOk(isPinfoldError(reason));
+});
+
+t.test('since when: what has failed for a while, of rare and of common statuses', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  for (let i = 0; i < 60; i++) {
+    await w.writeAll(cidOf(i), { createdMs: 1_000 + i });
+    a.tracker.set(cidOf(i), i % 2 === 0 ? 'pin_error' : 'pinned', { sinceMs: 1_000 * i + 1 });
+  }
+  const status = statusAt(a, w);
+  const list = (query: Partial<StatusQuery>) =>
+    run(w, collect(status.listStatuses({ ...all, ...query }, callContext())));
+  const statuses = ['pin_error'] as const;
+  t.equal((await list({ statuses, sinceBeforeMs: 10_001 })).statuses.length, 5, 'exclusive');
+  t.equal((await list({ statuses, sinceAfterMs: 10_001 })).statuses.length, 24);
+  t.equal((await list({ statuses, sinceAfterMs: 10_000, sinceBeforeMs: 20_000 })).statuses.length, 5);
+  t.equal((await list({ statuses: ['pinned'], sinceBeforeMs: 10_001 })).statuses.length, 5);
+  t.equal((await list({ sinceBeforeMs: 10_001 })).statuses.length, 10, 'whatever the status; not what has no time');
+  t.same((await list({ statuses, sinceBeforeMs: 10_001, peerIds: [b.peerId] })).statuses, []);
+  t.equal((await list({ statuses, filter: { createdBeforeMs: 1_010 } })).statuses.length, 5, 'age of the pin');
+  const cursor = (await list({ statuses, sinceBeforeMs: 10_001, pageSize: 2 })).cursor;
+  t.equal((await list({ statuses, sinceBeforeMs: 10_001, pageSize: 5, cursor })).statuses.length, 3);
+  await t.rejects(list({ statuses, sinceBeforeMs: 10_002, cursor }), { code: 'INVALID_CURSOR' });
+  const fromB = await run(
+    w,
+    collect(statusAt(b, w).listStatuses({ ...all, statuses, sinceBeforeMs: 10_001 }, callContext())),
+  );
+  t.equal(fromB.statuses.length, 5, 'asked of another peer');
+});
+
+t.test('a peer that hangs is told of before the deadline of the caller', async (t) => {
+  const w = await world(3);
+  const [a, b, c] = w.peers as [WorldPeer, WorldPeer, WorldPeer];
+  await w.writeAll(cidOf(1), {});
+  b.tracker.set(cidOf(1), 'pin_error');
+  w.hanging.add(c.peerId);
+  const status = statusAt(a, w);
+  const within = (ms: number) => callContext({ deadlineMs: w.time.clock.nowMs() + ms });
+  const inTime = async <T>(ms: number, work: (call: ReturnType<typeof callContext>) => Promise<T>) => {
+    const call = within(ms);
+    const done = await run(w, work(call));
+    t.ok(w.time.clock.nowMs() < (call.deadlineMs as number), 'answered before the deadline');
+    return done;
+  };
+  const found = await inTime(500, (call) => status.pinStatus(one(cidOf(1)), call));
+  t.same(words(found), ['peer-1 pin_queued', 'peer-2 pin_error', 'peer-3 cluster_error']);
+  const rare = await inTime(500, (call) => collect(status.listStatuses({ ...all, statuses: ['pin_error'] }, call)));
+  t.equal(rare.statuses.length, 1);
+  t.match(rare.errors, [{ peerId: c.peerId, reason: 'DEADLINE' }]);
+  const listed = await inTime(500, (call) => collect(status.listStatuses(all, call)));
+  t.same(words(listed.statuses[0]), ['peer-1 pin_queued', 'peer-2 pin_error']);
+  t.match(listed.errors, [{ peerId: c.peerId }]);
+  const some = await inTime(500, (call) => status.pinStatus({ ...one(cidOf(1)), peerIds: [b.peerId] }, call));
+  t.same(words(some), ['peer-2 pin_error'], 'who is not asked is not waited for');
 });

@@ -67,8 +67,8 @@ function testTracker(peerId: string, pinset: Pick<Pinset, 'claims'>) {
 
   function derived(cid: Uint8Array): WishStatus {
     const claims = pinset.claims(cid);
-    if (claims.some(({ pin }) => isAllocatedTo(pin, peerId))) return made(cid, 'pin_queued');
-    return made(cid, claims.length > 0 ? 'remote' : 'unpinned');
+    if (claims.some(({ pin }) => isAllocatedTo(pin, peerId))) return made(cid, 'pin_queued', { sinceMs: 0 });
+    return made(cid, claims.length > 0 ? 'remote' : 'unpinned', { sinceMs: 0 });
   }
 
   function sorted(after: Uint8Array | undefined, limit: number, keep: (row: WishStatus) => boolean) {
