@@ -77,3 +77,13 @@ export const ALLOCATED_BUCKETS_PER_STEP = 1_024;
 
 /** Between two words on how far a scrub is. */
 export const SCRUB_PROGRESS_INTERVAL_MS = 250;
+
+/** Members asked at once for their connections. The rest wait, within the time that all have. */
+export const CONNECTIVITY_ASKED_AT_ONCE = 32;
+
+/** Alerts are looked at so often, ms, besides when the monitor says that one has changed. */
+export const ALERT_LOOK_INTERVAL_MS = 1_000;
+/** Watches of alerts on one peer. Beyond: LIMIT_REACHED. */
+export const ALERT_WATCHES_MAX = 1_000;
+/** Changes in one message of such a watch: a message of an alert has up to 1,024 characters. */
+export const ALERT_CHANGES_PER_MESSAGE = 200;

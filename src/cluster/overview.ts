@@ -4,6 +4,7 @@ import { PinfoldError } from '../model/errors.ts';
 import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import type { StatusCounts, Tracker } from '../tracker/tracker.ts';
+import type { Alerts } from './alerts.ts';
 import type { TrustPort } from './trusting.ts';
 
 /** The cluster and its members, as this peer sees them. */
@@ -43,7 +44,8 @@ export interface OverviewNeeds {
   clusterName: string;
   version: string;
   consensus: Pick<Consensus, 'capabilities' | 'status'>;
-  monitor: Pick<Monitor, 'members' | 'member' | 'alerts'>;
+  monitor: Pick<Monitor, 'members' | 'member'>;
+  alerts: Pick<Alerts, 'list'>;
   pinset: Pick<Pinset, 'count' | 'digest'>;
   tracker: Pick<Tracker, 'counts'>;
   trust: Pick<TrustPort, 'listOf' | 'unseen'>;
@@ -51,7 +53,7 @@ export interface OverviewNeeds {
 }
 
 export function overview(needs: OverviewNeeds): Overview {
-  const { consensus, monitor, pinset, tracker, trust } = needs;
+  const { consensus, monitor, pinset, tracker, trust, alerts } = needs;
   function peerOverview(): (member: Member) => PeerOverview {
     const unseen = new Set(trust.unseen().unseenBy);
     return (member) => ({
@@ -74,7 +76,7 @@ export function overview(needs: OverviewNeeds): Overview {
         digest: pinset.digest.root(),
         pins: pinset.count(),
         version: needs.version,
-        alerts: [...monitor.alerts(), ...status.alerts],
+        alerts: alerts.list(),
         statuses: tracker.counts(),
         rebuild: status.rebuild,
         log: status.log,

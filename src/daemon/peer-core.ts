@@ -1,4 +1,6 @@
 import { mostFreeSpace } from '../allocator/most-free-space.ts';
+import { type Alerts, alerts } from '../cluster/alerts.ts';
+import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { levels } from '../cluster/levels.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
@@ -90,6 +92,8 @@ export interface PeerCore {
   readonly status: ClusterStatus;
   readonly watchPins: WatchPins;
   readonly overview: Overview;
+  readonly alerts: Alerts;
+  readonly connectivity: Connectivity;
   readonly storeCare: StoreCare;
   readonly trusting: Trusting;
   readonly membership: Membership;
@@ -184,7 +188,14 @@ export function peerCore(
       ...common,
     },
   );
-  network.rpc.serve({ ...consensus.handlers, ...statusHandlers({ tracker: work, timers }) });
+  const ipfsState = () => nodeStates?.current ?? nodeUp;
+  const connecting = { network, monitor: monitored, ipfsState, clock, timers };
+  network.rpc.serve({
+    ...consensus.handlers,
+    ...statusHandlers({ tracker: work, timers }),
+    ...connectionHandlers(connecting),
+  });
+  const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
   const { replicationMin, replicationMax, follower } = config.cluster;
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
@@ -218,9 +229,12 @@ export function peerCore(
       version,
       consensus,
       trust,
-      ipfsState: () => nodeStates?.current ?? nodeUp,
+      ipfsState,
+      alerts: alerting,
       ...shared,
     }),
+    alerts: alerting,
+    connectivity: connectivity(connecting),
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),
     components: [
@@ -230,6 +244,7 @@ export function peerCore(
       { name: 'network', start: () => network.start(), stop: () => network.stop() },
       { name: 'monitor', start: () => monitored.start(), stop: () => monitored.stop() },
       { name: 'consensus', start: () => consensus.start(), stop: () => consensus.stop() },
+      alerting,
       { name: 'tracker', start: () => work.start(), stop: () => work.stop() },
       expiry(
         {

@@ -137,7 +137,7 @@ async function assemble(
         add: addContent({ adder: adder({ blocks: connector, metrics }), pins: core.pins, connector, peerId }),
       }),
     ),
-    mount(ClusterService, clusterService(core.overview)),
+    mount(ClusterService, clusterService(core)),
     mount(PeerService, peerService({ ...core, store: keeping })),
   ];
 

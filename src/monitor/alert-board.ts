@@ -25,10 +25,6 @@ export class AlertBoard {
     return [...this.#alerts.values()];
   }
 
-  get size(): number {
-    return this.#alerts.size;
-  }
-
   /** Nothing happens when it already stands so. */
   raise({ kind, peerId, message: text }: Omit<Alert, 'sinceMs'>): void {
     const { clock, logger, onChange, onFull } = this.#needs;

@@ -119,7 +119,6 @@ class GossipMonitor implements Monitor {
     });
     this.#metrics = monitorMetrics(needs.metrics, {
       health: () => this.#countHealth(),
-      alerts: () => this.#alerts.size,
       forgotten: () => this.#forgotten.size,
     });
     const versions = new Versions(clock, this.#table);

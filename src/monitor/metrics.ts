@@ -12,7 +12,7 @@ export interface MonitorMetrics {
 
 export function monitorMetrics(
   register: MetricsRegister,
-  now: { health: () => Record<Health, number>; alerts: () => number; forgotten: () => number },
+  now: { health: () => Record<Health, number>; forgotten: () => number },
 ): MonitorMetrics {
   register.gauge(
     { name: 'pinfold_members', help: 'Members by health, this peer included', labels: ['health'] },
@@ -23,7 +23,6 @@ export function monitorMetrics(
   register.gauge({ name: 'pinfold_members_forgotten', help: 'Removed members that are remembered as such' }, (gauge) =>
     gauge.set(now.forgotten()),
   );
-  register.gauge({ name: 'pinfold_alerts', help: 'Alerts that stand' }, (gauge) => gauge.set(now.alerts()));
   return {
     received: register.counter({
       name: 'pinfold_monitor_received_total',

@@ -10,6 +10,8 @@ export interface Network {
   addresses(): string[];
   /** Peers with an authenticated connection, this one left out. */
   connected(): string[];
+  /** Last known round trip to a connected peer, ms. Undefined: not measured (yet), or not connected. */
+  latencyMs(peerId: string): number | undefined;
   /** Calls back on every peer that connects (`up`) or whose last connection ends. Returns the unsubscriber. */
   onConnection(listener: (peerId: string, up: boolean) => void): () => void;
   /** Dials an address with or without /p2p/ and resolves with the peer ID. Rejects with PEER_UNREACHABLE. */

@@ -245,6 +245,19 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 2 * MIB,
     responseBytesMax: 2 * MIB,
   },
+  // Some 60 bytes a connection.
+  getConnections: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 64,
+    burst: 16,
+    everyMs: 100,
+    askedMax: 256,
+    requestBytesMax: KIB,
+    responseBytesMax: MIB,
+  },
   // Once a minute (T5). A trust list of 1,000 peers has 40 KB.
   reportUntrusted: {
     caller: 'member',

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { connectionHandlers } from '../../src/cluster/connectivity.ts';
 import { clusterStatus, type PinStatus } from '../../src/cluster/status.ts';
 import { statusHandlers } from '../../src/cluster/status-handlers.ts';
 import { type WatchEvent, type WatchQuery, watchPins } from '../../src/cluster/watch.ts';
@@ -7,6 +8,7 @@ import { crdtConsensus } from '../../src/consensus/crdt/crdt-consensus.ts';
 import { crdtOptions } from '../../src/consensus/crdt/options.ts';
 import { IpfsWorld } from '../../src/ipfs/memory/ipfs-world.ts';
 import { memoryConnector } from '../../src/ipfs/memory/memory-connector.ts';
+import { nodeUp } from '../../src/ipfs/node-state.ts';
 import { formatCid } from '../../src/model/cid.ts';
 import { monitor } from '../../src/monitor/gossip-monitor.ts';
 import { spaceInformers } from '../../src/monitor/informers.ts';
@@ -85,7 +87,12 @@ function cluster() {
       { ...defaultsOf(crdtOptions), follower: false, bootstrap: addresses },
       { storage, pinset, network, signer, identityStamp: async () => Buffer.from('same'), hello: members, ...common },
     );
-    const handlers: PeerRpcHandlers = { ...consensus.handlers, ...statusHandlers({ tracker, ...time }) };
+    const connecting = { network, monitor: members, ipfsState: () => nodeUp, ...time };
+    const handlers: PeerRpcHandlers = {
+      ...consensus.handlers,
+      ...statusHandlers({ tracker, ...time }),
+      ...connectionHandlers(connecting),
+    };
     network.rpc.serve(handlers);
     await connector.start();
     await pinset.start();

@@ -8,6 +8,7 @@ import {
 import {
   AcknowledgeResponseSchema,
   GetClockResponseSchema,
+  GetConnectionsResponseSchema,
   GetStatusesRequestSchema,
   GetStatusesResponseSchema,
   HelloRequestSchema,
@@ -90,6 +91,9 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *mergeRange() {
       yield create(MergeRangeResponseSchema);
+    },
+    async *getConnections() {
+      yield create(GetConnectionsResponseSchema);
     },
     async *listHeaders() {
       yield create(ListHeadersResponseSchema);

@@ -6,17 +6,19 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Peer } from "./peer_service_pb.ts";
+import type { IpfsNode, Peer } from "./peer_service_pb.ts";
 import { file_pinfold_v1_peer_service } from "./peer_service_pb.ts";
 import type { AckLevel_Kind } from "./pin_pb.ts";
 import { file_pinfold_v1_pin } from "./pin_pb.ts";
+import type { PeerError } from "./pin_service_pb.ts";
+import { file_pinfold_v1_pin_service } from "./pin_service_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file pinfold/v1/cluster_service.proto.
  */
 export const file_pinfold_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCLaAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzEiQKB3JlYnVpbGQYCyABKAsyEy5waW5mb2xkLnYxLlJlYnVpbGQSHAoDbG9nGAwgASgLMg8ucGluZm9sZC52MS5Mb2citQEKB1JlYnVpbGQSJgoEc3RlcBgBIAEoDjIYLnBpbmZvbGQudjEuUmVidWlsZC5TdGVwEgwKBGRvbmUYAiABKA0SCgoCb2YYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSJXCgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIQCgxTVEVQX0ZJTExJTkcQARIRCg1TVEVQX0lOREVYSU5HEAISFAoQU1RFUF9DQVRDSElOR19VUBADInkKA0xvZxIPCgdiYXRjaGVzGAEgASgEEg0KBWJ5dGVzGAIgASgEEioKBm9sZGVzdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHaG9sZGVycxgEIAMoCzIVLnBpbmZvbGQudjEuTG9nSG9sZGVyIlgKCUxvZ0hvbGRlchIPCgdwZWVyX2lkGAEgASgJEikKBWhlYXJkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdsYWNraW5nGAMgASgEIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoMU3RhdHVzQ291bnRzEg4KBnBpbm5lZBgBIAEoBBIPCgdwaW5uaW5nGAIgASgEEg4KBnF1ZXVlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQyXQoOQ2x1c3RlclNlcnZpY2USSwoKR2V0Q2x1c3RlchIdLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlcXVlc3QaHi5waW5mb2xkLnYxLkdldENsdXN0ZXJSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin]);
+  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCLaAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzEiQKB3JlYnVpbGQYCyABKAsyEy5waW5mb2xkLnYxLlJlYnVpbGQSHAoDbG9nGAwgASgLMg8ucGluZm9sZC52MS5Mb2citQEKB1JlYnVpbGQSJgoEc3RlcBgBIAEoDjIYLnBpbmZvbGQudjEuUmVidWlsZC5TdGVwEgwKBGRvbmUYAiABKA0SCgoCb2YYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSJXCgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIQCgxTVEVQX0ZJTExJTkcQARIRCg1TVEVQX0lOREVYSU5HEAISFAoQU1RFUF9DQVRDSElOR19VUBADInkKA0xvZxIPCgdiYXRjaGVzGAEgASgEEg0KBWJ5dGVzGAIgASgEEioKBm9sZGVzdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHaG9sZGVycxgEIAMoCzIVLnBpbmZvbGQudjEuTG9nSG9sZGVyIlgKCUxvZ0hvbGRlchIPCgdwZWVyX2lkGAEgASgJEikKBWhlYXJkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdsYWNraW5nGAMgASgEIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFAoSV2F0Y2hBbGVydHNSZXF1ZXN0IlIKE1dhdGNoQWxlcnRzUmVzcG9uc2USKAoHY2hhbmdlcxgBIAMoCzIXLnBpbmZvbGQudjEuQWxlcnRDaGFuZ2USEQoJY2F1Z2h0X3VwGAIgASgIIpwBCgtBbGVydENoYW5nZRIqCgRraW5kGAEgASgOMhwucGluZm9sZC52MS5BbGVydENoYW5nZS5LaW5kEiAKBWFsZXJ0GAIgASgLMhEucGluZm9sZC52MS5BbGVydCI/CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIPCgtLSU5EX1JBSVNFRBABEhAKDEtJTkRfQ0xFQVJFRBACIhgKFkdldENvbm5lY3Rpdml0eVJlcXVlc3QibAoXR2V0Q29ubmVjdGl2aXR5UmVzcG9uc2USKgoFcGVlcnMYASADKAsyGy5waW5mb2xkLnYxLlBlZXJDb25uZWN0aW9ucxIlCgZlcnJvcnMYAiADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciKBAQoPUGVlckNvbm5lY3Rpb25zEg8KB3BlZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIrCgtjb25uZWN0aW9ucxgDIAMoCzIWLnBpbmZvbGQudjEuQ29ubmVjdGlvbhIiCgRpcGZzGAQgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZSJFCgpDb25uZWN0aW9uEg8KB3BlZXJfaWQYASABKAkSFwoKbGF0ZW5jeV9tcxgCIAEoAUgAiAEBQg0KC19sYXRlbmN5X21zIk8KDFN0YXR1c0NvdW50cxIOCgZwaW5uZWQYASABKAQSDwoHcGlubmluZxgCIAEoBBIOCgZxdWV1ZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEMosCCg5DbHVzdGVyU2VydmljZRJLCgpHZXRDbHVzdGVyEh0ucGluZm9sZC52MS5HZXRDbHVzdGVyUmVxdWVzdBoeLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlc3BvbnNlElAKC1dhdGNoQWxlcnRzEh4ucGluZm9sZC52MS5XYXRjaEFsZXJ0c1JlcXVlc3QaHy5waW5mb2xkLnYxLldhdGNoQWxlcnRzUmVzcG9uc2UwARJaCg9HZXRDb25uZWN0aXZpdHkSIi5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlcXVlc3QaIy5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin, file_pinfold_v1_pin_service]);
 
 /**
  * @generated from message pinfold.v1.GetClusterRequest
@@ -341,6 +343,201 @@ export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_cluster_service, 6);
 
 /**
+ * @generated from message pinfold.v1.WatchAlertsRequest
+ */
+export type WatchAlertsRequest = Message<"pinfold.v1.WatchAlertsRequest"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.WatchAlertsRequest.
+ * Use `create(WatchAlertsRequestSchema)` to create a new message.
+ */
+export const WatchAlertsRequestSchema: GenMessage<WatchAlertsRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 7);
+
+/**
+ * @generated from message pinfold.v1.WatchAlertsResponse
+ */
+export type WatchAlertsResponse = Message<"pinfold.v1.WatchAlertsResponse"> & {
+  /**
+   * What there was and is over again may be left out.
+   *
+   * @generated from field: repeated pinfold.v1.AlertChange changes = 1;
+   */
+  changes: AlertChange[];
+
+  /**
+   * What stood when the watch began has been sent.
+   *
+   * @generated from field: bool caught_up = 2;
+   */
+  caughtUp: boolean;
+};
+
+/**
+ * Describes the message pinfold.v1.WatchAlertsResponse.
+ * Use `create(WatchAlertsResponseSchema)` to create a new message.
+ */
+export const WatchAlertsResponseSchema: GenMessage<WatchAlertsResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 8);
+
+/**
+ * @generated from message pinfold.v1.AlertChange
+ */
+export type AlertChange = Message<"pinfold.v1.AlertChange"> & {
+  /**
+   * @generated from field: pinfold.v1.AlertChange.Kind kind = 1;
+   */
+  kind: AlertChange_Kind;
+
+  /**
+   * @generated from field: pinfold.v1.Alert alert = 2;
+   */
+  alert?: Alert | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.AlertChange.
+ * Use `create(AlertChangeSchema)` to create a new message.
+ */
+export const AlertChangeSchema: GenMessage<AlertChange> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 9);
+
+/**
+ * @generated from enum pinfold.v1.AlertChange.Kind
+ */
+export const AlertChange_Kind = {
+  /**
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It stands, or stands with another message.
+   *
+   * @generated from enum value: KIND_RAISED = 1;
+   */
+  RAISED: 1,
+
+  /**
+   * It stands no more.
+   *
+   * @generated from enum value: KIND_CLEARED = 2;
+   */
+  CLEARED: 2,
+} as const;
+
+/**
+ * @generated from enum pinfold.v1.AlertChange.Kind
+ */
+export type AlertChange_Kind = (typeof AlertChange_Kind)[keyof typeof AlertChange_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum pinfold.v1.AlertChange.Kind.
+ */
+export const AlertChange_KindSchema: GenEnum<AlertChange_Kind> = /*@__PURE__*/
+  enumDesc(file_pinfold_v1_cluster_service, 9, 0);
+
+/**
+ * @generated from message pinfold.v1.GetConnectivityRequest
+ */
+export type GetConnectivityRequest = Message<"pinfold.v1.GetConnectivityRequest"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.GetConnectivityRequest.
+ * Use `create(GetConnectivityRequestSchema)` to create a new message.
+ */
+export const GetConnectivityRequestSchema: GenMessage<GetConnectivityRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 10);
+
+/**
+ * @generated from message pinfold.v1.GetConnectivityResponse
+ */
+export type GetConnectivityResponse = Message<"pinfold.v1.GetConnectivityResponse"> & {
+  /**
+   * Members that have answered, the answering peer first.
+   *
+   * @generated from field: repeated pinfold.v1.PeerConnections peers = 1;
+   */
+  peers: PeerConnections[];
+
+  /**
+   * Members that have not.
+   *
+   * @generated from field: repeated pinfold.v1.PeerError errors = 2;
+   */
+  errors: PeerError[];
+};
+
+/**
+ * Describes the message pinfold.v1.GetConnectivityResponse.
+ * Use `create(GetConnectivityResponseSchema)` to create a new message.
+ */
+export const GetConnectivityResponseSchema: GenMessage<GetConnectivityResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 11);
+
+/**
+ * @generated from message pinfold.v1.PeerConnections
+ */
+export type PeerConnections = Message<"pinfold.v1.PeerConnections"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated pinfold.v1.Connection connections = 3;
+   */
+  connections: Connection[];
+
+  /**
+   * Its IPFS node, with the state in which it is.
+   *
+   * @generated from field: pinfold.v1.IpfsNode ipfs = 4;
+   */
+  ipfs?: IpfsNode | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.PeerConnections.
+ * Use `create(PeerConnectionsSchema)` to create a new message.
+ */
+export const PeerConnectionsSchema: GenMessage<PeerConnections> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 12);
+
+/**
+ * @generated from message pinfold.v1.Connection
+ */
+export type Connection = Message<"pinfold.v1.Connection"> & {
+  /**
+   * Maybe of a peer that is no member.
+   *
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * There and back, milliseconds; not set: not measured yet.
+   *
+   * @generated from field: optional double latency_ms = 2;
+   */
+  latencyMs?: number | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.Connection.
+ * Use `create(ConnectionSchema)` to create a new message.
+ */
+export const ConnectionSchema: GenMessage<Connection> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 13);
+
+/**
  * @generated from message pinfold.v1.StatusCounts
  */
 export type StatusCounts = Message<"pinfold.v1.StatusCounts"> & {
@@ -370,7 +567,7 @@ export type StatusCounts = Message<"pinfold.v1.StatusCounts"> & {
  * Use `create(StatusCountsSchema)` to create a new message.
  */
 export const StatusCountsSchema: GenMessage<StatusCounts> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 7);
+  messageDesc(file_pinfold_v1_cluster_service, 14);
 
 /**
  * The cluster as a whole, as the answering peer sees it.
@@ -385,6 +582,26 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetClusterRequestSchema;
     output: typeof GetClusterResponseSchema;
+  },
+  /**
+   * The alerts of the answering peer that stand, then every change of them.
+   *
+   * @generated from rpc pinfold.v1.ClusterService.WatchAlerts
+   */
+  watchAlerts: {
+    methodKind: "server_streaming";
+    input: typeof WatchAlertsRequestSchema;
+    output: typeof WatchAlertsResponseSchema;
+  },
+  /**
+   * Who is connected with whom, as each member says. Those that do not say so in time, 5 s or the caller's deadline, are named.
+   *
+   * @generated from rpc pinfold.v1.ClusterService.GetConnectivity
+   */
+  getConnectivity: {
+    methodKind: "unary";
+    input: typeof GetConnectivityRequestSchema;
+    output: typeof GetConnectivityResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pinfold_v1_cluster_service, 0);

@@ -417,14 +417,14 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
   agent: string;
 
   /**
-   * Of the answering peer's own node: what is wrong with it, and what to do; empty when it is up.
+   * Of the answering peer's own node, and in GetConnectivity: what is wrong with it, and what to do; empty when it is up.
    *
    * @generated from field: string error = 4;
    */
   error: string;
 
   /**
-   * Of the answering peer's own node.
+   * The same.
    *
    * @generated from field: pinfold.v1.IpfsNodeState state = 5;
    */

@@ -1,16 +1,32 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
+  AlertChange_Kind,
   type ClusterService,
   GetClusterResponseSchema,
+  GetConnectivityResponseSchema,
   Rebuild_Step,
+  WatchAlertsResponseSchema,
 } from '../../../gen/pinfold/v1/cluster_service_pb.ts';
+import type { Alerts } from '../../cluster/alerts.ts';
+import type { Connectivity, PeerConnections } from '../../cluster/connectivity.ts';
 import type { ClusterOverview, Overview } from '../../cluster/overview.ts';
+import type { Alert } from '../../monitor/monitor.ts';
 import type { Handlers } from '../handlers.ts';
 import { ackKinds } from './convert.ts';
-import { peerMessage } from './peer-service.ts';
+import { ipfsMessage, peerMessage } from './peer-service.ts';
 
-export function clusterService(overview: Overview): Handlers<typeof ClusterService> {
+export interface ClusterServiceNeeds {
+  overview: Overview;
+  alerts: Alerts;
+  connectivity: Connectivity;
+}
+
+export function clusterService({
+  overview,
+  alerts,
+  connectivity,
+}: ClusterServiceNeeds): Handlers<typeof ClusterService> {
   return {
     async getCluster() {
       const cluster = overview.cluster();
@@ -31,12 +47,7 @@ export function clusterService(overview: Overview): Handlers<typeof ClusterServi
         digest: cluster.digest,
         pins: BigInt(cluster.pins),
         version: cluster.version,
-        alerts: cluster.alerts.map(({ kind, peerId, message, sinceMs }) => ({
-          kind,
-          peerId,
-          message,
-          since: timestampFromMs(sinceMs),
-        })),
+        alerts: cluster.alerts.map(alertMessage),
         statuses: {
           pinned: BigInt(statuses.pinned),
           pinning: BigInt(statuses.pinning),
@@ -47,6 +58,40 @@ export function clusterService(overview: Overview): Handlers<typeof ClusterServi
         log: logMessage(cluster),
       });
     },
+
+    async *watchAlerts(_, { signal }) {
+      for await (const { changes, caughtUp } of alerts.watch({ signal })) {
+        yield create(WatchAlertsResponseSchema, {
+          changes: changes.map(({ alert, raised }) => ({
+            kind: raised ? AlertChange_Kind.RAISED : AlertChange_Kind.CLEARED,
+            alert: alertMessage(alert),
+          })),
+          caughtUp,
+        });
+      }
+    },
+
+    async getConnectivity(_, call) {
+      const { peers, errors } = await connectivity(call);
+      return create(GetConnectivityResponseSchema, { peers: peers.map(connectionsMessage), errors });
+    },
+  };
+}
+
+function alertMessage({ kind, peerId, message, sinceMs }: Alert) {
+  return { kind, peerId, message, since: timestampFromMs(sinceMs) };
+}
+
+function connectionsMessage(peer: PeerConnections) {
+  const { peerId, name, connections } = peer;
+  return {
+    peerId,
+    name,
+    ipfs: ipfsMessage(peer),
+    connections: connections.map(({ peerId: to, latencyMs }) => ({
+      peerId: to,
+      ...(latencyMs === undefined ? {} : { latencyMs }),
+    })),
   };
 }
 

@@ -98,7 +98,7 @@ const ipfsStates: Record<NodeStateName, IpfsNodeState> = {
   collecting: IpfsNodeState.COLLECTING,
 };
 
-function ipfsMessage({ ipfs, ipfsState }: PeerOverview) {
+export function ipfsMessage({ ipfs, ipfsState }: Pick<PeerOverview, 'ipfs' | 'ipfsState'>) {
   const unknown = ipfs === undefined ? 'the IPFS node of this peer is not known' : '';
   if (ipfsState === undefined) return { ...ipfs, error: unknown };
   return { ...ipfs, state: ipfsStates[ipfsState.name], error: ipfsState.detail === '' ? unknown : ipfsState.detail };

@@ -6,6 +6,7 @@ import type { Run } from '../run.ts';
 import { showHealth } from './health.ts';
 import { memberCommands } from './members.ts';
 import { healthText, ipfsStateText, peerColumns, peerRow } from './peer-rows.ts';
+import { healthCommands } from './watch-health.ts';
 
 export function clusterCommands(program: Command, run: Run): void {
   program
@@ -24,12 +25,13 @@ export function clusterCommands(program: Command, run: Run): void {
     .action(run((context, peerId: string) => showPeer(context, peerId)));
   memberCommands(peers, run);
 
-  program
-    .command('health')
+  const health = program.command('health');
+  health
     .description(
       'show how the cluster is: members, alerts, what waits and what failed, how far a rebuild is, for whom the log is kept',
     )
     .action(run((context) => showHealth(context)));
+  healthCommands(health, run);
 }
 
 async function listPeers(context: CliContext): Promise<void> {

@@ -2,6 +2,7 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import pc from 'picocolors';
 import {
+  type Alert,
   type GetClusterResponse,
   GetClusterResponseSchema,
   type Log,
@@ -28,8 +29,13 @@ export async function showHealth(context: CliContext): Promise<void> {
   }
   if (cluster.alerts.length === 0) return;
   out.line('');
-  const alerts = cluster.alerts.map(({ kind, peerId, since, message }) => [pc.red(kind), peerId, at(since), message]);
-  out.table(['ALERT', 'PEER', 'SINCE', 'WHAT'], alerts, 'no alerts');
+  out.table(alertColumns, cluster.alerts.map(alertRow), 'no alerts');
+}
+
+export const alertColumns = ['ALERT', 'PEER', 'SINCE', 'WHAT'];
+
+export function alertRow({ kind, peerId, since, message }: Alert): string[] {
+  return [pc.red(kind), peerId, at(since), message];
 }
 
 function headLines({

@@ -125,6 +125,13 @@ class Libp2pNetwork implements Network {
     return [...this.#connected];
   }
 
+  latencyMs(peerId: string): number | undefined {
+    if (!this.#connected.has(peerId)) return undefined;
+    const connections = this.#node?.getConnections(peerIdFromString(peerId)) ?? [];
+    const measured = connections.flatMap(({ rtt }) => (rtt === undefined ? [] : [rtt]));
+    return measured.length === 0 ? undefined : Math.min(...measured);
+  }
+
   onConnection(listener: (peerId: string, up: boolean) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -96,6 +96,11 @@ class MemoryNetwork implements Network, MemoryPeer {
     return this.#hub.connected(this.peerId);
   }
 
+  /** Nothing is measured: time passes as the hub has it. */
+  latencyMs(): undefined {
+    return undefined;
+  }
+
   onConnection(listener: (peerId: string, up: boolean) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
