@@ -1,10 +1,11 @@
-import type { Counter, Gauge, MetricsRegister } from '../runtime/metrics.ts';
+import type { Counter, Gauge, Histogram, MetricsRegister } from '../runtime/metrics.ts';
 
 export interface NetworkMetrics {
   /** Handshakes that ended because the other side has another secret, or is no peer at all. */
   handshakesRefused: Counter<'direction'>;
   connectedPeers: Gauge;
   rpcCalls: Counter<'method' | 'side' | 'code'>;
+  rpcAnswerSeconds: Histogram<'method'>;
   /** What was not served: malformed, truncated, oversized, silent, slow_reader, permission, limit, unknown_method. */
   rpcRefused: Counter<'reason'>;
   rpcServing: Gauge<'method'>;
@@ -23,6 +24,12 @@ export function networkMetrics(register: MetricsRegister): NetworkMetrics {
       name: 'pinfold_rpc_calls_total',
       help: 'Calls between peers that ended, by side (caller, callee) and error code (OK if none).',
       labels: ['method', 'side', 'code'],
+    }),
+    rpcAnswerSeconds: register.histogram({
+      name: 'pinfold_rpc_answer_seconds',
+      help: 'How long other peers took to the first message of their answer, or to its end.',
+      labels: ['method'],
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60],
     }),
     rpcRefused: register.counter({
       name: 'pinfold_rpc_refused_total',

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { type LocalPeer, runPinfold, spawnPinfold, until } from '../../scripts/local-cluster.ts';
 import { daemons } from '../support/daemons.ts';
@@ -58,4 +59,8 @@ t.test('alerts are raised, listed, watched, counted and cleared', async (t) => {
   const metrics = await (await fetch(`http://${one.metricsHost}/metrics`)).text();
   t.match(metrics, /pinfold_alerts_raised_total\{kind="PEER_DOWN"\} [1-9]/);
   t.match(metrics, /pinfold_alerts_cleared_total\{kind="PEER_DOWN"\} [1-9]/);
+  const reference = readFileSync('docs/metrics.md', 'utf8');
+  for (const [, name, type] of metrics.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+    t.ok(reference.includes(`| \`${name}\` | ${type} |`), `${name} is in docs/metrics.md`);
+  }
 });

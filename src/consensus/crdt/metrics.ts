@@ -1,24 +1,46 @@
 import type { MetricsRegister } from '../../runtime/metrics.ts';
+import type { LogStatus } from '../consensus.ts';
 
 export type CrdtMetrics = ReturnType<typeof crdtMetrics>;
 
-/** What waits in memory, set by whoever holds it. */
+/** What waits in memory or in the log, set by whoever holds it. */
 export interface WaitingReadings {
   pendingBatches(): number;
   pendingBytes(): number;
   queuedBatches(): number;
+  log(): Pick<LogStatus, 'batches' | 'bytes' | 'holders'>;
 }
 
 export function crdtMetrics(register: MetricsRegister) {
-  const waiting: WaitingReadings = { pendingBatches: () => 0, pendingBytes: () => 0, queuedBatches: () => 0 };
+  const noLog = { batches: 0, bytes: 0, holders: [] };
+  const waiting: WaitingReadings = {
+    pendingBatches: () => 0,
+    pendingBytes: () => 0,
+    queuedBatches: () => 0,
+    log: () => noLog,
+  };
   register.gauge({ name: 'pinfold_crdt_pending_batches', help: 'Batches that wait for what they depend on' }, (g) =>
     g.set(waiting.pendingBatches()),
   );
-  register.gauge({ name: 'pinfold_crdt_pending_bytes', help: 'The same in bytes' }, (g) =>
-    g.set(waiting.pendingBytes()),
+  register.gauge(
+    { name: 'pinfold_crdt_pending_bytes', help: 'Bytes of the batches that wait for what they depend on' },
+    (g) => g.set(waiting.pendingBytes()),
   );
   register.gauge({ name: 'pinfold_crdt_queued_batches', help: 'Batches of others that wait for a transaction' }, (g) =>
     g.set(waiting.queuedBatches()),
+  );
+  register.gauge({ name: 'pinfold_crdt_log_batches', help: 'Batches kept for peers that are behind' }, (g) =>
+    g.set(waiting.log().batches),
+  );
+  register.gauge({ name: 'pinfold_crdt_log_bytes', help: 'Disk used by the log of batches' }, (g) =>
+    g.set(waiting.log().bytes),
+  );
+  register.gauge(
+    {
+      name: 'pinfold_crdt_lag_operations',
+      help: 'Operations that this peer has and the trusted peer farthest behind, of those heard in the last 24 hours, has not acknowledged',
+    },
+    (g) => g.set(Math.max(0, ...waiting.log().holders.map(({ lacking }) => lacking))),
   );
   return {
     waiting,

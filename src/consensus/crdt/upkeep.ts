@@ -14,7 +14,7 @@ export interface UpkeepNeeds extends LogCutterNeeds {
   options: Pick<CrdtOptions, 'idempotencyKeepMs' | 'idempotencyRowsMax'> & LogCutterNeeds['options'];
   store: CrdtStore;
   intake: Pick<Intake, 'pending'>;
-  metrics: Pick<CrdtMetrics, 'pendingDropped' | 'logCut'>;
+  metrics: Pick<CrdtMetrics, 'pendingDropped' | 'logCut' | 'waiting'>;
   timers: Timers;
   logger: Logger;
 }
@@ -31,6 +31,7 @@ export class Upkeep {
   constructor(needs: UpkeepNeeds) {
     this.#needs = needs;
     this.#log = new LogCutter(needs);
+    needs.metrics.waiting.log = () => this.logStatus;
   }
 
   start(): void {

@@ -104,9 +104,16 @@ class MadeCall<M extends PeerMethod> {
     this.#pipe = pipe;
     if (this.#controller.signal.aborted) throw this.#controller.signal.reason;
     this.#watchSilence();
+    const askedMs = this.#needs.clock.monotonicMs();
+    let isFirst = true;
     this.#send(pipe, requests).catch((error: unknown) => this.#sendingFailed(error));
     for (;;) {
       const frame = await this.#read(pipe);
+      if (isFirst && frame.kind !== FRAME.ALIVE) {
+        isFirst = false;
+        const seconds = (this.#needs.clock.monotonicMs() - askedMs) / 1_000;
+        this.#needs.metrics.rpcAnswerSeconds.observe(seconds, { method: peerMethodName(this.#method) });
+      }
       if (frame.kind === FRAME.MESSAGE) {
         yield decodeMessage(this.#needs.codecs[this.#method].response, frame.payload);
       } else if (frame.kind === FRAME.TRAILER) {
