@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { allocatorOptions } from '../src/allocator/options.ts';
 import { clusterOptions } from '../src/cluster/options.ts';
 import { defaultsOf } from '../src/config/option.ts';
 import type { Request } from '../src/consensus/consensus.ts';
@@ -66,6 +67,7 @@ export async function startBenchCore(init: BenchCoreInit): Promise<BenchCore> {
         pinset: defaultsOf(pinsetOptions),
         tracker: defaultsOf(trackerOptions),
         monitor: defaultsOf(monitorOptions),
+        allocator: defaultsOf(allocatorOptions),
         network: { bootstrap },
       },
       name: signer.peerId.slice(-6),

@@ -87,3 +87,6 @@ export const ALERT_LOOK_INTERVAL_MS = 1_000;
 export const ALERT_WATCHES_MAX = 1_000;
 /** Changes in one message of such a watch: a message of an alert has up to 1,024 characters. */
 export const ALERT_CHANGES_PER_MESSAGE = 200;
+
+/** What is known of the members is looked at anew for allocations after so long at the latest, ms: readings end without a word. */
+export const PLACING_AGE_MS_MAX = 1_000;

@@ -1,4 +1,4 @@
-import type { Allocator } from '../allocator/allocator.ts';
+import type { Place } from '../allocator/allocator.ts';
 import type { AckLevel, Condition, Consensus, LevelReached, Op, Outcome, Request } from '../consensus/consensus.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { formatCid } from '../model/cid.ts';
@@ -112,9 +112,8 @@ export interface PinsNeeds {
   consensus: Pick<Consensus, 'commit' | 'streamDecided'>;
   pinset: Pick<Pinset, 'get'>;
   levels: Levels;
-  allocate: Allocator;
-  /** Peers that can take pins, with their free space. */
-  candidates: () => readonly { peerId: string; freeBytes: number }[];
+  /** On the members as they are now. */
+  place: Place;
   clock: Clock;
 }
 
@@ -140,17 +139,22 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     const key = pinKey(write.cid, write.namespace);
     const fields = fieldsOf(write.options, replaced?.pin.cid);
     const current = () => pinset.get(key) ?? replaced;
-    return { kind: 'pin', key, fields, allocations: allocationsOf(fields, current, write.must) };
+    return { kind: 'pin', key, fields, allocations: allocationsOf(key, fields, current, write.must) };
   }
 
-  function allocationsOf(fields: PinFields, current: () => StoredPin | undefined, must: string | undefined): string[] {
+  function allocationsOf(
+    key: PinKey,
+    fields: PinFields,
+    current: () => StoredPin | undefined,
+    must: string | undefined,
+  ): string[] {
     if (fields.replicationMin === everywhere) return [];
-    return needs.allocate({
+    return needs.place({
+      key,
       replicationMin: fields.replicationMin,
       replicationMax: fields.replicationMax,
       current: current()?.pin.allocations ?? [],
       userAllocations: fields.userAllocations,
-      candidates: needs.candidates(),
       ...(must === undefined ? {} : { must }),
     });
   }

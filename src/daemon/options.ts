@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { allocateByProblem, allocatorOptions } from '../allocator/options.ts';
 import { apiOptions } from '../api/options.ts';
 import { clusterOptions } from '../cluster/options.ts';
 import { assembleOptions, type ConfigOf } from '../config/assembly.ts';
@@ -27,6 +28,7 @@ export const peerOptions = assembleOptions([
   pinsetOptions,
   trackerOptions,
   monitorOptions,
+  allocatorOptions,
   storageOptions,
   logOptions,
 ]);
@@ -50,6 +52,7 @@ function problemsBetween(config: PeerConfig): Problem[] {
     ...replicationProblems(config),
     ...trustProblems(config),
     ...trackerProblems(config),
+    ...allocatorProblems(config),
     ...doorProblems(config),
     ...ipfsProblems(config),
   ];
@@ -111,6 +114,11 @@ export function ipfsWarnings({ ipfs }: PeerConfig): string[] {
   const isSafe = tls || socketPath !== undefined || isLoopback(host);
   if (ipfs.kind !== 'kubo' || ipfs.apiAuth === undefined || isSafe) return [];
   return [`ipfs.apiAuth goes to ${host} without TLS: whoever is on the way can read it`];
+}
+
+function allocatorProblems({ allocator: { allocateBy } }: PeerConfig): Problem[] {
+  const problem = allocateByProblem(allocateBy);
+  return problem === undefined ? [] : [{ at: 'allocator.allocateBy', problem }];
 }
 
 /** Without authentication a door opens beyond this machine only when the operator says so. */

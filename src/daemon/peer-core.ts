@@ -1,4 +1,4 @@
-import { mostFreeSpace } from '../allocator/most-free-space.ts';
+import { balanced } from '../allocator/balanced.ts';
 import { type Alerts, alerts } from '../cluster/alerts.ts';
 import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
@@ -8,6 +8,7 @@ import { type Membership, membership } from '../cluster/membership.ts';
 import { type Overview, overview } from '../cluster/overview.ts';
 import { PinnedWaits } from '../cluster/pinned-waits.ts';
 import { type Pins, pins } from '../cluster/pins.ts';
+import { Placing } from '../cluster/placing.ts';
 import { SharedWatching } from '../cluster/shared-watching.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
@@ -47,7 +48,7 @@ import type { PeerConfig } from './options.ts';
 export const peerTables: readonly TableSpec[] = [...pinsetTables, ...crdtTables, ...trackerTables, ...monitorTables];
 
 export interface PeerCoreInit {
-  config: Pick<PeerConfig, 'cluster' | 'crdt' | 'pinset' | 'tracker' | 'monitor'> & {
+  config: Pick<PeerConfig, 'cluster' | 'crdt' | 'pinset' | 'tracker' | 'monitor' | 'allocator'> & {
     network: Pick<PeerConfig['network'], 'bootstrap'>;
   };
   /** Of this peer, for people. */
@@ -202,6 +203,14 @@ export function peerCore(
   const watchNeeds = { ...shared, consensus, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
+  const placing = new Placing(config.allocator, {
+    allocator: balanced(config.allocator),
+    monitor: monitored,
+    trust,
+    isDraining: () => false,
+    isLost: () => false,
+    clock,
+  });
   const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });
   return {
     pinset: pinned,
@@ -215,8 +224,7 @@ export function peerCore(
         consensus,
         pinset: pinned,
         levels: acks,
-        allocate: mostFreeSpace,
-        candidates: () => candidates(monitored, trust),
+        place: (pin) => placing.place(pin),
         clock,
       },
     ),
@@ -264,12 +272,4 @@ function ipfsAddresses(monitored: Monitor, allocations: readonly string[]): stri
     .members()
     .filter((member) => !member.self && (allocations.length === 0 || allocations.includes(member.peerId)))
     .flatMap((member) => member.ipfs?.addresses ?? []);
-}
-
-/** Members that are up and have said lately how much space they have, if their word counts here. */
-function candidates(monitored: Monitor, trust: Trust): { peerId: string; freeBytes: number }[] {
-  const isUp = (peerId: string) => monitored.member(peerId)?.health === 'up' && trust.isTrusted(peerId);
-  return monitored
-    .metric('freespace')
-    .flatMap(({ peerId, value }) => (isUp(peerId) && typeof value === 'number' ? [{ peerId, freeBytes: value }] : []));
 }

@@ -1,8 +1,10 @@
-import { mostFreeSpace } from '../../src/allocator/most-free-space.ts';
+import { balanced } from '../../src/allocator/balanced.ts';
+import { allocatorOptions } from '../../src/allocator/options.ts';
 import { pinWrites } from '../../src/api/services/pin-writes.ts';
 import { writePins } from '../../src/api/services/write-pins.ts';
 import { type Levels, levels } from '../../src/cluster/levels.ts';
 import { type Pins, type PinsInit, pins } from '../../src/cluster/pins.ts';
+import { defaultsOf } from '../../src/config/option.ts';
 import type { CallContext } from '../../src/model/call-context.ts';
 import type { Member } from '../../src/monitor/monitor.ts';
 import { sleep, systemClock, type Timers } from '../../src/runtime/clock.ts';
@@ -42,14 +44,21 @@ export async function apiPeer(
 ): Promise<ApiPeer> {
   const cluster = new TestCluster(1, realTime);
   const peer = await cluster.add({ name: 'one' });
+  const place = balanced({ ...defaultsOf(allocatorOptions), spread: false }).over(
+    candidates.map(({ peerId, freeBytes }) => ({
+      peerId,
+      standing: 'takes',
+      reason: undefined,
+      metrics: new Map([['freespace', freeBytes]]),
+    })),
+  );
   const useCases = pins(
     { replicationMin: -1, replicationMax: -1, follower: false, ...init },
     {
       consensus: peer.consensus,
       pinset: peer.pinset,
       levels: durableLevels(peer),
-      allocate: mostFreeSpace,
-      candidates: () => candidates,
+      place,
       clock: systemClock,
     },
   );

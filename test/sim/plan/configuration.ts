@@ -1,3 +1,4 @@
+import { allocatorOptions } from '../../../src/allocator/options.ts';
 import { clusterOptions } from '../../../src/cluster/options.ts';
 import { defaultsOf } from '../../../src/config/option.ts';
 import { crdtOptions } from '../../../src/consensus/crdt/options.ts';
@@ -11,6 +12,7 @@ import type { PlanContext } from './make-plan.ts';
 import type { MachinePlan } from './plan.ts';
 
 const defaults = {
+  allocator: defaultsOf(allocatorOptions),
   cluster: defaultsOf(clusterOptions),
   crdt: defaultsOf(crdtOptions),
   monitor: defaultsOf(monitorOptions),
@@ -59,6 +61,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
       monitor,
       tracker,
       pinset: defaults.pinset,
+      allocator: defaults.allocator,
       network: { bootstrap: [] },
     };
     return {

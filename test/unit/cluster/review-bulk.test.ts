@@ -1,5 +1,4 @@
 import t from 'tap';
-import { mostFreeSpace } from '../../../src/allocator/most-free-space.ts';
 import { type BulkWrite, pins } from '../../../src/cluster/pins.ts';
 import type { CallContext } from '../../../src/model/call-context.ts';
 import { PinfoldError } from '../../../src/model/errors.ts';
@@ -20,7 +19,7 @@ function pinsOf(peer: TestPeer, { time }: TestCluster) {
   const { consensus, pinset } = peer;
   const init = { replicationMin: -1, replicationMax: -1, follower: false };
   const levels = durableLevels(peer);
-  return pins(init, { consensus, pinset, levels, allocate: mostFreeSpace, candidates: () => [], clock: time.clock });
+  return pins(init, { consensus, pinset, levels, place: () => [], clock: time.clock });
 }
 
 t.test('a peer that takes no writes now fails the call: nothing is told as decided', async (t) => {

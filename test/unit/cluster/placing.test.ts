@@ -1,0 +1,97 @@
+import t from 'tap';
+import { balanced } from '../../../src/allocator/balanced.ts';
+import { Placing } from '../../../src/cluster/placing.ts';
+import type { Member, MonitorChange } from '../../../src/monitor/monitor.ts';
+import { defaults, input } from '../allocator/peers.ts';
+
+function world() {
+  let nowMs = 0;
+  const listeners = new Set<(change: MonitorChange) => void>();
+  const trustListeners = new Set<() => void>();
+  const distrusted = new Set<string>();
+  const members = ['a', 'b'].map((peerId): Member => {
+    const metrics = { freespace: 2 ** 40, pinqueue: 0 };
+    return {
+      peerId,
+      name: peerId,
+      addresses: [],
+      version: '',
+      follower: false,
+      level: 1,
+      trustHash: new Uint8Array(),
+      ipfs: undefined,
+      self: peerId === 'a',
+      health: 'up',
+      lastHeardMs: 0,
+      metrics: Object.entries(metrics).map(([name, value]) => ({ name, value, valid: true })),
+    };
+  });
+  const draining = new Set<string>();
+  const placing = new Placing(defaults, {
+    allocator: balanced(defaults),
+    monitor: {
+      members: () => members,
+      onChange: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    trust: {
+      isTrusted: (peerId) => !distrusted.has(peerId),
+      onChange: (listener) => {
+        trustListeners.add(listener);
+        return () => trustListeners.delete(listener);
+      },
+    },
+    isDraining: (peerId) => draining.has(peerId),
+    isLost: () => false,
+    clock: { monotonicMs: () => nowMs },
+  });
+  return {
+    placing,
+    members,
+    distrusted,
+    draining,
+    taking: () => placing.place(input({ replicationMax: 2 })).sort(),
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    memberChanged: () => listeners.forEach((tell) => void tell({ kind: 'health', peerId: 'b', health: 'down' })),
+    trustChanged: () => trustListeners.forEach((tell) => void tell()),
+  };
+}
+
+t.test('a change of a member, of the trust list or of the draining is seen at once', async (t) => {
+  const { taking, members, memberChanged, distrusted, trustChanged, draining, placing } = world();
+  t.same(taking(), ['a', 'b']);
+  Object.assign(members[1] as Member, { health: 'down' });
+  memberChanged();
+  t.same(taking(), ['a']);
+  Object.assign(members[1] as Member, { health: 'up' });
+  memberChanged();
+  t.same(taking(), ['a', 'b']);
+  distrusted.add('b');
+  trustChanged();
+  t.same(taking(), ['a']);
+  distrusted.clear();
+  trustChanged();
+  draining.add('a');
+  placing.changed();
+  t.same(taking(), ['b']);
+  t.same(
+    placing.peers.map(({ peerId, standing }) => [peerId, standing]),
+    [
+      ['a', 'leaves'],
+      ['b', 'takes'],
+    ],
+  );
+});
+
+t.test('readings that end without a word count for a second more', async (t) => {
+  const { taking, members, pass } = world();
+  t.same(taking(), ['a', 'b']);
+  for (const metric of members[1]?.metrics ?? []) metric.valid = false;
+  t.same(taking(), ['a', 'b']);
+  pass(1_001);
+  t.same(taking(), ['a']);
+});
