@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { allocator } from './allocator.ts';
 import { catchUp } from './catch-up.ts';
 import { Figures } from './figures.ts';
 import { history } from './history.ts';
@@ -31,6 +32,7 @@ const benchmarks = {
   'catch-up': catchUp,
   idle,
   tracker,
+  allocator,
 };
 
 export interface BenchContext {

@@ -8,23 +8,21 @@ import type { PeerTree, TreeNode } from './peer-tree.ts';
 export class Picks {
   readonly #tree: PeerTree;
   /** By node: replicas that it has. */
-  readonly #taken: Uint32Array;
+  readonly #taken: number[];
   /** By node: peers that can be picked now. */
-  readonly #left: Uint32Array;
+  readonly #left: number[];
   /** By node: who has least of it is first among equals. */
-  readonly #distances: Float64Array;
+  readonly #distances: number[];
 
   /** `keyHash` undefined: greatest share first. */
   constructor(tree: PeerTree, keyHash: number | undefined) {
     this.#tree = tree;
-    const count = tree.nodes.length;
-    this.#taken = new Uint32Array(count);
-    this.#left = new Uint32Array(count);
-    this.#distances = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      const { hash, share } = tree.nodes[i] as TreeNode;
-      this.#distances[i] = keyHash === undefined ? -share : distance(keyHash, hash, share);
-    }
+    // Plain arrays: the memory of a typed array of this size is not V8's own, and costs more than all that is done with it.
+    this.#taken = new Array(tree.nodes.length).fill(0);
+    this.#left = new Array(tree.nodes.length).fill(0);
+    this.#distances = tree.nodes.map(({ hash, share }) =>
+      keyHash === undefined ? -share : distance(keyHash, hash, share),
+    );
   }
 
   /** That peer has a replica. Nothing for one that is not in the tree. */
@@ -69,7 +67,7 @@ export class Picks {
   }
 }
 
-function add(counts: Uint32Array, leaf: TreeNode, change: 1 | -1): void {
+function add(counts: number[], leaf: TreeNode, change: 1 | -1): void {
   for (let node: TreeNode | undefined = leaf; node !== undefined; node = node.parent) {
     counts[node.index] = (counts[node.index] as number) + change;
   }

@@ -22,7 +22,13 @@ import { Trust } from '../consensus/crdt/trust/trust.ts';
 import type { Connector } from '../ipfs/connector.ts';
 import { type NodeStates, nodeUp } from '../ipfs/node-state.ts';
 import { monitor } from '../monitor/gossip-monitor.ts';
-import { pinQueueInformer, spaceInformers, tagInformers } from '../monitor/informers.ts';
+import {
+  latencyInformer,
+  pinCountInformer,
+  pinQueueInformer,
+  spaceInformers,
+  tagInformers,
+} from '../monitor/informers.ts';
 import { monitorTables } from '../monitor/member-table.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { Network } from '../network/network.ts';
@@ -38,7 +44,7 @@ import type { MetricsRegister } from '../runtime/metrics.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage, TableSpec } from '../storage/storage.ts';
 import { trackerTables } from '../tracker/tables.ts';
-import type { Tracker } from '../tracker/tracker.ts';
+import type { StatusCounts, Tracker } from '../tracker/tracker.ts';
 import { tracker } from '../tracker/wish-tracker.ts';
 import { auditOnReturn } from './audit-on-return.ts';
 import { nodeAlerts } from './node-alerts.ts';
@@ -161,6 +167,8 @@ export function peerCore(
       informers: [
         ...spaceInformers(connector, ttlMs),
         pinQueueInformer(() => work.counts().queued, ttlMs),
+        pinCountInformer(() => pinCount(work.counts()), ttlMs),
+        latencyInformer(connector, clock, ttlMs),
         ...tagInformers(config.monitor.tags, ttlMs),
       ],
       ipfsId: (options) => connector.id(options),
@@ -264,6 +272,10 @@ export function peerCore(
       ),
     ],
   };
+}
+
+function pinCount({ pinned, pinning, queued, failed }: StatusCounts): number {
+  return pinned + pinning + queued + failed;
 }
 
 /** Where content may be had: the IPFS nodes of the other allocations; of all members when it goes everywhere. */

@@ -121,3 +121,10 @@ t.test('a peer without secret starts only when told', async (t) => {
   const { secret } = await loadPeer({ folder, variables: {}, flags: { 'insecure-no-secret': true } });
   t.equal(secret, undefined);
 });
+
+t.test('metrics of the allocator are known ones, in the order in which each has a meaning', async (t) => {
+  const by = (allocateBy: string) => withFlags({ 'allocator-allocate-by': allocateBy }).allocator.allocateBy;
+  t.same(by('tag:zone,latency,numpin'), ['tag:zone', 'latency', 'numpin']);
+  t.throws(() => by('freespace,tag:zone'), { code: 'CONFIG_INVALID', message: /tags come first/ });
+  t.throws(() => by('freespeace'), { code: 'CONFIG_INVALID', message: /allocator\.allocateBy/ });
+});

@@ -197,7 +197,7 @@ export const PeerMetricsSchema: GenMessage<PeerMetrics> = /*@__PURE__*/
  */
 export type Metric = Message<"pinfold.peer.v1.Metric"> & {
   /**
-   * "freespace", "reposize", "pinqueue", "pincount", "latency", "tag:<name>".
+   * "freespace", "reposize", "pinqueue", "numpin", "latency", "tag:<name>".
    *
    * @generated from field: string name = 1;
    */
