@@ -37,6 +37,7 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       listStatuses: none,
       watchStatus: none,
       recover: none,
+      explainWish: none,
       getConnections: none,
       reportUntrusted: none,
       getDigests: none,

@@ -90,3 +90,6 @@ export const ALERT_CHANGES_PER_MESSAGE = 200;
 
 /** What is known of the members is looked at anew for allocations after so long at the latest, ms: readings end without a word. */
 export const PLACING_AGE_MS_MAX = 1_000;
+
+/** Members asked at once what they wait for with a pin. The rest wait, within the time that all have. */
+export const EXPLAIN_ASKED_AT_ONCE = 32;

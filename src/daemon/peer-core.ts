@@ -2,10 +2,12 @@ import { balanced } from '../allocator/balanced.ts';
 import { type Alerts, alerts } from '../cluster/alerts.ts';
 import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
+import { type ExplainPin, explainPin } from '../cluster/explain.ts';
 import { levels } from '../cluster/levels.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
 import { type Membership, membership } from '../cluster/membership.ts';
 import { type Overview, overview } from '../cluster/overview.ts';
+import { pinWorkHandlers } from '../cluster/pin-work.ts';
 import { PinnedWaits } from '../cluster/pinned-waits.ts';
 import { type Pins, pins } from '../cluster/pins.ts';
 import { Placing } from '../cluster/placing.ts';
@@ -97,6 +99,7 @@ export interface PeerCore {
   readonly pins: Pins;
   readonly listPins: ListPins;
   readonly status: ClusterStatus;
+  readonly explainPin: ExplainPin;
   readonly watchPins: WatchPins;
   readonly overview: Overview;
   readonly alerts: Alerts;
@@ -203,6 +206,7 @@ export function peerCore(
     ...consensus.handlers,
     ...statusHandlers({ tracker: work, timers }),
     ...connectionHandlers(connecting),
+    ...pinWorkHandlers({ tracker: work, ipfsState }),
   });
   const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
@@ -220,6 +224,7 @@ export function peerCore(
     clock,
   });
   const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });
+  const status = clusterStatus({ ...shared, clock, timers });
   return {
     pinset: pinned,
     network,
@@ -237,7 +242,12 @@ export function peerCore(
       },
     ),
     listPins: listPins({ pinset: pinned, timers }),
-    status: clusterStatus({ ...shared, clock, timers }),
+    status,
+    explainPin: explainPin({
+      ...shared,
+      ...{ status, placing, ipfsState, clock, timers },
+      allocateBy: config.allocator.allocateBy,
+    }),
     watchPins: watchPins(watchNeeds, watching),
     storeCare: storeCare({ pinset: pinned, consensus, clock }),
     overview: overview({

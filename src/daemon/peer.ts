@@ -133,6 +133,7 @@ async function assemble(
         pins: core.pins,
         listPins: core.listPins,
         status: core.status,
+        explainPin: core.explainPin,
         watchPins: core.watchPins,
         add: addContent({ adder: adder({ blocks: connector, metrics }), pins: core.pins, connector, peerId }),
       }),

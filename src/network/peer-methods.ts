@@ -245,6 +245,19 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 2 * MIB,
     responseBytesMax: 2 * MIB,
   },
+  // One wish: for a person who asks why.
+  explainWish: {
+    caller: 'member',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 4,
+    concurrentMax: 64,
+    burst: 64,
+    everyMs: 50,
+    askedMax: 256,
+    requestBytesMax: KIB,
+    responseBytesMax: 16 * KIB,
+  },
   // Some 60 bytes a connection.
   getConnections: {
     caller: 'member',

@@ -40,9 +40,18 @@ export class Lanes {
     return this.#queues[lane].retry.length;
   }
 
+  underWay(lane: DueLane): number {
+    return this.#running[lane];
+  }
+
   add(entry: Entry): void {
     entry.isQueued = true;
-    this.#queues[entry.want.kind === 'pin' ? 'pin' : 'unpin'][entry.lane].push(entry);
+    this.#queueOf(entry).push(entry);
+  }
+
+  /** Entries before that one in its lane. 0 also for one whose lane was changed while it waited. */
+  ahead(entry: Entry): number {
+    return Math.max(0, this.#queueOf(entry).indexOf(entry));
   }
 
   /** The next that may begin; it is not in a lane any more. */
@@ -62,6 +71,10 @@ export class Lanes {
   ended(job: Job): void {
     this.#running[job.action]--;
     if (isRetriedPin(job)) this.#runningRetries--;
+  }
+
+  #queueOf(entry: Entry): Entry[] {
+    return this.#queues[entry.want.kind === 'pin' ? 'pin' : 'unpin'][entry.lane];
   }
 
   #nextUnpin(): Entry | undefined {

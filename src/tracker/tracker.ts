@@ -30,6 +30,9 @@ export interface Tracker {
 
   counts(): StatusCounts;
 
+  /** Where a wish is in the work of this peer, as it is now: for people who ask why it is not done. */
+  placeOf(cid: Uint8Array): WorkPlace;
+
   /** Puts wishes that failed (or vanished) at the front, now; all of them without `cids`. Yields what it queued, in bounded pieces. */
   recover(cids: readonly Uint8Array[] | undefined, options: { signal: AbortSignal }): AsyncIterable<WishStatus[]>;
 
@@ -47,6 +50,25 @@ export interface Tracker {
 export const indexedStatuses = ['pin_error', 'unpin_error', 'pinning', 'unpinning', 'unexpectedly_unpinned'] as const;
 
 export type IndexedStatus = (typeof indexedStatuses)[number] & TrackerStatus;
+
+/**
+ * unread: its change of the pinset was not looked at yet. flushing: until that change is on the disk. queued: in a lane. running: an
+ * attempt is under way. later: until its row's `retryAtMs`. due: its time has come, and it waits for room in a lane. idle: nothing to do.
+ */
+export const workStages = ['unread', 'flushing', 'queued', 'running', 'later', 'due', 'idle'] as const;
+
+export interface WorkPlace {
+  stage: (typeof workStages)[number];
+  /** Of what is queued or running. `front`: asked for by a person. `retry`: has failed before, or has waited. */
+  lane: 'front' | 'fresh' | 'retry' | undefined;
+  /** queued: what is before it in its lane. unread: changes not looked at, as far as they are counted. */
+  ahead: number;
+  /** Pins under way (unpins, if it is to be unpinned), and how many there may be at present. */
+  underWay: number;
+  underWayMax: number;
+  /** The node does not answer: nothing begins until it does. */
+  isNodeDown: boolean;
+}
 
 export interface StatusCounts {
   pinned: number;

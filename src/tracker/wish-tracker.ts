@@ -20,9 +20,10 @@ import type { TrackerOptions } from './options.ts';
 import { SaidOtherwise } from './said-otherwise.ts';
 import { StatusIndex } from './status-index.ts';
 import { type StatusRow, wishStatus } from './status-row.ts';
-import type { IndexedStatus, StatusCounts, StatusFeed, Tracker } from './tracker.ts';
+import type { IndexedStatus, StatusCounts, StatusFeed, Tracker, WorkPlace } from './tracker.ts';
 import { saidOf, type Wanted, wanted } from './wish.ts';
 import { Work } from './work.ts';
+import { stageOf } from './work-stage.ts';
 
 export interface TrackerNeeds {
   /** Opened with `trackerTables`. */
@@ -47,6 +48,7 @@ export function tracker(options: TrackerOptions, needs: TrackerNeeds): Tracker {
 }
 
 class WishTracker implements Tracker {
+  readonly #options: TrackerOptions;
   readonly #needs: TrackerNeeds;
   readonly #index: StatusIndex;
   readonly #node: NodeWatch;
@@ -61,6 +63,7 @@ class WishTracker implements Tracker {
   constructor(options: TrackerOptions, needs: TrackerNeeds) {
     const { signal } = this.#stopping;
     const { clock, timers, random, logger, connector, storage } = needs;
+    this.#options = options;
     this.#needs = needs;
     const fail = (error: unknown) => this.#fail(error);
     this.#index = new StatusIndex(options, needs, {
@@ -84,7 +87,7 @@ class WishTracker implements Tracker {
     );
     const work = this.#work;
     this.#intake = new Intake({ pinset: needs.pinset, storage, index, work, logger }, signal);
-    const isBusy = (cid: Uint8Array) => work.has(cid);
+    const isBusy = (cid: Uint8Array) => work.entry(cid) !== undefined;
     this.#audit = new Audit(options, { connector, index, isBusy, metrics, clock, timers, random, logger }, signal);
   }
 
@@ -138,6 +141,29 @@ class WishTracker implements Tracker {
     };
   }
 
+  placeOf(given: Uint8Array): WorkPlace {
+    const cid = toV1(given);
+    const entry = this.#work.entry(cid);
+    const row = this.#index.newest(cid);
+    const want = this.#want(cid);
+    const at = { nowMs: this.#needs.clock.nowMs(), unpinDelayMs: this.#options.unpinDelayMs };
+    const stage = stageOf(entry, row, want, at);
+    const action = (entry?.want ?? want).kind === 'pin' ? 'pin' : 'unpin';
+    return {
+      stage,
+      lane: stage === 'queued' || stage === 'running' ? (entry?.job ?? entry)?.lane : undefined,
+      ahead: this.#ahead(stage, entry),
+      underWay: this.#work.lanes.underWay(action),
+      underWayMax: this.#work.limit(action),
+      isNodeDown: this.#node.isDown,
+    };
+  }
+
+  #ahead(stage: WorkPlace['stage'], entry: Readonly<Entry> | undefined): number {
+    if (stage === 'unread') return this.#intake.backlog();
+    return stage === 'queued' && entry !== undefined ? this.#work.lanes.ahead(entry) : 0;
+  }
+
   async *recover(
     cids: readonly Uint8Array[] | undefined,
     { signal }: { signal: AbortSignal },
@@ -164,7 +190,7 @@ class WishTracker implements Tracker {
   /** Its row says from now on that it waits; the first ones go to the front at once, the others first of the retries. */
   #recover(cid: Uint8Array, isFront: boolean): { status: WishStatus; entry: Entry | undefined }[] {
     const row = this.#index.newest(cid);
-    if (row === undefined || this.#work.isUnderWay(cid)) return [];
+    if (row === undefined || this.#work.entry(cid)?.job !== undefined) return [];
     if (!['pin_error', 'unpin_error', 'unexpectedly_unpinned'].includes(row.status)) return [];
     const status = row.status === 'unpin_error' ? 'unpin_queued' : 'pin_queued';
     const queued = queuedRow(status, this.#needs.clock.nowMs(), row);
@@ -178,7 +204,8 @@ class WishTracker implements Tracker {
     const row = this.#index.flushed(cid);
     // A claim that came back: the node has let go of it, or is about to, and that is not on the disk yet.
     const isLeft =
-      row?.status === 'pinned' && (this.#work.isUnpinning(cid) || this.#index.newest(cid)?.status !== 'pinned');
+      row?.status === 'pinned' &&
+      (this.#work.entry(cid)?.job?.action === 'unpin' || this.#index.newest(cid)?.status !== 'pinned');
     return this.#said(cid, want, want.kind === 'pin' && isLeft ? undefined : row);
   }
 

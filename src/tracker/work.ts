@@ -63,9 +63,9 @@ export class Work {
   readonly #options: TrackerOptions;
   readonly #needs: WorkNeeds;
   readonly #onFailure: (error: unknown) => void;
+  readonly lanes = new Lanes();
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Entry>();
-  readonly #lanes = new Lanes();
   readonly #open = { feed: 0, walk: 0 };
   #room = Promise.withResolvers<void>();
   #ended = Promise.withResolvers<void>();
@@ -85,16 +85,14 @@ export class Work {
     return this.#running.size;
   }
 
-  has(cid: Uint8Array): boolean {
-    return this.#entries.has(byteString(cid));
+  entry(cid: Uint8Array): Readonly<Entry> | undefined {
+    return this.#entries.get(byteString(cid));
   }
 
-  isUnderWay(cid: Uint8Array): boolean {
-    return this.#entries.get(byteString(cid))?.job !== undefined;
-  }
-
-  isUnpinning(cid: Uint8Array): boolean {
-    return this.#entries.get(byteString(cid))?.job?.action === 'unpin';
+  /** How many attempts may be under way at present. */
+  limit(lane: DueLane): number {
+    if (lane === 'pin') return this.#needs.concurrency.limit;
+    return Math.max(1, Math.floor(this.#options.concurrentPinsMax / 2));
   }
 
   /** Wishes in memory to be pinned that have no row. */
@@ -190,16 +188,15 @@ export class Work {
 
   /** Begins what may begin. Cheap when there is nothing. */
   pump(): void {
-    const { index, node, concurrency } = this.#needs;
+    const { index, node } = this.#needs;
     if (this.#state !== 'running') return;
-    const pinsMax = concurrency.limit;
-    const unpinsMax = Math.max(1, Math.floor(this.#options.concurrentPinsMax / 2));
+    const [pinsMax, unpinsMax] = [this.limit('pin'), this.limit('unpin')];
     while (!node.isDown && index.waiting < GROUP_ROWS_MAX) {
       if (this.#startsLeft === 0) {
         this.#nextTurn();
         return;
       }
-      const entry = this.#lanes.next(pinsMax, unpinsMax);
+      const entry = this.lanes.next(pinsMax, unpinsMax);
       if (entry === undefined) return;
       if (entry.holds === 0) this.#begin(entry);
     }
@@ -239,7 +236,7 @@ export class Work {
 
   #loadDue(lane: DueLane): void {
     const { index, clock, storage } = this.#needs;
-    const waiting = this.#lanes.retries(lane);
+    const waiting = this.lanes.retries(lane);
     if (waiting > DUE_WISHES_MAX / 2) return;
     const limit = DUE_WISHES_MAX + waiting + this.#running.size;
     const held: Entry[] = [];
@@ -257,7 +254,7 @@ export class Work {
 
   #enqueue(entry: Entry): void {
     if (entry.holds > 0 || entry.isQueued || entry.job !== undefined) return;
-    if (this.#entries.get(entry.key) === entry) this.#lanes.add(entry);
+    if (this.#entries.get(entry.key) === entry) this.lanes.add(entry);
   }
 
   #nextTurn(): void {
@@ -281,7 +278,7 @@ export class Work {
     entry.job = job;
     entry.maybeHeld = true;
     this.#running.add(entry);
-    this.#lanes.began(job);
+    this.lanes.began(job);
     this.#showLater();
     attempt(entry.cid, job, this.#needs, this.#options)
       .then(
@@ -305,7 +302,7 @@ export class Work {
     const { index, metrics } = this.#needs;
     entry.job = undefined;
     this.#running.delete(entry);
-    this.#lanes.ended(job);
+    this.lanes.ended(job);
     this.#ended.resolve();
     this.#ended = Promise.withResolvers();
     const told = outcome.kind === 'failed' && (job.isStale || this.#state !== 'running') ? 'aborted' : outcome.kind;

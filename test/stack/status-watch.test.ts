@@ -1,5 +1,6 @@
 import t from 'tap';
 import { connectionHandlers } from '../../src/cluster/connectivity.ts';
+import { pinWorkHandlers } from '../../src/cluster/pin-work.ts';
 import { clusterStatus, type PinStatus } from '../../src/cluster/status.ts';
 import { statusHandlers } from '../../src/cluster/status-handlers.ts';
 import { type WatchEvent, type WatchQuery, watchPins } from '../../src/cluster/watch.ts';
@@ -92,6 +93,7 @@ function cluster() {
       ...consensus.handlers,
       ...statusHandlers({ tracker, ...time }),
       ...connectionHandlers(connecting),
+      ...pinWorkHandlers({ tracker, ipfsState: () => nodeUp }),
     };
     network.rpc.serve(handlers);
     await connector.start();

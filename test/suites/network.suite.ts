@@ -7,6 +7,7 @@ import {
 } from '../../gen/pinfold/peer/v1/repair_pb.ts';
 import {
   AcknowledgeResponseSchema,
+  ExplainWishResponseSchema,
   GetClockResponseSchema,
   GetConnectionsResponseSchema,
   GetStatusesRequestSchema,
@@ -91,6 +92,9 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *mergeRange() {
       yield create(MergeRangeResponseSchema);
+    },
+    async *explainWish() {
+      yield create(ExplainWishResponseSchema);
     },
     async *getConnections() {
       yield create(GetConnectionsResponseSchema);

@@ -17,6 +17,7 @@ export function pinServiceWith(handlers: Partial<Handlers<typeof PinService>>): 
     getPin: missing,
     listPins: missingStream,
     getPinStatus: missing,
+    explainPin: missing,
     listPinStatuses: missingStream,
     watchPins: missingStream,
     recoverPins: missingStream,

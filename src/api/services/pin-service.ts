@@ -7,6 +7,7 @@ import {
   RecoverPinsResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddContent } from '../../cluster/add.ts';
+import type { ExplainPin } from '../../cluster/explain.ts';
 import type { ListPins } from '../../cluster/listing.ts';
 import type { Pins } from '../../cluster/pins.ts';
 import type { ClusterStatus, PinStatus } from '../../cluster/status.ts';
@@ -17,6 +18,7 @@ import type { Handlers } from '../handlers.ts';
 import { add } from './add.ts';
 import type { BulkLoad } from './answers-in-order.ts';
 import { msOf, namespaceOf, pinMessage } from './convert.ts';
+import { explanationMessage } from './explain.ts';
 import { cursorFrom, filterFrom, orderFrom, peersFrom, statusesFrom } from './pin-filter.ts';
 import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
@@ -28,6 +30,7 @@ export interface PinServiceNeeds {
   pins: Pins;
   listPins: ListPins;
   status: ClusterStatus;
+  explainPin: ExplainPin;
   watchPins: WatchPins;
   add: AddContent;
 }
@@ -60,6 +63,12 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
       const query = { cid: parseCid(cid), namespace: namespaceOf(namespace), peerIds: peersFrom(peerIds) };
       const found = await status.pinStatus(query, call);
       return create(GetPinStatusResponseSchema, { status: pinStatusMessage(found) });
+    },
+
+    async explainPin({ cid, namespace }, call) {
+      return explanationMessage(
+        await needs.explainPin({ cid: parseCid(cid), namespace: namespaceOf(namespace) }, call),
+      );
     },
 
     async *listPinStatuses(request, call) {

@@ -19,6 +19,7 @@ import { limitFrom, type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
 import { noteUnseen } from '../unseen.ts';
+import { explainCommand } from './explain.ts';
 
 export function pinCommands(program: Command, run: Run): void {
   const pin = program.command('pin').description('change and show the pinset');
@@ -56,6 +57,8 @@ Examples:
     .description('show one pin')
     .option('-n, --namespace <name>', 'whose pin', '')
     .action(run((context, cid: string, flags: { namespace: string }) => getPin(context, cid, flags.namespace)));
+
+  explainCommand(pin, run);
 
   ackFlag(pin.command('replace <from> <to>'))
     .description('pin <to> with the options of <from> and unpin <from>, in one step')

@@ -123,6 +123,7 @@ t.test('every command is there, and has words to complete', async (t) => {
     'pin rm',
     'pin ls',
     'pin get',
+    'pin explain',
     'pin replace',
     'status',
     'recover',

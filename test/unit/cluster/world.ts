@@ -1,5 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
+import { pinWorkHandlers } from '../../../src/cluster/pin-work.ts';
 import { statusHandlers } from '../../../src/cluster/status-handlers.ts';
+import { nodeUp } from '../../../src/ipfs/node-state.ts';
 import { byteString, compareBytes } from '../../../src/model/bytes.ts';
 import type { CallContext } from '../../../src/model/call-context.ts';
 import { toV1 } from '../../../src/model/cid.ts';
@@ -17,7 +19,7 @@ import { ed25519Signer } from '../../../src/runtime/ed25519.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { type MemoryStorage, memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
-import type { Tracker } from '../../../src/tracker/tracker.ts';
+import type { Tracker, WorkPlace } from '../../../src/tracker/tracker.ts';
 import { seededRandom, virtualTime } from '../../support/virtual-time.ts';
 
 /** Binary CIDs of version 1, raw, of nothing in particular. */
@@ -79,7 +81,11 @@ function testTracker(peerId: string, pinset: Pick<Pinset, 'claims'>) {
       .slice(0, limit);
   }
 
-  const tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'listAll' | 'recover' | 'feed'> = {
+  let place: WorkPlace = {
+    ...{ stage: 'idle', lane: undefined, ahead: 0, underWay: 0, underWayMax: 10, isNodeDown: false },
+  };
+  const tracker: Pick<Tracker, 'statuses' | 'listIndexed' | 'listAll' | 'recover' | 'feed' | 'placeOf'> = {
+    placeOf: () => place,
     statuses: (cids) => cids.map((cid) => rows.get(byteString(cid)) ?? derived(cid)),
     listIndexed: (statuses, after, limit) =>
       sorted(after, limit, ({ status }) => (statuses as readonly TrackerStatus[]).includes(status)),
@@ -95,6 +101,9 @@ function testTracker(peerId: string, pinset: Pick<Pinset, 'claims'>) {
   };
   return {
     tracker,
+    setPlace(changes: Partial<WorkPlace>) {
+      place = { ...place, ...changes };
+    },
     set(cid: Uint8Array, status: TrackerStatus | undefined, more: Partial<WishStatus> = {}) {
       const v1 = toV1(cid);
       if (status === undefined) rows.delete(byteString(v1));
@@ -230,7 +239,11 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
         open.get(to)?.add(abort);
         try {
           if (hanging.has(to)) await never(abort.signal);
-          const handlers = statusHandlers({ tracker: callee.tracker.tracker, timers: time.timers });
+          const { tracker } = callee.tracker;
+          const handlers = {
+            ...statusHandlers({ tracker, timers: time.timers }),
+            ...pinWorkHandlers({ tracker, ipfsState: () => nodeUp }),
+          };
           const handler = handlers[method as keyof typeof handlers] as unknown as (
             requests: AsyncIterable<unknown>,
             context: { peerId: string; signal: AbortSignal },
