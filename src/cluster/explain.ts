@@ -1,5 +1,5 @@
 import type { PinWork } from '../../gen/pinfold/v1/explain_pb.ts';
-import type { AllocatablePeer, AllocationInput } from '../allocator/allocator.ts';
+import type { AllocatablePeer, AllocationInput, Place } from '../allocator/allocator.ts';
 import { forEachLimited } from '../ipfs/for-each-limited.ts';
 import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import { toV1 } from '../model/cid.ts';
@@ -54,7 +54,7 @@ export interface ExplainNeeds extends PinWorkNeeds {
   peerId: string;
   pinset: Pick<Pinset, 'get'>;
   status: Pick<ClusterStatus, 'pinStatus'>;
-  placing: Pick<Placing, 'peers' | 'place'>;
+  placing: Pick<Placing, 'look'>;
   rpc: Pick<PeerRpc, 'call'>;
   allocateBy: readonly string[];
   clock: Clock;
@@ -66,8 +66,9 @@ export function explainPin(needs: ExplainNeeds): ExplainPin {
     // It checks the call, too.
     const status = await needs.status.pinStatus({ cid, namespace, peerIds: [] }, call);
     const stored = needs.pinset.get(pinKey(cid, namespace));
-    const placed = placements(needs.placing, stored);
-    const standings = new Map(needs.placing.peers.map((peer) => [peer.peerId, peer]));
+    const look = needs.placing.look();
+    const placed = placements(look.place, stored);
+    const standings = new Map(look.peers.map((peer) => [peer.peerId, peer]));
     const works = await worksOf(needs, status.peers, cid, call);
     const peers = status.peers.map((word): ExplainedPeer => {
       const peer = standings.get(word.peerId) ?? noMember(word.peerId);
@@ -91,25 +92,21 @@ export function explainPin(needs: ExplainNeeds): ExplainPin {
 const placeOf = ({ rank }: ExplainedPeer) => (rank === 0 ? Number.POSITIVE_INFINITY : rank);
 
 /** What the allocator says of the pin as it is, and were it new; `order`: all that it would take, best first. */
-function placements(placing: ExplainNeeds['placing'], stored: StoredPin | undefined) {
+function placements(place: Place, stored: StoredPin | undefined) {
   const nothing = { order: [], again: [], anew: [], problem: '' };
   if (stored === undefined || stored.pin.replicationMin === everywhere) return nothing;
   const { key, pin } = stored;
   const { allocations: current, replicationMin, replicationMax, userAllocations } = pin;
   const again = { key, replicationMin, replicationMax, current, userAllocations };
   const whole = { ...again, current: [], replicationMin: 1, replicationMax: pinLimits.allocationsMax };
-  const { places: order } = attempt(placing, whole);
-  return {
-    order,
-    anew: order.length < replicationMin ? [] : order.slice(0, replicationMax),
-    again: attempt(placing, again).places,
-    problem: attempt(placing, again).problem,
-  };
+  const { places: order } = attempt(place, whole);
+  const { places, problem } = attempt(place, again);
+  return { order, again: places, anew: order.length < replicationMin ? [] : order.slice(0, replicationMax), problem };
 }
 
-function attempt(placing: ExplainNeeds['placing'], pin: AllocationInput): { places: string[]; problem: string } {
+function attempt(place: Place, pin: AllocationInput): { places: string[]; problem: string } {
   try {
-    return { places: placing.place(pin), problem: '' };
+    return { places: place(pin), problem: '' };
   } catch (error) {
     if (!isPinfoldError(error, 'NOT_ENOUGH_PEERS')) throw error;
     return { places: [], problem: error.message };

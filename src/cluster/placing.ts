@@ -14,27 +14,56 @@ export interface PlacingNeeds {
   clock: Pick<Clock, 'monotonicMs'>;
 }
 
-/** Places pins on the members as they are known now: they are looked at anew when one changes, and when what is known of them grows old. */
+export interface Look {
+  /** All members, this peer among them, with their standing. */
+  peers: readonly AllocatablePeer[];
+  place: Place;
+}
+
+interface Known extends Look {
+  fromMs: number;
+  /** Metrics have come since. */
+  isOutdated: boolean;
+}
+
+/**
+ * Places pins on the members as they are known. They are looked at anew at once when a member comes, goes, or is up or down; when
+ * metrics have come, only after a second, or when there would be too few peers: of thousands of members some always tell theirs.
+ */
 export class Placing {
   readonly #options: AllocatorOptions;
   readonly #needs: PlacingNeeds;
-  #known: { peers: readonly AllocatablePeer[]; place: Place; fromMs: number } | undefined;
+  #known: Known | undefined;
 
   constructor(options: AllocatorOptions, needs: PlacingNeeds) {
     this.#options = options;
     this.#needs = needs;
-    needs.monitor.onChange(() => this.changed());
+    needs.monitor.onChange(({ kind }) => {
+      if (kind === 'record' || kind === 'health') this.changed();
+      else if (kind === 'metrics' && this.#known !== undefined) this.#known.isOutdated = true;
+    });
     needs.trust.onChange(() => this.changed());
   }
 
-  /** All members, this peer among them, with their standing. */
-  get peers(): readonly AllocatablePeer[] {
+  get peers(): Look['peers'] {
     return this.#now().peers;
   }
 
   /** See `Place`. */
   place(pin: AllocationInput): string[] {
-    return this.#now().place(pin);
+    const known = this.#now();
+    try {
+      return known.place(pin);
+    } catch (error) {
+      if (!known.isOutdated) throw error;
+      return this.look().place(pin);
+    }
+  }
+
+  /** The members as they are at this moment. */
+  look(): Look {
+    this.changed();
+    return this.#now();
   }
 
   /** Something that a peer's standing depends on is otherwise now. */
@@ -42,16 +71,16 @@ export class Placing {
     this.#known = undefined;
   }
 
-  #now(): { peers: readonly AllocatablePeer[]; place: Place } {
+  #now(): Known {
     const nowMs = this.#needs.clock.monotonicMs();
     if (this.#known === undefined || nowMs - this.#known.fromMs > PLACING_AGE_MS_MAX) {
-      const peers = this.#look();
-      this.#known = { peers, place: this.#needs.allocator.over(peers), fromMs: nowMs };
+      const peers = this.#peers();
+      this.#known = { peers, place: this.#needs.allocator.over(peers), fromMs: nowMs, isOutdated: false };
     }
     return this.#known;
   }
 
-  #look(): AllocatablePeer[] {
+  #peers(): AllocatablePeer[] {
     const { monitor, trust, isDraining, isLost } = this.#needs;
     return monitor.members().map((member) => {
       const { peerId } = member;

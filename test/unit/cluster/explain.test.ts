@@ -25,7 +25,7 @@ function explainAt(
   return explainPin({
     ...base,
     status: clusterStatus(base),
-    placing: { peers, place: balanced(options).over(peers) },
+    placing: { look: () => ({ peers, place: balanced(options).over(peers) }) },
     ipfsState: () => nodeUp,
     allocateBy: options.allocateBy,
   });

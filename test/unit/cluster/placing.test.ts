@@ -57,6 +57,7 @@ function world() {
       nowMs += ms;
     },
     memberChanged: () => listeners.forEach((tell) => void tell({ kind: 'health', peerId: 'b', health: 'down' })),
+    metricsCame: () => listeners.forEach((tell) => void tell({ kind: 'metrics', peerId: 'b' })),
     trustChanged: () => trustListeners.forEach((tell) => void tell()),
   };
 }
@@ -85,6 +86,34 @@ t.test('a change of a member, of the trust list or of the draining is seen at on
       ['b', 'takes'],
     ],
   );
+});
+
+t.test('metrics that have come count within a second, and at once where there would be too few peers', async (t) => {
+  const { taking, members, metricsCame, pass, placing } = world();
+  const setValid = (valid: boolean) => {
+    for (const metric of members[1]?.metrics ?? []) metric.valid = valid;
+  };
+  setValid(false);
+  t.same(taking(), ['a']);
+  const two = input({ replicationMin: 2, replicationMax: 2 });
+  t.throws(() => placing.place(two), { code: 'NOT_ENOUGH_PEERS' });
+  setValid(true);
+  t.throws(() => placing.place(two), { code: 'NOT_ENOUGH_PEERS' }, 'nothing was told of it');
+  metricsCame();
+  t.same(taking(), ['a'], 'not looked at yet');
+  t.same(placing.place(two).sort(), ['a', 'b'], 'looked at when it matters');
+  setValid(false);
+  metricsCame();
+  t.same(taking(), ['a', 'b']);
+  t.same(
+    placing.look().peers.map(({ standing }) => standing),
+    ['takes', 'keeps'],
+    'on demand',
+  );
+  setValid(true);
+  metricsCame();
+  pass(1_001);
+  t.same(taking(), ['a', 'b'], 'after a second');
 });
 
 t.test('readings that end without a word count for a second more', async (t) => {
