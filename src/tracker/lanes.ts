@@ -49,7 +49,16 @@ export class Lanes {
     this.#queueOf(entry).push(entry);
   }
 
-  /** Entries before that one in its lane. 0 also for one whose lane was changed while it waited. */
+  /** Somebody asks for it: it goes before what has only failed before. */
+  toFront(entry: Entry): void {
+    const queue = this.#queueOf(entry);
+    const at = queue.indexOf(entry);
+    if (at !== -1) queue.splice(at, 1);
+    entry.lane = 'front';
+    if (at !== -1) this.#queueOf(entry).push(entry);
+  }
+
+  /** Entries before that one in its lane. 0 also for one that is to be unpinned instead since it began to wait. */
   ahead(entry: Entry): number {
     return Math.max(0, this.#queueOf(entry).indexOf(entry));
   }

@@ -144,7 +144,7 @@ export class Work {
     const present = this.#entries.get(key);
     if (present !== undefined) {
       changeWant(present, want, init.occasion);
-      if (init.lane === 'front' && present.lane === 'retry') present.lane = 'front';
+      if (init.lane === 'front' && present.lane === 'retry') this.lanes.toFront(present);
       present.holds++;
       return present;
     }

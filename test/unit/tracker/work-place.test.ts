@@ -63,3 +63,29 @@ t.test('with a node that is down everything waits for it', async (t) => {
   t.equal(tracker.placeOf(a).isNodeDown, false);
   await world.end();
 });
+
+t.test('what waits among the retries goes to the front when somebody asks for it', async (t) => {
+  const world = await TrackerWorld.open({ options: { concurrentPinsMax: 1, retryBaseMs: 1_000, retryMaxMs: 1_000 } });
+  const { tracker } = world;
+  world.node.answer = () => ({ error: 'NO_PROVIDER' });
+  await tracker.start();
+  const wishes = [a, b, c, d];
+  await world.pin(wishes);
+  await world.until('all failed', () => tracker.counts().failed === 4);
+  world.node.answer = () => ({ afterMs: 10_000 });
+  const last = () => wishes.find((wish) => tracker.placeOf(wish).ahead === 2);
+  await world.until('one is tried again, three wait', () => last() !== undefined, 20_000);
+  const asked = last() as Uint8Array;
+  t.match(tracker.placeOf(asked), { stage: 'queued', lane: 'retry' });
+  const recovering = (async () => {
+    for await (const _ of tracker.recover([asked], { signal: new AbortController().signal }));
+  })();
+  await world.until('moved', () => tracker.placeOf(asked).lane === 'front');
+  await recovering;
+  t.match(tracker.placeOf(asked), { stage: 'queued', ahead: 0 });
+  const attempts = () => world.node.calls.length;
+  const before = attempts();
+  await world.until('the next is tried', () => attempts() > before, 20_000);
+  t.same(world.node.calls.at(-1)?.cid, asked);
+  await world.end();
+});
