@@ -161,6 +161,10 @@ class GossipMonitor implements Monitor {
     return this.#own.renew();
   }
 
+  setDraining(draining: boolean): Promise<void> {
+    return this.#own.setDraining(draining);
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelCheck();

@@ -48,6 +48,7 @@ export function memberOf(entry: MemberEntry, self: boolean, nowMs: number): Memb
     level: record.level,
     trustHash: record.trustHash,
     ipfs: ipfs === undefined ? undefined : { peerId: ipfs.peerId, addresses: [...ipfs.addresses], agent: ipfs.agent },
+    draining: record.draining,
     self,
     health: entry.health,
     lastHeardMs: entry.heardMs,

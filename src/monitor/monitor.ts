@@ -43,6 +43,9 @@ export interface Monitor {
   /** What this peer says of itself may have changed: if so its record is made anew and told at once. */
   renew(): Promise<void>;
 
+  /** Says of this peer that it is to be emptied, or not; kept over restarts. Resolves when it is on the disk. */
+  setDraining(draining: boolean): Promise<void>;
+
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -57,6 +60,8 @@ export interface Member {
   level: number;
   trustHash: Uint8Array;
   ipfs: { peerId: string; addresses: string[]; agent: string } | undefined;
+  /** What it holds is to lie elsewhere, and nothing new goes there. */
+  draining: boolean;
   self: boolean;
   health: Health;
   /** Wall clock; 0: not since this daemon started. */

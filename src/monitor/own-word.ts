@@ -59,6 +59,7 @@ export class OwnWord {
   readonly #underWay = new Set<Promise<void>>();
   #record: OpenedRecord | undefined;
   #ipfs: IpfsNodeId | undefined;
+  #draining = false;
   #metrics: OpenedMetrics | undefined;
   #asking = false;
 
@@ -72,6 +73,7 @@ export class OwnWord {
     this.#record = last;
     // Until the node answers it is taken for the one that it was.
     this.#ipfs = last?.record.ipfs;
+    this.#draining = last?.record.draining ?? false;
     await this.#renew();
     this.#repeat('record', RECORD_GOSSIP_INTERVAL_MS, 0.1, async () => this.#sayRecord());
     this.#repeat('renew', OWN_RECORD_CHECK_MS, 0.1, () => this.#check());
@@ -103,6 +105,12 @@ export class OwnWord {
   exceed(version: number): void {
     this.#needs.versions.exceed(version);
     this.#run(() => this.#renew(true));
+  }
+
+  /** Resolves when the record that says so is on the disk: it is where this is kept. */
+  async setDraining(draining: boolean): Promise<void> {
+    this.#draining = draining;
+    await this.#renew();
   }
 
   /** Something that the record says may be different now. */
@@ -159,7 +167,16 @@ export class OwnWord {
   #content() {
     const { name, software, follower, level, trustHash } = this.#init;
     const addresses = this.#needs.network.addresses();
-    return { name, software, follower, level, trustHash: trustHash(), addresses, ipfs: this.#ipfs };
+    return {
+      name,
+      software,
+      follower,
+      level,
+      trustHash: trustHash(),
+      addresses,
+      ipfs: this.#ipfs,
+      draining: this.#draining,
+    };
   }
 
   #sayRecord(): void {

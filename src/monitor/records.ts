@@ -33,6 +33,7 @@ export interface RecordContent {
   trustHash: Uint8Array;
   ipfs: { peerId: string; addresses: readonly string[]; agent: string } | undefined;
   software: string;
+  draining: boolean;
 }
 
 export type MetricValue = number | string;
@@ -63,6 +64,7 @@ export function recordOf(peerId: string, version: number, content: RecordContent
     level: content.level,
     trustHash: content.trustHash,
     software: content.software,
+    draining: content.draining,
     ...(content.ipfs === undefined ? {} : { ipfs: ipfsNodeOf(content.ipfs) }),
   });
 }

@@ -133,6 +133,7 @@ t.test('forged and malformed words are rejected; nobody forgets what a peer has 
     trustHash: new Uint8Array(),
     ipfs: undefined,
     software: 's',
+    draining: false,
   });
   const invented = signForgotten(b.signer, signRecord({ ...b.signer, peerId: c.signer.peerId }, later), now);
   t.equal(a.deliver(message(invented), b.signer.peerId), 'reject', 'a record that the peer never signed');

@@ -21,6 +21,7 @@ const content = {
   trustHash: new Uint8Array(),
   ipfs: undefined,
   software: 's',
+  draining: false,
 };
 const day = 24 * 3_600_000;
 
@@ -205,6 +206,27 @@ t.test('a peer that lost its store speaks above what others remember of it', asy
   t.equal(own.version, version + 1);
   t.equal(own.record.name, 'peer-1');
   await a.monitor.stop();
+});
+
+t.test('that a peer is to be emptied reaches the others, and outlives a restart', async (t) => {
+  const { time, peer } = world();
+  const [a, b] = [peer(1), peer(2)];
+  await a.monitor.start();
+  await b.monitor.start();
+  await time.advance(TTL_MS);
+  const seenByB = () => b.monitor.member(a.signer.peerId)?.draining;
+  t.equal(seenByB(), false);
+  await a.monitor.setDraining(true);
+  await time.advance(1_000);
+  t.equal(seenByB(), true);
+  await a.monitor.stop();
+  const again = peer(1, a.storage.control.crash());
+  await again.monitor.start();
+  t.equal(again.monitor.member(again.signer.peerId)?.draining, true);
+  await again.monitor.setDraining(false);
+  await time.advance(1_000);
+  t.equal(seenByB(), false);
+  await Promise.all([again.monitor.stop(), b.monitor.stop()]);
 });
 
 t.test('neither a jump of the wall clock nor a pause of the process takes members for dead', async (t) => {
