@@ -1,0 +1,15 @@
+/** Pins that one look finds to be moved, at most: the most endangered. Some 100 bytes each. The rest is found by the next one. */
+export const REALLOCATION_QUEUE_MAX = 50_000;
+/** Pins looked at between two turns of others. */
+export const REALLOCATION_SCAN_PINS = 500;
+/** Pins moved in one call of the consensus, and asked about in one question to a peer. */
+export const REALLOCATED_AT_ONCE_MAX = 200;
+/** How often is looked whether peers stand otherwise, ms. */
+export const REALLOCATION_CHECK_MS = 1_000;
+/** Between two looks while pins wait for their new copies, ms: doubled while nothing gets on. */
+export const REALLOCATION_PAUSE_MS_MIN = 2_000;
+export const REALLOCATION_PAUSE_MS_MAX = 60_000;
+/** With nothing to do, all pins are looked at for a 50th of the time at most. */
+export const REALLOCATION_REST = 50;
+/** After so long, ms of wall clock, another peer acts on a pin: one that could not, for whatever reason, holds up nothing for ever. */
+export const ACTING_PEER_CHANGES_MS = 600_000;

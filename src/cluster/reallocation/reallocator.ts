@@ -1,0 +1,225 @@
+import type { Consensus, Request } from '../../consensus/consensus.ts';
+import type { PinKey } from '../../model/pin.ts';
+import type { Monitor } from '../../monitor/monitor.ts';
+import type { Pinset, StoredPin } from '../../pinset/pinset.ts';
+import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import type { MetricsRegister } from '../../runtime/metrics.ts';
+import type { PeerStatusesNeeds } from '../peer-statuses.ts';
+import { rendezvousOrder } from '../rendezvous.ts';
+import {
+  ACTING_PEER_CHANGES_MS,
+  REALLOCATED_AT_ONCE_MAX,
+  REALLOCATION_CHECK_MS,
+  REALLOCATION_PAUSE_MS_MAX,
+  REALLOCATION_PAUSE_MS_MIN,
+  REALLOCATION_QUEUE_MAX,
+  REALLOCATION_REST,
+  REALLOCATION_SCAN_PINS,
+} from './constants.ts';
+import { holdings } from './holdings.ts';
+import { type ReallocationMetrics, reallocationMetrics } from './metrics.ts';
+import { MostEndangered } from './most-endangered.ts';
+import { nextPlacement } from './next-placement.ts';
+import { concernOf, desiredPlacement, type Places } from './places.ts';
+
+export interface ReallocatorInit {
+  /** Pins that this peer moves in a second, at most. */
+  pinsPerSecondMax: number;
+  /** All pins are looked at again after so long, if any was written meanwhile. */
+  intervalMs: number;
+}
+
+export interface ReallocatorNeeds extends PeerStatusesNeeds {
+  pinset: Pick<Pinset, 'get' | 'list' | 'feed'>;
+  consensus: Pick<Consensus, 'commit' | 'refusal'>;
+  monitor: Pick<Monitor, 'members' | 'member' | 'onChange'>;
+  isTrusted: (peerId: string) => boolean;
+  places: () => Places;
+  clock: Clock;
+  timers: Timers;
+  logger: Logger;
+  metrics: MetricsRegister;
+}
+
+/** What became of a part of a look at all pins. */
+interface Pass {
+  /** Pins that are to lie otherwise still: they wait for a copy, for another peer to act, or for the one that does not answer. */
+  left: number;
+  moved: number;
+}
+
+/**
+ * Moves pins to where they should lie: away from peers that are lost or are to be emptied, and to more peers where fewer have them than
+ * wanted. Of each pin only one peer does so, named by rendezvous among those that are up. It changes where pins lie, never pins, and keeps
+ * nothing but what it is just at: what is to be done is seen from pins, peers and statuses.
+ */
+export class Reallocator {
+  readonly name = 'reallocator';
+  readonly #init: ReallocatorInit;
+  readonly #needs: ReallocatorNeeds;
+  readonly #metrics: ReallocationMetrics;
+  readonly #abort = new AbortController();
+  #running = Promise.resolve();
+  /** At the last look at all pins. */
+  #left = 0;
+  #cursor: Uint8Array | undefined;
+
+  constructor(init: ReallocatorInit, needs: ReallocatorNeeds) {
+    this.#init = init;
+    this.#needs = needs;
+    this.#metrics = reallocationMetrics(needs.metrics, () => this.#left);
+  }
+
+  async start(): Promise<void> {
+    this.#running = this.#run().catch((error) => {
+      if (!this.#abort.signal.aborted) this.#needs.logger.error('pins are no longer re-allocated', { error });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new Error('stopping'));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, pinset } = this.#needs;
+    let pauseMs = REALLOCATION_PAUSE_MS_MIN;
+    for (;;) {
+      const places = this.#needs.places();
+      const { revision } = pinset.feed;
+      const begunMs = clock.monotonicMs();
+      let left = 0;
+      let moved = 0;
+      do {
+        const pass = await this.#tried(places);
+        left += pass.left;
+        moved += pass.moved;
+      } while (this.#cursor !== undefined);
+      this.#left = left;
+      pauseMs = moved > 0 ? REALLOCATION_PAUSE_MS_MIN : Math.min(REALLOCATION_PAUSE_MS_MAX, pauseMs * 2);
+      // A large pinset must not be read all the time.
+      const tookMs = clock.monotonicMs() - begunMs;
+      const restMs = left > 0 ? Math.max(tookMs, pauseMs) : Math.max(tookMs * REALLOCATION_REST, this.#init.intervalMs);
+      await this.#untilDue(places.fingerprint, clock.monotonicMs() + restMs, left > 0 ? -1 : revision);
+    }
+  }
+
+  /** Until the peers stand otherwise, or the time has come and something was written since that revision. */
+  async #untilDue(fingerprint: string, fromMs: number, revision: number): Promise<void> {
+    const { clock, timers, pinset, places } = this.#needs;
+    for (;;) {
+      await sleep(timers, REALLOCATION_CHECK_MS, this.#abort.signal);
+      if (places().fingerprint !== fingerprint) return;
+      if (clock.monotonicMs() >= fromMs && pinset.feed.revision > revision) return;
+    }
+  }
+
+  async #tried(places: Places): Promise<Pass> {
+    try {
+      if (this.#needs.consensus.refusal() === undefined) return await this.#pass(places);
+    } catch (error) {
+      this.#abort.signal.throwIfAborted();
+      this.#needs.logger.warn('pins could not be re-allocated; trying again', { error });
+    }
+    this.#cursor = undefined;
+    return { left: 1, moved: 0 };
+  }
+
+  /** From where the last one ended to the last pin, or to where too many were found. */
+  async #pass(places: Places): Promise<Pass> {
+    const { pinset, timers } = this.#needs;
+    const found = new MostEndangered<PinKey>(REALLOCATION_QUEUE_MAX);
+    const isMine = this.#share();
+    let others = 0;
+    do {
+      const from = this.#cursor === undefined ? {} : { cursor: this.#cursor };
+      const page = pinset.list({ filter: {}, order: 'key', limit: REALLOCATION_SCAN_PINS, ...from });
+      for (const { key, pin } of page.pins) {
+        const concern = concernOf(pin, places);
+        if (concern === undefined) continue;
+        if (concern !== 'wait' && isMine(key)) found.add(concern, key);
+        else others++;
+      }
+      this.#cursor = page.cursor;
+      await sleep(timers, 0, this.#abort.signal);
+    } while (this.#cursor !== undefined && !found.isFull);
+    const { left, moved } = await this.#move(found.items(), places);
+    return { left: left + others, moved };
+  }
+
+  /** Whether it is this peer that acts on a key: the first in order of those that are up. Who does nothing is passed over after a while. */
+  #share(): (key: PinKey) => boolean {
+    const { monitor, clock, isTrusted, peerId: self } = this.#needs;
+    const acting = monitor
+      .members()
+      .filter((member) => member.health === 'up' && !member.follower && isTrusted(member.peerId))
+      .map(({ peerId }) => peerId);
+    const period = Buffer.alloc(8);
+    period.writeBigUInt64BE(BigInt(Math.floor(clock.nowMs() / ACTING_PEER_CHANGES_MS)));
+    return (key) => rendezvousOrder(Buffer.concat([period, key]), acting)[0] === self;
+  }
+
+  async #move(keys: Iterable<PinKey>, places: Places): Promise<Pass> {
+    let left = 0;
+    let moved = 0;
+    for (const some of inPieces(keys, REALLOCATED_AT_ONCE_MAX)) {
+      // Planned for peers that stand otherwise by now: not done, and looked at from the beginning.
+      if (this.#needs.places().fingerprint !== places.fingerprint) {
+        this.#cursor = undefined;
+        return { left: left + 1, moved };
+      }
+      const done = await this.#moveSome(some, places);
+      left += done.left;
+      moved += done.moved;
+      await sleep(this.#needs.timers, (done.moved * 1000) / this.#init.pinsPerSecondMax, this.#abort.signal);
+    }
+    return { left, moved };
+  }
+
+  async #moveSome(keys: readonly PinKey[], places: Places): Promise<Pass> {
+    const { pinset, consensus } = this.#needs;
+    const { signal } = this.#abort;
+    const plans = keys
+      .map((key) => pinset.get(key))
+      .filter((stored) => stored !== undefined && concernOf(stored.pin, places) !== undefined)
+      .map((stored) => ({ stored: stored as StoredPin, desired: desiredPlacement((stored as StoredPin).pin, places) }));
+    const holding = await holdings(
+      this.#needs,
+      plans.filter(({ stored, desired }) => stored.pin.allocations.some((peerId) => !desired.includes(peerId))),
+      signal,
+    );
+    const requests: Request[] = [];
+    let left = 0;
+    for (const { stored, desired } of plans) {
+      const { allocations: current, cid, replicationMin } = stored.pin;
+      const next = nextPlacement({ current, desired, replicationMin, holding: (peerId) => holding(cid, peerId) });
+      if (next.length > desired.length) left++;
+      if (sameOrder(next, current)) continue;
+      this.#metrics.added.add(next.filter((peerId) => !current.includes(peerId)).length);
+      this.#metrics.dropped.add(current.filter((peerId) => !next.includes(peerId)).length);
+      requests.push({ ops: [{ kind: 'amend', key: stored.key, basis: stored.etag, allocations: next }] });
+    }
+    if (requests.length === 0) return { left, moved: 0 };
+    const outcomes = await consensus.commit(requests, { signal });
+    const failed = outcomes.find((outcome) => !outcome.ok);
+    if (failed?.ok === false) throw failed.error;
+    this.#needs.logger.debug('pins re-allocated', { pins: requests.length });
+    return { left, moved: requests.length };
+  }
+}
+
+function* inPieces<T>(items: Iterable<T>, size: number): Iterable<T[]> {
+  let piece: T[] = [];
+  for (const item of items) {
+    piece.push(item);
+    if (piece.length < size) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
+}
+
+function sameOrder(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((peerId, i) => peerId === b[i]);
+}
