@@ -40,6 +40,7 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       explainWish: none,
       getConnections: none,
       reportUntrusted: none,
+      setDraining: none,
       getDigests: none,
       getBuckets: none,
       repairBuckets: none,

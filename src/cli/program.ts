@@ -6,6 +6,7 @@ import { configCommand } from './commands/config.ts';
 import { daemonCommand } from './commands/daemon.ts';
 import { initCommand } from './commands/init.ts';
 import { pinCommands } from './commands/pin.ts';
+import { placementCommands } from './commands/placement.ts';
 import { statusCommands } from './commands/status.ts';
 import { storeCommands } from './commands/store.ts';
 import { storeCareCommands } from './commands/store-care.ts';
@@ -31,6 +32,7 @@ export function program({ silent = false } = {}): Command {
   pinCommands(root, run);
   statusCommands(root, run);
   addCommand(root, run);
+  placementCommands(root, run);
   storeCareCommands(root, run);
   storeCommands(root, run);
   configCommand(root, run);

@@ -47,6 +47,6 @@ export function membership(needs: MembershipNeeds): Membership {
   };
 }
 
-function notFound(peerId: string): PinfoldError {
+export function notFound(peerId: string): PinfoldError {
   return new PinfoldError('PEER_NOT_FOUND', `no member has the peer ID ${peerId}; "pinfold peers ls" lists them`);
 }

@@ -27,6 +27,24 @@ export const clusterOptions = defineOptions(
       unit: 'peers',
       says: 'as many peers as this are given the pin, if there are; -1: every peer',
     }),
+    reallocate: flag({
+      default: true,
+      scope: 'cluster',
+      says: 'pins are moved from peers that are lost or are drained, and to more peers where fewer have them than wanted',
+    }),
+    reallocationGraceMs: milliseconds({
+      default: 15 * 60_000,
+      min: 1_000,
+      scope: 'cluster',
+      says: 'how long a peer may be away before it counts as lost and its pins are given to others',
+    }),
+    reallocatedPinsPerSecondMax: integer({
+      default: 200,
+      min: 1,
+      max: 100_000,
+      unit: 'pins',
+      says: 'how many pins this peer moves in a second, when it is its turn',
+    }),
     expiryIntervalMs: milliseconds({ default: 10_000, min: 100, says: 'how often expired pins are looked for' }),
     expiryDelayMs: milliseconds({
       default: 60_000,

@@ -11,6 +11,11 @@ import { pinWorkHandlers } from '../cluster/pin-work.ts';
 import { PinnedWaits } from '../cluster/pinned-waits.ts';
 import { type Pins, pins } from '../cluster/pins.ts';
 import { Placing } from '../cluster/placing.ts';
+import { Absences } from '../cluster/reallocation/absences.ts';
+import { type Draining, draining, drainingHandlers } from '../cluster/reallocation/draining.ts';
+import { memberPlaces } from '../cluster/reallocation/member-places.ts';
+import { Reallocator } from '../cluster/reallocation/reallocator.ts';
+import { type Rebalancing, rebalancing } from '../cluster/reallocation/rebalancing.ts';
 import { SharedWatching } from '../cluster/shared-watching.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
@@ -107,6 +112,8 @@ export interface PeerCore {
   readonly storeCare: StoreCare;
   readonly trusting: Trusting;
   readonly membership: Membership;
+  readonly draining: Draining;
+  readonly rebalancing: Rebalancing;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
   readonly components: readonly Component[];
 }
@@ -207,11 +214,17 @@ export function peerCore(
     ...statusHandlers({ tracker: work, timers }),
     ...connectionHandlers(connecting),
     ...pinWorkHandlers({ tracker: work, ipfsState }),
+    ...drainingHandlers(monitored),
   });
   const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
   const { replicationMin, replicationMax, follower } = config.cluster;
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
+  const isTrusted = (peer: string) => trust.isTrusted(peer);
+  const absences = new Absences({ graceMs: config.cluster.reallocationGraceMs }, { monitor: monitored, clock });
+  const places = () => memberPlaces({ monitor: monitored, isTrusted, absences });
+  const pace = { pinsPerSecondMax: config.cluster.reallocatedPinsPerSecondMax };
+  const reallocator = new Reallocator(pace, { ...shared, ...common, consensus, isTrusted, places });
   const watchNeeds = { ...shared, consensus, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
@@ -263,6 +276,8 @@ export function peerCore(
     connectivity: connectivity(connecting),
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),
+    draining: draining({ ...shared, places, clock, timers }),
+    rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },
       { name: 'IPFS node', start: () => connector.start(), stop: () => connector.stop() },
@@ -280,6 +295,7 @@ export function peerCore(
         },
         { pinset: pinned, consensus, members: () => monitored.members(), clock, timers, logger },
       ),
+      ...(config.cluster.reallocate && !follower ? [reallocator] : []),
     ],
   };
 }

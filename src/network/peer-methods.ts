@@ -284,6 +284,19 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: 64 * KIB,
     responseBytesMax: KIB,
   },
+  // By hand.
+  setDraining: {
+    caller: 'trusted',
+    kind: 'unary',
+    deadlineMs: 10_000,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 16,
+    burst: 16,
+    everyMs: 500,
+    askedMax: 16,
+    requestBytesMax: KIB,
+    responseBytesMax: KIB,
+  },
 };
 
 const methodsByName: ReadonlyMap<string, PeerMethod> = new Map(

@@ -115,7 +115,7 @@ t.test('a member that is away stays listed, until peers rm; what was allocated t
   const { stdout, code } = await at(one, 'peers', 'rm', three.peerId);
   t.equal(code, 0);
   t.match(stdout, `removed ${three.peerId}`);
-  t.match(stdout, '1 pin allocated to it, as before');
+  t.match(stdout, '1 pin allocated to it: given to others');
   t.same(await listed(one), idsOf(one, two));
   await until('two has forgotten it, too', async () => String(await listed(two)) === String(idsOf(one, two)));
   const [pin] = await json(one, 'pin', 'get', cid);

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { connectionHandlers } from '../../src/cluster/connectivity.ts';
 import { pinWorkHandlers } from '../../src/cluster/pin-work.ts';
+import { drainingHandlers } from '../../src/cluster/reallocation/draining.ts';
 import { clusterStatus, type PinStatus } from '../../src/cluster/status.ts';
 import { statusHandlers } from '../../src/cluster/status-handlers.ts';
 import { type WatchEvent, type WatchQuery, watchPins } from '../../src/cluster/watch.ts';
@@ -94,6 +95,7 @@ function cluster() {
       ...statusHandlers({ tracker, ...time }),
       ...connectionHandlers(connecting),
       ...pinWorkHandlers({ tracker, ipfsState: () => nodeUp }),
+      ...drainingHandlers(members),
     };
     network.rpc.serve(handlers);
     await connector.start();

@@ -22,6 +22,7 @@ import {
   OfferBatchesResponseSchema,
   RecoverRequestSchema,
   ReportUntrustedResponseSchema,
+  SetDrainingResponseSchema,
   StatusRowSchema,
   SyncRequestSchema,
   SyncResponseSchema,
@@ -113,6 +114,9 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     },
     async *getBuckets() {
       yield create(GetBucketsResponseSchema);
+    },
+    async *setDraining() {
+      yield create(SetDrainingResponseSchema);
     },
     async *repairBuckets() {
       yield create(RepairBucketsResponseSchema);

@@ -12,13 +12,15 @@ import type { AckLevel_Kind } from "./pin_pb.ts";
 import { file_pinfold_v1_pin } from "./pin_pb.ts";
 import type { PeerError } from "./pin_service_pb.ts";
 import { file_pinfold_v1_pin_service } from "./pin_service_pb.ts";
+import type { PlacementEvent } from "./placement_pb.ts";
+import { file_pinfold_v1_placement } from "./placement_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file pinfold/v1/cluster_service.proto.
  */
 export const file_pinfold_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCLaAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzEiQKB3JlYnVpbGQYCyABKAsyEy5waW5mb2xkLnYxLlJlYnVpbGQSHAoDbG9nGAwgASgLMg8ucGluZm9sZC52MS5Mb2citQEKB1JlYnVpbGQSJgoEc3RlcBgBIAEoDjIYLnBpbmZvbGQudjEuUmVidWlsZC5TdGVwEgwKBGRvbmUYAiABKA0SCgoCb2YYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSJXCgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIQCgxTVEVQX0ZJTExJTkcQARIRCg1TVEVQX0lOREVYSU5HEAISFAoQU1RFUF9DQVRDSElOR19VUBADInkKA0xvZxIPCgdiYXRjaGVzGAEgASgEEg0KBWJ5dGVzGAIgASgEEioKBm9sZGVzdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHaG9sZGVycxgEIAMoCzIVLnBpbmZvbGQudjEuTG9nSG9sZGVyIlgKCUxvZ0hvbGRlchIPCgdwZWVyX2lkGAEgASgJEikKBWhlYXJkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdsYWNraW5nGAMgASgEIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFAoSV2F0Y2hBbGVydHNSZXF1ZXN0IlIKE1dhdGNoQWxlcnRzUmVzcG9uc2USKAoHY2hhbmdlcxgBIAMoCzIXLnBpbmZvbGQudjEuQWxlcnRDaGFuZ2USEQoJY2F1Z2h0X3VwGAIgASgIIpwBCgtBbGVydENoYW5nZRIqCgRraW5kGAEgASgOMhwucGluZm9sZC52MS5BbGVydENoYW5nZS5LaW5kEiAKBWFsZXJ0GAIgASgLMhEucGluZm9sZC52MS5BbGVydCI/CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIPCgtLSU5EX1JBSVNFRBABEhAKDEtJTkRfQ0xFQVJFRBACIhgKFkdldENvbm5lY3Rpdml0eVJlcXVlc3QibAoXR2V0Q29ubmVjdGl2aXR5UmVzcG9uc2USKgoFcGVlcnMYASADKAsyGy5waW5mb2xkLnYxLlBlZXJDb25uZWN0aW9ucxIlCgZlcnJvcnMYAiADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciKBAQoPUGVlckNvbm5lY3Rpb25zEg8KB3BlZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIrCgtjb25uZWN0aW9ucxgDIAMoCzIWLnBpbmZvbGQudjEuQ29ubmVjdGlvbhIiCgRpcGZzGAQgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZSJFCgpDb25uZWN0aW9uEg8KB3BlZXJfaWQYASABKAkSFwoKbGF0ZW5jeV9tcxgCIAEoAUgAiAEBQg0KC19sYXRlbmN5X21zIk8KDFN0YXR1c0NvdW50cxIOCgZwaW5uZWQYASABKAQSDwoHcGlubmluZxgCIAEoBBIOCgZxdWV1ZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEMosCCg5DbHVzdGVyU2VydmljZRJLCgpHZXRDbHVzdGVyEh0ucGluZm9sZC52MS5HZXRDbHVzdGVyUmVxdWVzdBoeLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlc3BvbnNlElAKC1dhdGNoQWxlcnRzEh4ucGluZm9sZC52MS5XYXRjaEFsZXJ0c1JlcXVlc3QaHy5waW5mb2xkLnYxLldhdGNoQWxlcnRzUmVzcG9uc2UwARJaCg9HZXRDb25uZWN0aXZpdHkSIi5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlcXVlc3QaIy5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin, file_pinfold_v1_pin_service]);
+  fileDesc("CiBwaW5mb2xkL3YxL2NsdXN0ZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSITChFHZXRDbHVzdGVyUmVxdWVzdCIWChRQbGFuUmViYWxhbmNlUmVxdWVzdCJCChVQbGFuUmViYWxhbmNlUmVzcG9uc2USKQoFZXZlbnQYASABKAsyGi5waW5mb2xkLnYxLlBsYWNlbWVudEV2ZW50IhcKFUFwcGx5UmViYWxhbmNlUmVxdWVzdCJDChZBcHBseVJlYmFsYW5jZVJlc3BvbnNlEikKBWV2ZW50GAEgASgLMhoucGluZm9sZC52MS5QbGFjZW1lbnRFdmVudCLaAgoSR2V0Q2x1c3RlclJlc3BvbnNlEgwKBG5hbWUYASABKAkSEQoJY29uc2Vuc3VzGAIgASgJEi4KDGNhcGFiaWxpdGllcxgDIAEoCzIYLnBpbmZvbGQudjEuQ2FwYWJpbGl0aWVzEiEKB21lbWJlcnMYBCADKAsyEC5waW5mb2xkLnYxLlBlZXISDgoGbGVhZGVyGAUgASgJEg4KBmRpZ2VzdBgGIAEoDBIMCgRwaW5zGAcgASgEEg8KB3ZlcnNpb24YCCABKAkSIQoGYWxlcnRzGAkgAygLMhEucGluZm9sZC52MS5BbGVydBIqCghzdGF0dXNlcxgKIAEoCzIYLnBpbmZvbGQudjEuU3RhdHVzQ291bnRzEiQKB3JlYnVpbGQYCyABKAsyEy5waW5mb2xkLnYxLlJlYnVpbGQSHAoDbG9nGAwgASgLMg8ucGluZm9sZC52MS5Mb2citQEKB1JlYnVpbGQSJgoEc3RlcBgBIAEoDjIYLnBpbmZvbGQudjEuUmVidWlsZC5TdGVwEgwKBGRvbmUYAiABKA0SCgoCb2YYAyABKA0SDwoHcHJvYmxlbRgEIAEoCSJXCgRTdGVwEhQKEFNURVBfVU5TUEVDSUZJRUQQABIQCgxTVEVQX0ZJTExJTkcQARIRCg1TVEVQX0lOREVYSU5HEAISFAoQU1RFUF9DQVRDSElOR19VUBADInkKA0xvZxIPCgdiYXRjaGVzGAEgASgEEg0KBWJ5dGVzGAIgASgEEioKBm9sZGVzdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHaG9sZGVycxgEIAMoCzIVLnBpbmZvbGQudjEuTG9nSG9sZGVyIlgKCUxvZ0hvbGRlchIPCgdwZWVyX2lkGAEgASgJEikKBWhlYXJkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdsYWNraW5nGAMgASgEIqYBCgxDYXBhYmlsaXRpZXMSEgoKaGFzX2xlYWRlchgBIAEoCBIaChJ3cml0ZXNfaW5fbWlub3JpdHkYAiABKAgSGgoSbGluZWFyaXphYmxlX3JlYWRzGAMgASgIEh8KF2xpbmVhcml6YWJsZV9jb25kaXRpb25zGAQgASgIEikKBmxldmVscxgFIAMoDjIZLnBpbmZvbGQudjEuQWNrTGV2ZWwuS2luZCJiCgVBbGVydBIMCgRraW5kGAEgASgJEg8KB3BlZXJfaWQYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiFAoSV2F0Y2hBbGVydHNSZXF1ZXN0IlIKE1dhdGNoQWxlcnRzUmVzcG9uc2USKAoHY2hhbmdlcxgBIAMoCzIXLnBpbmZvbGQudjEuQWxlcnRDaGFuZ2USEQoJY2F1Z2h0X3VwGAIgASgIIpwBCgtBbGVydENoYW5nZRIqCgRraW5kGAEgASgOMhwucGluZm9sZC52MS5BbGVydENoYW5nZS5LaW5kEiAKBWFsZXJ0GAIgASgLMhEucGluZm9sZC52MS5BbGVydCI/CgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIPCgtLSU5EX1JBSVNFRBABEhAKDEtJTkRfQ0xFQVJFRBACIhgKFkdldENvbm5lY3Rpdml0eVJlcXVlc3QibAoXR2V0Q29ubmVjdGl2aXR5UmVzcG9uc2USKgoFcGVlcnMYASADKAsyGy5waW5mb2xkLnYxLlBlZXJDb25uZWN0aW9ucxIlCgZlcnJvcnMYAiADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciKBAQoPUGVlckNvbm5lY3Rpb25zEg8KB3BlZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIrCgtjb25uZWN0aW9ucxgDIAMoCzIWLnBpbmZvbGQudjEuQ29ubmVjdGlvbhIiCgRpcGZzGAQgASgLMhQucGluZm9sZC52MS5JcGZzTm9kZSJFCgpDb25uZWN0aW9uEg8KB3BlZXJfaWQYASABKAkSFwoKbGF0ZW5jeV9tcxgCIAEoAUgAiAEBQg0KC19sYXRlbmN5X21zIk8KDFN0YXR1c0NvdW50cxIOCgZwaW5uZWQYASABKAQSDwoHcGlubmluZxgCIAEoBBIOCgZxdWV1ZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEMr4DCg5DbHVzdGVyU2VydmljZRJLCgpHZXRDbHVzdGVyEh0ucGluZm9sZC52MS5HZXRDbHVzdGVyUmVxdWVzdBoeLnBpbmZvbGQudjEuR2V0Q2x1c3RlclJlc3BvbnNlElAKC1dhdGNoQWxlcnRzEh4ucGluZm9sZC52MS5XYXRjaEFsZXJ0c1JlcXVlc3QaHy5waW5mb2xkLnYxLldhdGNoQWxlcnRzUmVzcG9uc2UwARJaCg9HZXRDb25uZWN0aXZpdHkSIi5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlcXVlc3QaIy5waW5mb2xkLnYxLkdldENvbm5lY3Rpdml0eVJlc3BvbnNlElYKDVBsYW5SZWJhbGFuY2USIC5waW5mb2xkLnYxLlBsYW5SZWJhbGFuY2VSZXF1ZXN0GiEucGluZm9sZC52MS5QbGFuUmViYWxhbmNlUmVzcG9uc2UwARJZCg5BcHBseVJlYmFsYW5jZRIhLnBpbmZvbGQudjEuQXBwbHlSZWJhbGFuY2VSZXF1ZXN0GiIucGluZm9sZC52MS5BcHBseVJlYmFsYW5jZVJlc3BvbnNlMAFiBnByb3RvMw", [file_google_protobuf_timestamp, file_pinfold_v1_peer_service, file_pinfold_v1_pin, file_pinfold_v1_pin_service, file_pinfold_v1_placement]);
 
 /**
  * @generated from message pinfold.v1.GetClusterRequest
@@ -32,6 +34,66 @@ export type GetClusterRequest = Message<"pinfold.v1.GetClusterRequest"> & {
  */
 export const GetClusterRequestSchema: GenMessage<GetClusterRequest> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_cluster_service, 0);
+
+/**
+ * @generated from message pinfold.v1.PlanRebalanceRequest
+ */
+export type PlanRebalanceRequest = Message<"pinfold.v1.PlanRebalanceRequest"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.PlanRebalanceRequest.
+ * Use `create(PlanRebalanceRequestSchema)` to create a new message.
+ */
+export const PlanRebalanceRequestSchema: GenMessage<PlanRebalanceRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 1);
+
+/**
+ * @generated from message pinfold.v1.PlanRebalanceResponse
+ */
+export type PlanRebalanceResponse = Message<"pinfold.v1.PlanRebalanceResponse"> & {
+  /**
+   * @generated from field: pinfold.v1.PlacementEvent event = 1;
+   */
+  event?: PlacementEvent | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.PlanRebalanceResponse.
+ * Use `create(PlanRebalanceResponseSchema)` to create a new message.
+ */
+export const PlanRebalanceResponseSchema: GenMessage<PlanRebalanceResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 2);
+
+/**
+ * @generated from message pinfold.v1.ApplyRebalanceRequest
+ */
+export type ApplyRebalanceRequest = Message<"pinfold.v1.ApplyRebalanceRequest"> & {
+};
+
+/**
+ * Describes the message pinfold.v1.ApplyRebalanceRequest.
+ * Use `create(ApplyRebalanceRequestSchema)` to create a new message.
+ */
+export const ApplyRebalanceRequestSchema: GenMessage<ApplyRebalanceRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 3);
+
+/**
+ * @generated from message pinfold.v1.ApplyRebalanceResponse
+ */
+export type ApplyRebalanceResponse = Message<"pinfold.v1.ApplyRebalanceResponse"> & {
+  /**
+   * @generated from field: pinfold.v1.PlacementEvent event = 1;
+   */
+  event?: PlacementEvent | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.ApplyRebalanceResponse.
+ * Use `create(ApplyRebalanceResponseSchema)` to create a new message.
+ */
+export const ApplyRebalanceResponseSchema: GenMessage<ApplyRebalanceResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_cluster_service, 4);
 
 /**
  * @generated from message pinfold.v1.GetClusterResponse
@@ -115,7 +177,7 @@ export type GetClusterResponse = Message<"pinfold.v1.GetClusterResponse"> & {
  * Use `create(GetClusterResponseSchema)` to create a new message.
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 1);
+  messageDesc(file_pinfold_v1_cluster_service, 5);
 
 /**
  * A new set of tables is filled from other peers, beside the one that is read and written.
@@ -153,7 +215,7 @@ export type Rebuild = Message<"pinfold.v1.Rebuild"> & {
  * Use `create(RebuildSchema)` to create a new message.
  */
 export const RebuildSchema: GenMessage<Rebuild> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 2);
+  messageDesc(file_pinfold_v1_cluster_service, 6);
 
 /**
  * @generated from enum pinfold.v1.Rebuild.Step
@@ -191,7 +253,7 @@ export type Rebuild_Step = (typeof Rebuild_Step)[keyof typeof Rebuild_Step] | Un
  * Describes the enum pinfold.v1.Rebuild.Step.
  */
 export const Rebuild_StepSchema: GenEnum<Rebuild_Step> = /*@__PURE__*/
-  enumDesc(file_pinfold_v1_cluster_service, 2, 0);
+  enumDesc(file_pinfold_v1_cluster_service, 6, 0);
 
 /**
  * Recent batches of operations, from which others catch up. It is cut where all that were heard lately have them, or where
@@ -230,7 +292,7 @@ export type Log = Message<"pinfold.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export const LogSchema: GenMessage<Log> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 3);
+  messageDesc(file_pinfold_v1_cluster_service, 7);
 
 /**
  * @generated from message pinfold.v1.LogHolder
@@ -259,7 +321,7 @@ export type LogHolder = Message<"pinfold.v1.LogHolder"> & {
  * Use `create(LogHolderSchema)` to create a new message.
  */
 export const LogHolderSchema: GenMessage<LogHolder> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 4);
+  messageDesc(file_pinfold_v1_cluster_service, 8);
 
 /**
  * What the consensus can do.
@@ -304,7 +366,7 @@ export type Capabilities = Message<"pinfold.v1.Capabilities"> & {
  * Use `create(CapabilitiesSchema)` to create a new message.
  */
 export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 5);
+  messageDesc(file_pinfold_v1_cluster_service, 9);
 
 /**
  * @generated from message pinfold.v1.Alert
@@ -340,7 +402,7 @@ export type Alert = Message<"pinfold.v1.Alert"> & {
  * Use `create(AlertSchema)` to create a new message.
  */
 export const AlertSchema: GenMessage<Alert> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 6);
+  messageDesc(file_pinfold_v1_cluster_service, 10);
 
 /**
  * @generated from message pinfold.v1.WatchAlertsRequest
@@ -353,7 +415,7 @@ export type WatchAlertsRequest = Message<"pinfold.v1.WatchAlertsRequest"> & {
  * Use `create(WatchAlertsRequestSchema)` to create a new message.
  */
 export const WatchAlertsRequestSchema: GenMessage<WatchAlertsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 7);
+  messageDesc(file_pinfold_v1_cluster_service, 11);
 
 /**
  * @generated from message pinfold.v1.WatchAlertsResponse
@@ -379,7 +441,7 @@ export type WatchAlertsResponse = Message<"pinfold.v1.WatchAlertsResponse"> & {
  * Use `create(WatchAlertsResponseSchema)` to create a new message.
  */
 export const WatchAlertsResponseSchema: GenMessage<WatchAlertsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 8);
+  messageDesc(file_pinfold_v1_cluster_service, 12);
 
 /**
  * @generated from message pinfold.v1.AlertChange
@@ -401,7 +463,7 @@ export type AlertChange = Message<"pinfold.v1.AlertChange"> & {
  * Use `create(AlertChangeSchema)` to create a new message.
  */
 export const AlertChangeSchema: GenMessage<AlertChange> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 9);
+  messageDesc(file_pinfold_v1_cluster_service, 13);
 
 /**
  * @generated from enum pinfold.v1.AlertChange.Kind
@@ -436,7 +498,7 @@ export type AlertChange_Kind = (typeof AlertChange_Kind)[keyof typeof AlertChang
  * Describes the enum pinfold.v1.AlertChange.Kind.
  */
 export const AlertChange_KindSchema: GenEnum<AlertChange_Kind> = /*@__PURE__*/
-  enumDesc(file_pinfold_v1_cluster_service, 9, 0);
+  enumDesc(file_pinfold_v1_cluster_service, 13, 0);
 
 /**
  * @generated from message pinfold.v1.GetConnectivityRequest
@@ -449,7 +511,7 @@ export type GetConnectivityRequest = Message<"pinfold.v1.GetConnectivityRequest"
  * Use `create(GetConnectivityRequestSchema)` to create a new message.
  */
 export const GetConnectivityRequestSchema: GenMessage<GetConnectivityRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 10);
+  messageDesc(file_pinfold_v1_cluster_service, 14);
 
 /**
  * @generated from message pinfold.v1.GetConnectivityResponse
@@ -475,7 +537,7 @@ export type GetConnectivityResponse = Message<"pinfold.v1.GetConnectivityRespons
  * Use `create(GetConnectivityResponseSchema)` to create a new message.
  */
 export const GetConnectivityResponseSchema: GenMessage<GetConnectivityResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 11);
+  messageDesc(file_pinfold_v1_cluster_service, 15);
 
 /**
  * @generated from message pinfold.v1.PeerConnections
@@ -509,7 +571,7 @@ export type PeerConnections = Message<"pinfold.v1.PeerConnections"> & {
  * Use `create(PeerConnectionsSchema)` to create a new message.
  */
 export const PeerConnectionsSchema: GenMessage<PeerConnections> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 12);
+  messageDesc(file_pinfold_v1_cluster_service, 16);
 
 /**
  * @generated from message pinfold.v1.Connection
@@ -535,7 +597,7 @@ export type Connection = Message<"pinfold.v1.Connection"> & {
  * Use `create(ConnectionSchema)` to create a new message.
  */
 export const ConnectionSchema: GenMessage<Connection> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 13);
+  messageDesc(file_pinfold_v1_cluster_service, 17);
 
 /**
  * @generated from message pinfold.v1.StatusCounts
@@ -567,7 +629,7 @@ export type StatusCounts = Message<"pinfold.v1.StatusCounts"> & {
  * Use `create(StatusCountsSchema)` to create a new message.
  */
 export const StatusCountsSchema: GenMessage<StatusCounts> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_cluster_service, 14);
+  messageDesc(file_pinfold_v1_cluster_service, 18);
 
 /**
  * The cluster as a whole, as the answering peer sees it.
@@ -602,6 +664,27 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetConnectivityRequestSchema;
     output: typeof GetConnectivityResponseSchema;
+  },
+  /**
+   * Which moves would give each peer its share of the pins, by the space that it has. Changes nothing.
+   *
+   * @generated from rpc pinfold.v1.ClusterService.PlanRebalance
+   */
+  planRebalance: {
+    methodKind: "server_streaming";
+    input: typeof PlanRebalanceRequestSchema;
+    output: typeof PlanRebalanceResponseSchema;
+  },
+  /**
+   * Begins these moves, as fast as pins are re-allocated; each old copy is given up when there are enough elsewhere. Left early, what was
+   * begun is finished, and the rest is as it was: call it again.
+   *
+   * @generated from rpc pinfold.v1.ClusterService.ApplyRebalance
+   */
+  applyRebalance: {
+    methodKind: "server_streaming";
+    input: typeof ApplyRebalanceRequestSchema;
+    output: typeof ApplyRebalanceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pinfold_v1_cluster_service, 0);

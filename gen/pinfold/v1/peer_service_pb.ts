@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { PlacementEvent } from "./placement_pb.ts";
+import { file_pinfold_v1_placement } from "./placement_pb.ts";
 import type { ApplyRepairRequestSchema, ApplyRepairResponseSchema, PlanRepairRequestSchema, PlanRepairResponseSchema, ScrubStoreRequestSchema, ScrubStoreResponseSchema } from "./repair_pb.ts";
 import { file_pinfold_v1_repair } from "./repair_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/peer_service.proto.
  */
 export const file_pinfold_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLFAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJ2CghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCRIoCgVzdGF0ZRgFIAEoDjIZLnBpbmZvbGQudjEuSXBmc05vZGVTdGF0ZSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBCqGAgoNSXBmc05vZGVTdGF0ZRIfChtJUEZTX05PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJJUEZTX05PREVfU1RBVEVfVVAQARIeChpJUEZTX05PREVfU1RBVEVfUkVTVEFSVElORxACEhgKFElQRlNfTk9ERV9TVEFURV9ET1dOEAMSIAocSVBGU19OT0RFX1NUQVRFX1VOQVVUSE9SSVpFRBAEEiIKHklQRlNfTk9ERV9TVEFURV9PVEhFUl9JREVOVElUWRAFEhwKGElQRlNfTk9ERV9TVEFURV9OT19TUEFDRRAGEh4KGklQRlNfTk9ERV9TVEFURV9DT0xMRUNUSU5HEAcygwYKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZRJNCgpTY3J1YlN0b3JlEh0ucGluZm9sZC52MS5TY3J1YlN0b3JlUmVxdWVzdBoeLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlc3BvbnNlMAESTQoKUGxhblJlcGFpchIdLnBpbmZvbGQudjEuUGxhblJlcGFpclJlcXVlc3QaHi5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXNwb25zZTABElAKC0FwcGx5UmVwYWlyEh4ucGluZm9sZC52MS5BcHBseVJlcGFpclJlcXVlc3QaHy5waW5mb2xkLnYxLkFwcGx5UmVwYWlyUmVzcG9uc2UwARJLCgpSZW5ld1N0b3JlEh0ucGluZm9sZC52MS5SZW5ld1N0b3JlUmVxdWVzdBoeLnBpbmZvbGQudjEuUmVuZXdTdG9yZVJlc3BvbnNlEk4KC1Jlam9pblN0b3JlEh4ucGluZm9sZC52MS5SZWpvaW5TdG9yZVJlcXVlc3QaHy5waW5mb2xkLnYxLlJlam9pblN0b3JlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_pinfold_v1_repair]);
+  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiIwoQUGxhbkRyYWluUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIj4KEVBsYW5EcmFpblJlc3BvbnNlEikKBWV2ZW50GAEgASgLMhoucGluZm9sZC52MS5QbGFjZW1lbnRFdmVudCIjChBEcmFpblBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiIQoRRHJhaW5QZWVyUmVzcG9uc2USDAoEbGVmdBgBIAEoBCIlChJVbmRyYWluUGVlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSI1ChNVbmRyYWluUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLXAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgSEAoIZHJhaW5pbmcYDSABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJ2CghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCRIoCgVzdGF0ZRgFIAEoDjIZLnBpbmZvbGQudjEuSXBmc05vZGVTdGF0ZSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBCqGAgoNSXBmc05vZGVTdGF0ZRIfChtJUEZTX05PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJJUEZTX05PREVfU1RBVEVfVVAQARIeChpJUEZTX05PREVfU1RBVEVfUkVTVEFSVElORxACEhgKFElQRlNfTk9ERV9TVEFURV9ET1dOEAMSIAocSVBGU19OT0RFX1NUQVRFX1VOQVVUSE9SSVpFRBAEEiIKHklQRlNfTk9ERV9TVEFURV9PVEhFUl9JREVOVElUWRAFEhwKGElQRlNfTk9ERV9TVEFURV9OT19TUEFDRRAGEh4KGklQRlNfTk9ERV9TVEFURV9DT0xMRUNUSU5HEAcy6wcKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZRJKCglQbGFuRHJhaW4SHC5waW5mb2xkLnYxLlBsYW5EcmFpblJlcXVlc3QaHS5waW5mb2xkLnYxLlBsYW5EcmFpblJlc3BvbnNlMAESSgoJRHJhaW5QZWVyEhwucGluZm9sZC52MS5EcmFpblBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5EcmFpblBlZXJSZXNwb25zZTABEk4KC1VuZHJhaW5QZWVyEh4ucGluZm9sZC52MS5VbmRyYWluUGVlclJlcXVlc3QaHy5waW5mb2xkLnYxLlVuZHJhaW5QZWVyUmVzcG9uc2USTQoKU2NydWJTdG9yZRIdLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlNjcnViU3RvcmVSZXNwb25zZTABEk0KClBsYW5SZXBhaXISHS5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5QbGFuUmVwYWlyUmVzcG9uc2UwARJQCgtBcHBseVJlcGFpchIeLnBpbmZvbGQudjEuQXBwbHlSZXBhaXJSZXF1ZXN0Gh8ucGluZm9sZC52MS5BcHBseVJlcGFpclJlc3BvbnNlMAESSwoKUmVuZXdTdG9yZRIdLnBpbmZvbGQudjEuUmVuZXdTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbmV3U3RvcmVSZXNwb25zZRJOCgtSZWpvaW5TdG9yZRIeLnBpbmZvbGQudjEuUmVqb2luU3RvcmVSZXF1ZXN0Gh8ucGluZm9sZC52MS5SZWpvaW5TdG9yZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_placement, file_pinfold_v1_repair]);
 
 /**
  * @generated from message pinfold.v1.GetPeerRequest
@@ -81,6 +83,110 @@ export const ListPeersResponseSchema: GenMessage<ListPeersResponse> = /*@__PURE_
   messageDesc(file_pinfold_v1_peer_service, 3);
 
 /**
+ * @generated from message pinfold.v1.PlanDrainRequest
+ */
+export type PlanDrainRequest = Message<"pinfold.v1.PlanDrainRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message pinfold.v1.PlanDrainRequest.
+ * Use `create(PlanDrainRequestSchema)` to create a new message.
+ */
+export const PlanDrainRequestSchema: GenMessage<PlanDrainRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 4);
+
+/**
+ * @generated from message pinfold.v1.PlanDrainResponse
+ */
+export type PlanDrainResponse = Message<"pinfold.v1.PlanDrainResponse"> & {
+  /**
+   * @generated from field: pinfold.v1.PlacementEvent event = 1;
+   */
+  event?: PlacementEvent | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.PlanDrainResponse.
+ * Use `create(PlanDrainResponseSchema)` to create a new message.
+ */
+export const PlanDrainResponseSchema: GenMessage<PlanDrainResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 5);
+
+/**
+ * @generated from message pinfold.v1.DrainPeerRequest
+ */
+export type DrainPeerRequest = Message<"pinfold.v1.DrainPeerRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message pinfold.v1.DrainPeerRequest.
+ * Use `create(DrainPeerRequestSchema)` to create a new message.
+ */
+export const DrainPeerRequestSchema: GenMessage<DrainPeerRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 6);
+
+/**
+ * @generated from message pinfold.v1.DrainPeerResponse
+ */
+export type DrainPeerResponse = Message<"pinfold.v1.DrainPeerResponse"> & {
+  /**
+   * Pins allocated to it, but for those that are meant for every peer.
+   *
+   * @generated from field: uint64 left = 1;
+   */
+  left: bigint;
+};
+
+/**
+ * Describes the message pinfold.v1.DrainPeerResponse.
+ * Use `create(DrainPeerResponseSchema)` to create a new message.
+ */
+export const DrainPeerResponseSchema: GenMessage<DrainPeerResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 7);
+
+/**
+ * @generated from message pinfold.v1.UndrainPeerRequest
+ */
+export type UndrainPeerRequest = Message<"pinfold.v1.UndrainPeerRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+};
+
+/**
+ * Describes the message pinfold.v1.UndrainPeerRequest.
+ * Use `create(UndrainPeerRequestSchema)` to create a new message.
+ */
+export const UndrainPeerRequestSchema: GenMessage<UndrainPeerRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 8);
+
+/**
+ * @generated from message pinfold.v1.UndrainPeerResponse
+ */
+export type UndrainPeerResponse = Message<"pinfold.v1.UndrainPeerResponse"> & {
+  /**
+   * @generated from field: pinfold.v1.Peer peer = 1;
+   */
+  peer?: Peer | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.UndrainPeerResponse.
+ * Use `create(UndrainPeerResponseSchema)` to create a new message.
+ */
+export const UndrainPeerResponseSchema: GenMessage<UndrainPeerResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 9);
+
+/**
  * @generated from message pinfold.v1.RenewStoreRequest
  */
 export type RenewStoreRequest = Message<"pinfold.v1.RenewStoreRequest"> & {
@@ -91,7 +197,7 @@ export type RenewStoreRequest = Message<"pinfold.v1.RenewStoreRequest"> & {
  * Use `create(RenewStoreRequestSchema)` to create a new message.
  */
 export const RenewStoreRequestSchema: GenMessage<RenewStoreRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 4);
+  messageDesc(file_pinfold_v1_peer_service, 10);
 
 /**
  * @generated from message pinfold.v1.RenewStoreResponse
@@ -104,7 +210,7 @@ export type RenewStoreResponse = Message<"pinfold.v1.RenewStoreResponse"> & {
  * Use `create(RenewStoreResponseSchema)` to create a new message.
  */
 export const RenewStoreResponseSchema: GenMessage<RenewStoreResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 5);
+  messageDesc(file_pinfold_v1_peer_service, 11);
 
 /**
  * @generated from message pinfold.v1.RejoinStoreRequest
@@ -123,7 +229,7 @@ export type RejoinStoreRequest = Message<"pinfold.v1.RejoinStoreRequest"> & {
  * Use `create(RejoinStoreRequestSchema)` to create a new message.
  */
 export const RejoinStoreRequestSchema: GenMessage<RejoinStoreRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 6);
+  messageDesc(file_pinfold_v1_peer_service, 12);
 
 /**
  * @generated from message pinfold.v1.RejoinStoreResponse
@@ -142,7 +248,7 @@ export type RejoinStoreResponse = Message<"pinfold.v1.RejoinStoreResponse"> & {
  * Use `create(RejoinStoreResponseSchema)` to create a new message.
  */
 export const RejoinStoreResponseSchema: GenMessage<RejoinStoreResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 7);
+  messageDesc(file_pinfold_v1_peer_service, 13);
 
 /**
  * @generated from message pinfold.v1.Peer
@@ -217,6 +323,13 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
    * @generated from field: bool unseen = 12;
    */
   unseen: boolean;
+
+  /**
+   * It is being emptied (DrainPeer).
+   *
+   * @generated from field: bool draining = 13;
+   */
+  draining: boolean;
 };
 
 /**
@@ -224,7 +337,7 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
  * Use `create(PeerSchema)` to create a new message.
  */
 export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 8);
+  messageDesc(file_pinfold_v1_peer_service, 14);
 
 /**
  * Whose operations and state a peer takes. Itself it always trusts.
@@ -252,7 +365,7 @@ export type TrustList = Message<"pinfold.v1.TrustList"> & {
  * Use `create(TrustListSchema)` to create a new message.
  */
 export const TrustListSchema: GenMessage<TrustList> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 9);
+  messageDesc(file_pinfold_v1_peer_service, 15);
 
 /**
  * @generated from message pinfold.v1.AddPeerRequest
@@ -271,7 +384,7 @@ export type AddPeerRequest = Message<"pinfold.v1.AddPeerRequest"> & {
  * Use `create(AddPeerRequestSchema)` to create a new message.
  */
 export const AddPeerRequestSchema: GenMessage<AddPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 10);
+  messageDesc(file_pinfold_v1_peer_service, 16);
 
 /**
  * @generated from message pinfold.v1.AddPeerResponse
@@ -288,7 +401,7 @@ export type AddPeerResponse = Message<"pinfold.v1.AddPeerResponse"> & {
  * Use `create(AddPeerResponseSchema)` to create a new message.
  */
 export const AddPeerResponseSchema: GenMessage<AddPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 11);
+  messageDesc(file_pinfold_v1_peer_service, 17);
 
 /**
  * @generated from message pinfold.v1.RemovePeerRequest
@@ -305,7 +418,7 @@ export type RemovePeerRequest = Message<"pinfold.v1.RemovePeerRequest"> & {
  * Use `create(RemovePeerRequestSchema)` to create a new message.
  */
 export const RemovePeerRequestSchema: GenMessage<RemovePeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 12);
+  messageDesc(file_pinfold_v1_peer_service, 18);
 
 /**
  * @generated from message pinfold.v1.RemovePeerResponse
@@ -319,7 +432,7 @@ export type RemovePeerResponse = Message<"pinfold.v1.RemovePeerResponse"> & {
   peer?: Peer | undefined;
 
   /**
-   * Pins with an allocation to it. They stay as they are: nothing is allocated anew.
+   * Pins with an allocation to it. They are re-allocated after the grace period.
    *
    * @generated from field: uint64 allocated_pins = 2;
    */
@@ -345,7 +458,7 @@ export type RemovePeerResponse = Message<"pinfold.v1.RemovePeerResponse"> & {
  * Use `create(RemovePeerResponseSchema)` to create a new message.
  */
 export const RemovePeerResponseSchema: GenMessage<RemovePeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 13);
+  messageDesc(file_pinfold_v1_peer_service, 19);
 
 /**
  * @generated from message pinfold.v1.TrustPeerRequest
@@ -376,7 +489,7 @@ export type TrustPeerRequest = Message<"pinfold.v1.TrustPeerRequest"> & {
  * Use `create(TrustPeerRequestSchema)` to create a new message.
  */
 export const TrustPeerRequestSchema: GenMessage<TrustPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 14);
+  messageDesc(file_pinfold_v1_peer_service, 20);
 
 /**
  * @generated from message pinfold.v1.TrustPeerResponse
@@ -395,7 +508,7 @@ export type TrustPeerResponse = Message<"pinfold.v1.TrustPeerResponse"> & {
  * Use `create(TrustPeerResponseSchema)` to create a new message.
  */
 export const TrustPeerResponseSchema: GenMessage<TrustPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 15);
+  messageDesc(file_pinfold_v1_peer_service, 21);
 
 /**
  * @generated from message pinfold.v1.IpfsNode
@@ -436,7 +549,7 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
  * Use `create(IpfsNodeSchema)` to create a new message.
  */
 export const IpfsNodeSchema: GenMessage<IpfsNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 16);
+  messageDesc(file_pinfold_v1_peer_service, 22);
 
 /**
  * @generated from message pinfold.v1.PeerMetric
@@ -475,7 +588,7 @@ export type PeerMetric = Message<"pinfold.v1.PeerMetric"> & {
  * Use `create(PeerMetricSchema)` to create a new message.
  */
 export const PeerMetricSchema: GenMessage<PeerMetric> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 17);
+  messageDesc(file_pinfold_v1_peer_service, 23);
 
 /**
  * @generated from enum pinfold.v1.PeerHealth
@@ -643,6 +756,38 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof TrustPeerRequestSchema;
     output: typeof TrustPeerResponseSchema;
+  },
+  /**
+   * Where the pins of a peer would go if it were drained. Changes nothing.
+   *
+   * @generated from rpc pinfold.v1.PeerService.PlanDrain
+   */
+  planDrain: {
+    methodKind: "server_streaming";
+    input: typeof PlanDrainRequestSchema;
+    output: typeof PlanDrainResponseSchema;
+  },
+  /**
+   * Nothing new goes to that peer, and what it has is moved to others, each copy given up only when there are enough elsewhere. The
+   * peer says so of itself, over restarts, until UndrainPeer. The stream tells how many pins are left, and ends when there are none;
+   * it can be left: the work goes on.
+   *
+   * @generated from rpc pinfold.v1.PeerService.DrainPeer
+   */
+  drainPeer: {
+    methodKind: "server_streaming";
+    input: typeof DrainPeerRequestSchema;
+    output: typeof DrainPeerResponseSchema;
+  },
+  /**
+   * The peer takes pins again. What was moved stays where it is.
+   *
+   * @generated from rpc pinfold.v1.PeerService.UndrainPeer
+   */
+  undrainPeer: {
+    methodKind: "unary";
+    input: typeof UndrainPeerRequestSchema;
+    output: typeof UndrainPeerResponseSchema;
   },
   /**
    * Re-reads the store of the answering peer to find what its disk changed or lost.

@@ -11,23 +11,28 @@ import {
 import type { Alerts } from '../../cluster/alerts.ts';
 import type { Connectivity, PeerConnections } from '../../cluster/connectivity.ts';
 import type { ClusterOverview, Overview } from '../../cluster/overview.ts';
+import type { Rebalancing } from '../../cluster/reallocation/rebalancing.ts';
 import type { Alert } from '../../monitor/monitor.ts';
 import type { Handlers } from '../handlers.ts';
 import { ackKinds } from './convert.ts';
 import { ipfsMessage, peerMessage } from './peer-service.ts';
+import { rebalanceMethods } from './placement.ts';
 
 export interface ClusterServiceNeeds {
   overview: Overview;
   alerts: Alerts;
   connectivity: Connectivity;
+  rebalancing: Rebalancing;
 }
 
 export function clusterService({
   overview,
   alerts,
   connectivity,
+  rebalancing,
 }: ClusterServiceNeeds): Handlers<typeof ClusterService> {
   return {
+    ...rebalanceMethods(rebalancing),
     async getCluster() {
       const cluster = overview.cluster();
       const { capabilities, statuses } = cluster;

@@ -13,20 +13,24 @@ import {
   RemovePeerResponseSchema,
   RenewStoreResponseSchema,
   TrustPeerResponseSchema,
+  UndrainPeerResponseSchema,
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
+import type { Draining } from '../../cluster/reallocation/draining.ts';
 import type { StoreCare } from '../../cluster/store-care.ts';
 import type { StoreKeeping } from '../../cluster/store-keeping.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
 import type { NodeStateName } from '../../ipfs/node-state.ts';
 import type { Handlers } from '../handlers.ts';
+import { drainMethods } from './placement.ts';
 import { repairMethods } from './repair.ts';
 
 export interface PeerServiceNeeds {
   overview: Overview;
   trusting: Trusting;
   membership: Membership;
+  draining: Draining;
   storeCare: StoreCare;
   store: StoreKeeping;
 }
@@ -35,11 +39,13 @@ export function peerService({
   overview,
   trusting,
   membership,
+  draining,
   storeCare,
   store,
 }: PeerServiceNeeds): Handlers<typeof PeerService> {
   return {
     ...repairMethods(storeCare),
+    ...drainMethods(draining),
     async getPeer({ peerId }) {
       return create(GetPeerResponseSchema, { peer: peerMessage(overview.peer(peerId)) });
     },
@@ -53,6 +59,10 @@ export function peerService({
       const peer = peerMessage(overview.peer(peerId));
       const { allocatedPins, morePins, live } = await membership.remove(peerId, call);
       return create(RemovePeerResponseSchema, { peer, allocatedPins: BigInt(allocatedPins), morePins, live });
+    },
+    async undrainPeer({ peerId }, call) {
+      await draining.undrain(peerId, call);
+      return create(UndrainPeerResponseSchema, { peer: peerMessage(overview.peer(peerId)) });
     },
     async trustPeer({ replace, add, remove }) {
       const list = replace && (replace.all ? 'all' : replace.peerIds);
@@ -85,6 +95,7 @@ export function peerMessage(peer: PeerOverview): Peer {
     self: peer.self,
     ...(peer.trusts === undefined ? {} : { trusts: trustMessage(peer.trusts) }),
     unseen: peer.unseen,
+    draining: peer.draining,
   });
 }
 

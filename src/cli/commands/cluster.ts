@@ -52,6 +52,7 @@ async function showPeer(context: CliContext, peerId: string): Promise<void> {
   out.line(`peer       ${peer.peerId}`);
   out.line(`name       ${peer.name}`);
   out.line(`health     ${healthText(peer.health)}`);
+  if (peer.draining) out.line(`draining   ${pc.yellow('yes: nothing new goes there')}`);
   out.line(`version    ${peer.version}`);
   for (const address of peer.addresses) out.line(`address    ${address}`);
   if (peer.ipfs?.peerId) out.line(`ipfs       ${peer.ipfs.peerId}  ${peer.ipfs.agent}`);

@@ -70,7 +70,7 @@ async function removePeer(context: CliContext, peerId: string): Promise<void> {
   }
   out.line(`removed ${peerId}${peer?.name ? `  ${peer.name}` : ''}`);
   const pins = `${morePins ? 'at least ' : ''}${countOf(Number(allocatedPins), 'pin')}`;
-  if (allocatedPins > 0n) out.line(`${pins} allocated to it, as before: nothing is allocated anew`);
+  if (allocatedPins > 0n) out.line(`${pins} allocated to it: given to others after the grace period`);
   else out.line('no pin is allocated to it');
 }
 

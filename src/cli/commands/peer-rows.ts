@@ -32,7 +32,7 @@ export function peerRow(peer: Peer): string[] {
   return [
     peer.peerId,
     peer.self ? `${peer.name} (this one)` : peer.name,
-    healthText(peer.health),
+    peer.draining ? `${healthText(peer.health)}, ${pc.yellow('draining')}` : healthText(peer.health),
     free === undefined ? '' : formatBytes(free),
     peer.version,
   ];

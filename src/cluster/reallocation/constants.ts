@@ -9,7 +9,16 @@ export const REALLOCATION_CHECK_MS = 1_000;
 /** Between two looks while pins wait for their new copies, ms: doubled while nothing gets on. */
 export const REALLOCATION_PAUSE_MS_MIN = 2_000;
 export const REALLOCATION_PAUSE_MS_MAX = 60_000;
+/** With nothing to do, all pins are looked at again after so long, ms, if any was written meanwhile. */
+export const REALLOCATION_INTERVAL_MS = 600_000;
 /** With nothing to do, all pins are looked at for a 50th of the time at most. */
 export const REALLOCATION_REST = 50;
 /** After so long, ms of wall clock, another peer acts on a pin: one that could not, for whatever reason, holds up nothing for ever. */
 export const ACTING_PEER_CHANGES_MS = 600_000;
+
+/** While a drain is followed, pins are counted so often, ms; at most for a fifth of the time. */
+export const DRAIN_COUNT_PAUSE_MS = 1_000;
+export const DRAIN_COUNT_REST = 4;
+
+/** A peer gives up pins once it has so much more than its share. */
+export const REBALANCE_TOLERANCE = 0.05;

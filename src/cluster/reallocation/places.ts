@@ -7,12 +7,25 @@ export type Standing = 'takes' | 'keeps' | 'leaves';
 export interface Places {
   /** The same text: the same standings. */
   readonly fingerprint: string;
+  readonly peers: readonly Place[];
   /** Undefined: it is not known, and let be for now. */
   standing(peerId: string): Standing | undefined;
   /** Peers that take. */
   readonly takers: readonly string[];
   /** The allocator's word. What is valid of `current` is kept, as far as the pin wants so many. */
   desired(pin: Pin, current: readonly string[]): string[];
+  /** As if these peers were to be emptied, or only these took pins. */
+  with(change: { leaves?: readonly string[]; takes?: readonly string[] }): Places;
+  /** Over no fewer regions, zones or whatever else pins are spread over. */
+  isSpreadAsWell(peerIds: readonly string[], as: readonly string[]): boolean;
+}
+
+export interface Place {
+  peerId: string;
+  standing: Standing;
+  /** Free, and free and used, bytes; 0: not known. */
+  free: number;
+  space: number;
 }
 
 /** Of a pin that should lie otherwise: the lower, the more urgent. `wait`: some peer of it is not known, and may come back or be lost. */

@@ -11,23 +11,22 @@ import {
   ACTING_PEER_CHANGES_MS,
   REALLOCATED_AT_ONCE_MAX,
   REALLOCATION_CHECK_MS,
+  REALLOCATION_INTERVAL_MS,
   REALLOCATION_PAUSE_MS_MAX,
   REALLOCATION_PAUSE_MS_MIN,
   REALLOCATION_QUEUE_MAX,
   REALLOCATION_REST,
-  REALLOCATION_SCAN_PINS,
 } from './constants.ts';
 import { holdings } from './holdings.ts';
 import { type ReallocationMetrics, reallocationMetrics } from './metrics.ts';
 import { MostEndangered } from './most-endangered.ts';
 import { nextPlacement } from './next-placement.ts';
+import { pinPages } from './pages.ts';
 import { concernOf, desiredPlacement, type Places } from './places.ts';
 
 export interface ReallocatorInit {
   /** Pins that this peer moves in a second, at most. */
   pinsPerSecondMax: number;
-  /** All pins are looked at again after so long, if any was written meanwhile. */
-  intervalMs: number;
 }
 
 export interface ReallocatorNeeds extends PeerStatusesNeeds {
@@ -100,7 +99,8 @@ export class Reallocator {
       pauseMs = moved > 0 ? REALLOCATION_PAUSE_MS_MIN : Math.min(REALLOCATION_PAUSE_MS_MAX, pauseMs * 2);
       // A large pinset must not be read all the time.
       const tookMs = clock.monotonicMs() - begunMs;
-      const restMs = left > 0 ? Math.max(tookMs, pauseMs) : Math.max(tookMs * REALLOCATION_REST, this.#init.intervalMs);
+      const restMs =
+        left > 0 ? Math.max(tookMs, pauseMs) : Math.max(tookMs * REALLOCATION_REST, REALLOCATION_INTERVAL_MS);
       await this.#untilDue(places.fingerprint, clock.monotonicMs() + restMs, left > 0 ? -1 : revision);
     }
   }
@@ -128,22 +128,19 @@ export class Reallocator {
 
   /** From where the last one ended to the last pin, or to where too many were found. */
   async #pass(places: Places): Promise<Pass> {
-    const { pinset, timers } = this.#needs;
     const found = new MostEndangered<PinKey>(REALLOCATION_QUEUE_MAX);
     const isMine = this.#share();
     let others = 0;
-    do {
-      const from = this.#cursor === undefined ? {} : { cursor: this.#cursor };
-      const page = pinset.list({ filter: {}, order: 'key', limit: REALLOCATION_SCAN_PINS, ...from });
-      for (const { key, pin } of page.pins) {
+    for await (const { pins, cursor } of pinPages(this.#needs, this.#cursor, this.#abort.signal)) {
+      for (const { key, pin } of pins) {
         const concern = concernOf(pin, places);
         if (concern === undefined) continue;
         if (concern !== 'wait' && isMine(key)) found.add(concern, key);
         else others++;
       }
-      this.#cursor = page.cursor;
-      await sleep(timers, 0, this.#abort.signal);
-    } while (this.#cursor !== undefined && !found.isFull);
+      this.#cursor = cursor;
+      if (found.isFull) break;
+    }
     const { left, moved } = await this.#move(found.items(), places);
     return { left: left + others, moved };
   }
