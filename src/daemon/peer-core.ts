@@ -224,7 +224,14 @@ export function peerCore(
   const absences = new Absences({ graceMs: config.cluster.reallocationGraceMs }, { monitor: monitored, clock });
   const places = () => memberPlaces({ monitor: monitored, isTrusted, absences });
   const pace = { pinsPerSecondMax: config.cluster.reallocatedPinsPerSecondMax };
-  const reallocator = new Reallocator(pace, { ...shared, ...common, consensus, isTrusted, places });
+  const reallocator = new Reallocator(pace, {
+    ...shared,
+    ...common,
+    consensus,
+    isTrusted,
+    places,
+    held: () => absences.held(),
+  });
   const watchNeeds = { ...shared, consensus, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });

@@ -4,15 +4,15 @@ export const REALLOCATION_QUEUE_MAX = 50_000;
 export const REALLOCATION_SCAN_PINS = 500;
 /** Pins moved in one call of the consensus, and asked about in one question to a peer. */
 export const REALLOCATED_AT_ONCE_MAX = 200;
-/** How often is looked whether peers stand otherwise, ms. */
+/** How often is looked whether peers stand otherwise, or pins were written that lie wrong, ms. */
 export const REALLOCATION_CHECK_MS = 1_000;
 /** Between two looks while pins wait for their new copies, ms: doubled while nothing gets on. */
 export const REALLOCATION_PAUSE_MS_MIN = 2_000;
 export const REALLOCATION_PAUSE_MS_MAX = 60_000;
-/** With nothing to do, all pins are looked at again after so long, ms, if any was written meanwhile. */
+/** Pins written between two such looks that are looked at at once. Of more, all pins are, with the next round. */
+export const REALLOCATION_WRITTEN_MAX = 1_000;
+/** With nothing left to do, all pins are looked at again after so long, ms, if pins were written too fast to be looked at. */
 export const REALLOCATION_INTERVAL_MS = 600_000;
-/** With nothing to do, all pins are looked at for a 50th of the time at most. */
-export const REALLOCATION_REST = 50;
 /** After so long, ms of wall clock, another peer acts on a pin: one that could not, for whatever reason, holds up nothing for ever. */
 export const ACTING_PEER_CHANGES_MS = 600_000;
 

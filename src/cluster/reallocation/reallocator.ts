@@ -15,14 +15,14 @@ import {
   REALLOCATION_PAUSE_MS_MAX,
   REALLOCATION_PAUSE_MS_MIN,
   REALLOCATION_QUEUE_MAX,
-  REALLOCATION_REST,
+  REALLOCATION_WRITTEN_MAX,
 } from './constants.ts';
 import { holdings } from './holdings.ts';
 import { type ReallocationMetrics, reallocationMetrics } from './metrics.ts';
 import { MostEndangered } from './most-endangered.ts';
 import { nextPlacement } from './next-placement.ts';
 import { pinPages } from './pages.ts';
-import { concernOf, desiredPlacement, type Places } from './places.ts';
+import { type Concern, concernOf, desiredPlacement, type Places } from './places.ts';
 
 export interface ReallocatorInit {
   /** Pins that this peer moves in a second, at most. */
@@ -32,9 +32,11 @@ export interface ReallocatorInit {
 export interface ReallocatorNeeds extends PeerStatusesNeeds {
   pinset: Pick<Pinset, 'get' | 'list' | 'feed'>;
   consensus: Pick<Consensus, 'commit' | 'refusal'>;
-  monitor: Pick<Monitor, 'members' | 'member' | 'onChange'>;
+  monitor: Pick<Monitor, 'members' | 'member' | 'raise' | 'clear'>;
   isTrusted: (peerId: string) => boolean;
   places: () => Places;
+  /** Peers that would count as lost if more of the others were up. */
+  held: () => readonly string[];
   clock: Clock;
   timers: Timers;
   logger: Logger;
@@ -99,20 +101,57 @@ export class Reallocator {
       pauseMs = moved > 0 ? REALLOCATION_PAUSE_MS_MIN : Math.min(REALLOCATION_PAUSE_MS_MAX, pauseMs * 2);
       // A large pinset must not be read all the time.
       const tookMs = clock.monotonicMs() - begunMs;
-      const restMs =
-        left > 0 ? Math.max(tookMs, pauseMs) : Math.max(tookMs * REALLOCATION_REST, REALLOCATION_INTERVAL_MS);
-      await this.#untilDue(places.fingerprint, clock.monotonicMs() + restMs, left > 0 ? -1 : revision);
+      const restMs = left > 0 ? Math.max(tookMs * 4, pauseMs) : Math.max(tookMs * 50, REALLOCATION_INTERVAL_MS);
+      const isPressed = await this.#untilDue(places, clock.monotonicMs() + restMs, { revision, isLeft: left > 0 });
+      if (isPressed) pauseMs = REALLOCATION_PAUSE_MS_MIN;
     }
   }
 
-  /** Until the peers stand otherwise, or the time has come and something was written since that revision. */
-  async #untilDue(fingerprint: string, fromMs: number, revision: number): Promise<void> {
-    const { clock, timers, pinset, places } = this.#needs;
+  /**
+   * Until the peers stand otherwise, or pins were written that do not lie where they should (true), or the time has come to look at
+   * all pins: for what is left, or for what was written too fast to be looked at.
+   */
+  async #untilDue(places: Places, fromMs: number, at: { revision: number; isLeft: boolean }): Promise<boolean> {
+    const { clock, timers } = this.#needs;
+    let { revision, isLeft } = at;
     for (;;) {
       await sleep(timers, REALLOCATION_CHECK_MS, this.#abort.signal);
-      if (places().fingerprint !== fingerprint) return;
-      if (clock.monotonicMs() >= fromMs && pinset.feed.revision > revision) return;
+      this.#tellHeld();
+      if (this.#needs.places().fingerprint !== places.fingerprint) return false;
+      if (clock.monotonicMs() >= fromMs && isLeft) return false;
+      const written = this.#written(revision);
+      revision = written.revision;
+      if (written.keys === undefined) isLeft = true;
+      else if (!isLeft && written.keys.some((key) => this.#concern(key, places) !== undefined)) return true;
     }
+  }
+
+  /** Keys written since a revision; undefined: too many. */
+  #written(revision: number): { keys: readonly PinKey[] | undefined; revision: number } {
+    const { feed } = this.#needs.pinset;
+    const entries = feed.read(revision, REALLOCATION_WRITTEN_MAX);
+    if (entries === 'gone') return { keys: undefined, revision: feed.revision };
+    const last = entries.at(-1)?.revision ?? revision;
+    const isAll = last === feed.revision && entries.every(({ everything }) => !everything);
+    return { keys: isAll ? entries.flatMap(({ keys }) => keys) : undefined, revision: feed.revision };
+  }
+
+  #concern(key: PinKey, places: Places): Concern {
+    const stored = this.#needs.pinset.get(key);
+    return stored && concernOf(stored.pin, places);
+  }
+
+  #tellHeld(): void {
+    const { monitor, held, peerId } = this.#needs;
+    const away = held();
+    if (away.length === 0) {
+      monitor.clear('REALLOCATION_HELD', peerId);
+      return;
+    }
+    const message =
+      `${away.length} peers are away, and too few are up to move what lies there: ${away.join(', ')}. ` +
+      'Bring them back, or take those that are lost for good off the list with "pinfold peers rm"';
+    monitor.raise({ kind: 'REALLOCATION_HELD', peerId, message });
   }
 
   async #tried(places: Places): Promise<Pass> {
