@@ -47,7 +47,10 @@ const cids = Array.from({ length: 200 }, (_, i) => inlineCid(`pin ${i}`));
 t.before(async () => {
   await writeAll(
     one,
-    cids.map((cid) => ({ operation: { case: 'pin', value: { cid, options } } })),
+    cids.map((cid, i) => {
+      const userAllocations = [peers[i % 4]!.peerId, peers[(i + 1) % 4]!.peerId];
+      return { operation: { case: 'pin', value: { cid, options: { ...options, userAllocations } } } };
+    }),
   );
   for (let i = 0; i < 6; i++) {
     const file = join(here.root, `file-${i}`);
