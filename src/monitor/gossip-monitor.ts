@@ -28,7 +28,15 @@ import { ForgottenMembers } from './forgotten-members.ts';
 import { type HelloWords, wordsForHello } from './hello-words.ts';
 import type { Informer } from './informers.ts';
 import { MemberTable } from './member-table.ts';
-import { areMetricsValid, healthOf, type MemberEntry, memberEntry, memberOf, RunningTime } from './members.ts';
+import {
+  areMetricsValid,
+  countHealth,
+  healthOf,
+  type MemberEntry,
+  memberEntry,
+  memberOf,
+  RunningTime,
+} from './members.ts';
 import { type MonitorMetrics, monitorMetrics } from './metrics.ts';
 import type { Alert, Health, Member, Monitor, MonitorChange } from './monitor.ts';
 import { OwnWord } from './own-word.ts';
@@ -118,7 +126,7 @@ class GossipMonitor implements Monitor {
       onFull: () => this.#metrics.limited.add(1, { limit: 'alerts' }),
     });
     this.#metrics = monitorMetrics(needs.metrics, {
-      health: () => this.#countHealth(),
+      health: () => countHealth(this.#members.values()),
       forgotten: () => this.#forgotten.size,
     });
     const versions = new Versions(clock, this.#table);
@@ -515,12 +523,6 @@ class GossipMonitor implements Monitor {
     this.#members.delete(peerId);
     this.clear('PEER_DOWN', peerId);
     this.#emit({ kind: 'record', peerId });
-  }
-
-  #countHealth(): Record<Health, number> {
-    const counts = { up: 0, suspect: 0, down: 0 };
-    for (const { health } of this.#members.values()) counts[health]++;
-    return counts;
   }
 
   #emit(change: MonitorChange): void {

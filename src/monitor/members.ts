@@ -85,3 +85,9 @@ export function healthOf(entry: MemberEntry, runningMs: number, ttlMs: number): 
   if (silentMs > 2 * ttlMs) return 'down';
   return silentMs > ttlMs || entry.heardMs === 0 ? 'suspect' : 'up';
 }
+
+export function countHealth(entries: Iterable<MemberEntry>): Record<Health, number> {
+  const counts = { up: 0, suspect: 0, down: 0 };
+  for (const { health } of entries) counts[health]++;
+  return counts;
+}

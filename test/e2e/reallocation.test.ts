@@ -6,7 +6,7 @@ import { type LocalPeer, runPinfold, tryPinfold, until } from '../../scripts/loc
 import { writeAll } from '../support/bulk.ts';
 import { daemons, equalDigests, inlineCid } from '../support/daemons.ts';
 
-const graceMs = 6_000;
+const graceMs = 15_000;
 const here = await daemons();
 const flags = ['--monitor-metric-ttl-ms=2000', `--cluster-reallocation-grace-ms=${graceMs}`];
 const peers = await here.cluster(4, flags);
