@@ -1,5 +1,5 @@
-import type { Place } from '../allocator/allocator.ts';
 import type { AckLevel, Condition, Consensus, LevelReached, Op, Outcome, Request } from '../consensus/consensus.ts';
+import { equalBytes } from '../model/bytes.ts';
 import type { CallContext } from '../model/call-context.ts';
 import { formatCid } from '../model/cid.ts';
 import { type ErrorCode, invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
@@ -10,6 +10,7 @@ import type { Pinset, StoredPin } from '../pinset/pinset.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { LEVEL_WAITS_MAX } from './constants.ts';
 import { type Levels, type StandingWrite, tooMany } from './levels.ts';
+import type { Placing } from './placing.ts';
 
 /** The pinset's use cases: pin, unpin, replace, in ones and in bulk. */
 export interface Pins {
@@ -113,12 +114,12 @@ export interface PinsNeeds {
   pinset: Pick<Pinset, 'get'>;
   levels: Levels;
   /** On the members as they are now. */
-  place: Place;
+  placing: Pick<Placing, 'place' | 'isLeaving'>;
   clock: Clock;
 }
 
 export function pins(init: PinsInit, needs: PinsNeeds): Pins {
-  const { consensus, pinset, levels, clock } = needs;
+  const { consensus, pinset, levels, placing, clock } = needs;
 
   /** With the cluster's factors, checked. */
   function fieldsOf(options: PinWrite['options'], updatedFrom?: Uint8Array): PinFields {
@@ -149,14 +150,20 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     must: string | undefined,
   ): string[] {
     if (fields.replicationMin === everywhere) return [];
-    return needs.place({
+    const pin = current();
+    const lying = pin?.pin.allocations ?? [];
+    const placed = placing.place({
       key,
       replicationMin: fields.replicationMin,
       replicationMax: fields.replicationMax,
-      current: current()?.pin.allocations ?? [],
+      current: lying,
       userAllocations: fields.userAllocations,
       ...(must === undefined ? {} : { must }),
     });
+    if (pin === undefined || !equalBytes(pin.key, key)) return placed;
+    // Whoever is lost or drained may have the only copies: re-allocation takes it off when there are others.
+    const leaving = lying.filter((peerId) => !placed.includes(peerId) && placing.isLeaving(peerId));
+    return [...placed, ...leaving];
   }
 
   function unpinOp(write: UnpinWrite): Op {

@@ -9,7 +9,6 @@ export interface PlacingNeeds {
   allocator: Allocator;
   monitor: Pick<Monitor, 'members' | 'onChange'>;
   trust: { isTrusted(peerId: string): boolean; onChange(listener: () => void): () => void };
-  isDraining(peerId: string): boolean;
   isLost(peerId: string): boolean;
   clock: Pick<Clock, 'monotonicMs'>;
 }
@@ -49,6 +48,12 @@ export class Placing {
     return this.#now().peers;
   }
 
+  /** What lies there is to lie elsewhere. */
+  isLeaving(peerId: string): boolean {
+    const standing = this.#now().peers.find((peer) => peer.peerId === peerId)?.standing;
+    return standing === undefined || standing === 'leaves';
+  }
+
   /** See `Place`. */
   place(pin: AllocationInput): string[] {
     const known = this.#now();
@@ -81,10 +86,10 @@ export class Placing {
   }
 
   #peers(): AllocatablePeer[] {
-    const { monitor, trust, isDraining, isLost } = this.#needs;
+    const { monitor, trust, isLost } = this.#needs;
     return monitor.members().map((member) => {
       const { peerId } = member;
-      const facts = { isTrusted: trust.isTrusted(peerId), isDraining: isDraining(peerId), isLost: isLost(peerId) };
+      const facts = { isTrusted: trust.isTrusted(peerId), isDraining: member.draining, isLost: isLost(peerId) };
       return allocatable({ ...member, ...facts }, this.#options);
     });
   }

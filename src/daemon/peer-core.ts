@@ -13,7 +13,7 @@ import { type Pins, pins } from '../cluster/pins.ts';
 import { Placing } from '../cluster/placing.ts';
 import { Absences } from '../cluster/reallocation/absences.ts';
 import { type Draining, draining, drainingHandlers } from '../cluster/reallocation/draining.ts';
-import { memberPlaces } from '../cluster/reallocation/member-places.ts';
+import { Places } from '../cluster/reallocation/places.ts';
 import { Reallocator } from '../cluster/reallocation/reallocator.ts';
 import { type Rebalancing, rebalancing } from '../cluster/reallocation/rebalancing.ts';
 import { SharedWatching } from '../cluster/shared-watching.ts';
@@ -222,7 +222,11 @@ export function peerCore(
   const shared = { peerId, pinset: pinned, tracker: work, monitor: monitored, rpc: network.rpc };
   const isTrusted = (peer: string) => trust.isTrusted(peer);
   const absences = new Absences({ graceMs: config.cluster.reallocationGraceMs }, { monitor: monitored, clock });
-  const places = () => memberPlaces({ monitor: monitored, isTrusted, absences });
+  const isLost = (peer: string) => absences.isLost(peer);
+  const allocator = balanced(config.allocator);
+  const placing = new Placing(config.allocator, { allocator, monitor: monitored, trust, isLost, clock });
+  const { allocateBy } = config.allocator;
+  const places = () => new Places(placing.peers, { allocator, allocateBy, isLost });
   const pace = { pinsPerSecondMax: config.cluster.reallocatedPinsPerSecondMax };
   const reallocator = new Reallocator(pace, {
     ...shared,
@@ -235,14 +239,6 @@ export function peerCore(
   const watchNeeds = { ...shared, consensus, ...common };
   const watching = new SharedWatching(watchNeeds);
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
-  const placing = new Placing(config.allocator, {
-    allocator: balanced(config.allocator),
-    monitor: monitored,
-    trust,
-    isDraining: () => false,
-    isLost: () => false,
-    clock,
-  });
   const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });
   const status = clusterStatus({ ...shared, clock, timers });
   return {
@@ -257,7 +253,7 @@ export function peerCore(
         consensus,
         pinset: pinned,
         levels: acks,
-        place: (pin) => placing.place(pin),
+        placing,
         clock,
       },
     ),

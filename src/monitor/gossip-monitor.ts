@@ -462,14 +462,10 @@ class GossipMonitor implements Monitor {
     if (own !== undefined) own.heardMs = nowMs;
     for (const [peerId, entry] of this.#members) {
       if (peerId === signer.peerId) continue;
-      this.#setHealth(peerId, entry, healthOf(entry, this.#running.nowMs, this.#ttlMs(entry)));
+      this.#setHealth(peerId, entry, healthOf(entry, this.#running.nowMs, this.#init.metricsTtlMs));
     }
     this.#saveHeard();
     if (isSteady) this.#forget(nowMs);
-  }
-
-  #ttlMs(entry: MemberEntry): number {
-    return entry.metrics?.opened.ttlMs ?? this.#init.metricsTtlMs;
   }
 
   #setHealth(peerId: string, entry: MemberEntry, health: Health): void {

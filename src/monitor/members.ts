@@ -80,7 +80,9 @@ export class RunningTime {
   }
 }
 
-export function healthOf(entry: MemberEntry, runningMs: number, ttlMs: number): Health {
+/** `ttlMsDefault`: of a member that has not said its own. */
+export function healthOf(entry: MemberEntry, runningMs: number, ttlMsDefault: number): Health {
+  const ttlMs = entry.metrics?.opened.ttlMs ?? ttlMsDefault;
   const silentMs = runningMs - entry.aliveMs;
   if (silentMs > 2 * ttlMs) return 'down';
   return silentMs > ttlMs || entry.heardMs === 0 ? 'suspect' : 'up';

@@ -1,3 +1,4 @@
+import type { Place } from '../../src/allocator/allocator.ts';
 import { balanced } from '../../src/allocator/balanced.ts';
 import { allocatorOptions } from '../../src/allocator/options.ts';
 import { pinWrites } from '../../src/api/services/pin-writes.ts';
@@ -44,21 +45,23 @@ export async function apiPeer(
 ): Promise<ApiPeer> {
   const cluster = new TestCluster(1, realTime);
   const peer = await cluster.add({ name: 'one' });
-  const place = balanced({ ...defaultsOf(allocatorOptions), spread: false }).over(
-    candidates.map(({ peerId, freeBytes }) => ({
-      peerId,
-      standing: 'takes',
-      reason: undefined,
-      metrics: new Map([['freespace', freeBytes]]),
-    })),
-  );
+  const allocator = balanced({ ...defaultsOf(allocatorOptions), spread: false });
+  const place: Place = (pin) =>
+    allocator.over(
+      candidates.map(({ peerId, freeBytes }) => ({
+        peerId,
+        standing: 'takes',
+        reason: undefined,
+        metrics: new Map([['freespace', freeBytes]]),
+      })),
+    )(pin);
   const useCases = pins(
     { replicationMin: -1, replicationMax: -1, follower: false, ...init },
     {
       consensus: peer.consensus,
       pinset: peer.pinset,
       levels: durableLevels(peer),
-      place,
+      placing: { place, isLeaving: (peerId) => !candidates.some((each) => each.peerId === peerId) },
       clock: systemClock,
     },
   );

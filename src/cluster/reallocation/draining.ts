@@ -11,7 +11,7 @@ import { type AllocatedNeeds, allocatedTo } from '../allocated.ts';
 import { notFound } from '../membership.ts';
 import { DRAIN_COUNT_PAUSE_MS, DRAIN_COUNT_REST } from './constants.ts';
 import { pinPages } from './pages.ts';
-import { desiredPlacement, type Places } from './places.ts';
+import type { Places } from './places.ts';
 import { MoveCounts, type PlanStep } from './plan.ts';
 
 /** Emptying a peer before it leaves. All reject with PEER_NOT_FOUND for who is no member. */
@@ -44,15 +44,16 @@ export function draining(needs: DrainingNeeds): Draining {
   return {
     async *plan(peerId, { signal }) {
       if (!monitor.isMember(peerId)) throw notFound(peerId);
-      const places = needs.places().with({ leaves: [peerId] });
+      const places = needs.places().withLeaving(peerId);
       const counts = new MoveCounts(monitor);
       let done = 0;
       for await (const { pins } of pinPages(needs, undefined, signal)) {
-        for (const { pin } of pins) {
+        for (const stored of pins) {
+          const { pin } = stored;
           counts.allocated(pin.allocations);
           if (pin.replicationMin === everywhere) counts.everywhere();
           if (!pin.allocations.includes(peerId)) continue;
-          const desired = desiredPlacement(pin, places);
+          const desired = places.desired(stored);
           const added = desired.filter((other) => !pin.allocations.includes(other));
           if (desired.length < pin.replicationMin) counts.stuck();
           else counts.moved(peerId, added);

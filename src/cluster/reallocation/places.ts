@@ -1,31 +1,81 @@
-import type { Pin } from '../../model/pin.ts';
+import type { AllocatablePeer, Allocator, Place, Standing } from '../../allocator/allocator.ts';
+import { isPinfoldError } from '../../model/errors.ts';
 import { everywhere } from '../../model/pin.ts';
+import type { StoredPin } from '../../pinset/pinset.ts';
 
-export type Standing = 'takes' | 'keeps' | 'leaves';
-
-/** Which peers pins can lie on, at one moment. */
-export interface Places {
-  /** The same text: the same standings. */
-  readonly fingerprint: string;
-  readonly peers: readonly Place[];
-  /** Undefined: it is not known, and let be for now. */
-  standing(peerId: string): Standing | undefined;
-  /** Peers that take. */
-  readonly takers: readonly string[];
-  /** The allocator's word. What is valid of `current` is kept, as far as the pin wants so many. */
-  desired(pin: Pin, current: readonly string[]): string[];
-  /** As if these peers were to be emptied, or only these took pins. */
-  with(change: { leaves?: readonly string[]; takes?: readonly string[] }): Places;
-  /** Over no fewer regions, zones or whatever else pins are spread over. */
-  isSpreadAsWell(peerIds: readonly string[], as: readonly string[]): boolean;
+export interface PlacesNeeds {
+  allocator: Allocator;
+  /** Metrics that begin with `tag:` are what pins are spread over. */
+  allocateBy: readonly string[];
+  /** Of a peer that is no member. */
+  isLost: (peerId: string) => boolean;
 }
 
-export interface Place {
-  peerId: string;
-  standing: Standing;
-  /** Free, and free and used, bytes; 0: not known. */
-  free: number;
-  space: number;
+/** Where pins can lie, as the members stand at one moment. */
+export class Places {
+  readonly peers: readonly AllocatablePeer[];
+  /** Peers that take what nobody named them for. */
+  readonly takers: readonly string[];
+  readonly #needs: PlacesNeeds;
+  readonly #standings: ReadonlyMap<string, Standing>;
+  readonly #place: Place;
+
+  constructor(peers: readonly AllocatablePeer[], needs: PlacesNeeds) {
+    this.peers = peers;
+    this.takers = peers.filter(({ standing }) => standing === 'takes').map(({ peerId }) => peerId);
+    this.#needs = needs;
+    this.#standings = new Map(peers.map(({ peerId, standing }) => [peerId, standing]));
+    this.#place = needs.allocator.over(peers);
+  }
+
+  /** The same text: the same standings. */
+  get fingerprint(): string {
+    return this.peers.map(({ peerId, standing }) => `${peerId} ${standing}`).join('\n');
+  }
+
+  /** Undefined: of one that is no member nothing is known yet; it may be one that this peer has still to hear of. */
+  standing(peerId: string): Standing | undefined {
+    return this.#standings.get(peerId) ?? (this.#needs.isLost(peerId) ? 'leaves' : undefined);
+  }
+
+  /**
+   * Where a pin should lie: what it has and can keep, the first ones if that is more than it wants, and more if there are. Fewer than it
+   * asks for where there are no more.
+   */
+  desired({ key, pin }: StoredPin, replicationMax = pin.replicationMax): string[] {
+    const valid = pin.allocations.filter((peerId) => this.standing(peerId) !== 'leaves');
+    const current = valid.slice(0, replicationMax);
+    const { userAllocations } = pin;
+    try {
+      return this.#place({ key, replicationMin: 1, replicationMax, current, userAllocations });
+    } catch (error) {
+      if (isPinfoldError(error, 'NOT_ENOUGH_PEERS')) return current;
+      throw error;
+    }
+  }
+
+  /** As if that peer were to be emptied. */
+  withLeaving(leaving: string): Places {
+    const peers = this.peers.map((peer) => (peer.peerId === leaving ? { ...peer, standing: 'leaves' as const } : peer));
+    return new Places(peers, this.#needs);
+  }
+
+  /** As if only these took pins. */
+  withTakers(takers: readonly string[]): Places {
+    const peers = this.peers.map((peer) => {
+      const isOther = (peer.standing === 'takes' || peer.standing === 'named') && !takers.includes(peer.peerId);
+      return isOther ? { ...peer, standing: 'keeps' as const } : peer;
+    });
+    return new Places(peers, this.#needs);
+  }
+
+  /** Over no fewer regions, zones or whatever else pins are spread over. */
+  isSpreadAsWell(peerIds: readonly string[], as: readonly string[]): boolean {
+    const tags = this.#needs.allocateBy.filter((metric) => metric.startsWith('tag:'));
+    const values = (tag: string, of: readonly string[]) =>
+      new Set(this.peers.flatMap(({ peerId, metrics }) => (of.includes(peerId) ? [metrics.get(tag)] : []))).size;
+    return tags.every((tag) => values(tag, peerIds) >= values(tag, as));
+  }
 }
 
 /** Of a pin that should lie otherwise: the lower, the more urgent. `wait`: some peer of it is not known, and may come back or be lost. */
@@ -35,7 +85,7 @@ export type Concern = number | 'wait' | undefined;
 const enough = 10_000;
 
 /** Cheap: it is asked of every pin. The rank is the number of its allocations that are valid. */
-export function concernOf(pin: Pin, places: Places): Concern {
+export function concernOf({ pin }: StoredPin, places: Places): Concern {
   const { allocations, replicationMin, replicationMax } = pin;
   if (replicationMin === everywhere) return undefined;
   let valid = 0;
@@ -49,10 +99,4 @@ export function concernOf(pin: Pin, places: Places): Concern {
   const canGetMore = valid < replicationMax && taking < places.takers.length;
   if (valid === allocations.length && valid <= replicationMax && !canGetMore) return undefined;
   return valid < replicationMin ? valid : enough + valid;
-}
-
-/** Where a pin should lie: what it has and can keep, the first ones if that is more than it wants, and more if there is. */
-export function desiredPlacement(pin: Pin, places: Places): string[] {
-  const valid = pin.allocations.filter((peerId) => places.standing(peerId) !== 'leaves');
-  return places.desired(pin, valid.slice(0, pin.replicationMax));
 }

@@ -1,7 +1,7 @@
 import type { Consensus, Request } from '../../consensus/consensus.ts';
 import type { PinKey } from '../../model/pin.ts';
 import type { Monitor } from '../../monitor/monitor.ts';
-import type { Pinset, StoredPin } from '../../pinset/pinset.ts';
+import type { Pinset } from '../../pinset/pinset.ts';
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { MetricsRegister } from '../../runtime/metrics.ts';
@@ -22,7 +22,7 @@ import { type ReallocationMetrics, reallocationMetrics } from './metrics.ts';
 import { MostEndangered } from './most-endangered.ts';
 import { nextPlacement } from './next-placement.ts';
 import { pinPages } from './pages.ts';
-import { type Concern, concernOf, desiredPlacement, type Places } from './places.ts';
+import { type Concern, concernOf, type Places } from './places.ts';
 
 export interface ReallocatorInit {
   /** Pins that this peer moves in a second, at most. */
@@ -138,7 +138,7 @@ export class Reallocator {
 
   #concern(key: PinKey, places: Places): Concern {
     const stored = this.#needs.pinset.get(key);
-    return stored && concernOf(stored.pin, places);
+    return stored && concernOf(stored, places);
   }
 
   #tellHeld(): void {
@@ -171,10 +171,10 @@ export class Reallocator {
     const isMine = this.#share();
     let others = 0;
     for await (const { pins, cursor } of pinPages(this.#needs, this.#cursor, this.#abort.signal)) {
-      for (const { key, pin } of pins) {
-        const concern = concernOf(pin, places);
+      for (const stored of pins) {
+        const concern = concernOf(stored, places);
         if (concern === undefined) continue;
-        if (concern !== 'wait' && isMine(key)) found.add(concern, key);
+        if (concern !== 'wait' && isMine(stored.key)) found.add(concern, stored.key);
         else others++;
       }
       this.#cursor = cursor;
@@ -217,9 +217,9 @@ export class Reallocator {
     const { pinset, consensus } = this.#needs;
     const { signal } = this.#abort;
     const plans = keys
-      .map((key) => pinset.get(key))
-      .filter((stored) => stored !== undefined && concernOf(stored.pin, places) !== undefined)
-      .map((stored) => ({ stored: stored as StoredPin, desired: desiredPlacement((stored as StoredPin).pin, places) }));
+      .flatMap((key) => pinset.get(key) ?? [])
+      .filter((stored) => concernOf(stored, places) !== undefined)
+      .map((stored) => ({ stored, desired: places.desired(stored) }));
     const holding = await holdings(
       this.#needs,
       plans.filter(({ stored, desired }) => stored.pin.allocations.some((peerId) => !desired.includes(peerId))),

@@ -6,7 +6,7 @@ import type { Pinset, StoredPin } from '../../pinset/pinset.ts';
 import { sleep, type Timers } from '../../runtime/clock.ts';
 import { REALLOCATED_AT_ONCE_MAX, REBALANCE_TOLERANCE } from './constants.ts';
 import { pinPages } from './pages.ts';
-import { desiredPlacement, type Places } from './places.ts';
+import type { Places } from './places.ts';
 import { MoveCounts, type PlanStep } from './plan.ts';
 
 /** Giving each peer its share of the pins, by the space that it has. */
@@ -38,10 +38,11 @@ export function rebalancing(init: RebalancingInit, needs: RebalancingNeeds): Reb
     let done = 0;
     const lying = new Map<string, number>();
     for await (const { pins } of pinPages(needs, undefined, signal)) {
-      for (const { pin } of pins) {
+      for (const stored of pins) {
+        const { pin } = stored;
         counts.allocated(pin.allocations);
         if (pin.replicationMin === everywhere) counts.everywhere();
-        else for (const peerId of desiredPlacement(pin, places)) lying.set(peerId, (lying.get(peerId) ?? 0) + 1);
+        else for (const peerId of places.desired(stored)) lying.set(peerId, (lying.get(peerId) ?? 0) + 1);
       }
       done += pins.length;
       yield { kind: 'progress', done, of };
@@ -84,18 +85,17 @@ interface Move {
 }
 
 /** One peer of the pin gives it to another, at most; not if it were then spread over fewer regions, zones... than before. */
-function moveOf({ key, pin, etag }: StoredPin, places: Places, shares: Shares): Move[] {
+function moveOf(stored: StoredPin, places: Places, shares: Shares): Move[] {
+  const { key, pin, etag } = stored;
   if (pin.replicationMin === everywhere || pin.allocations.some((peerId) => places.standing(peerId) === undefined)) {
     return [];
   }
-  const lying = desiredPlacement(pin, places);
+  const lying = places.desired(stored);
   const from = shares.giver(lying);
   if (from === undefined) return [];
   const rest = lying.filter((peerId) => peerId !== from);
-  const taking = places.with({ takes: shares.takers.filter((peerId) => !lying.includes(peerId)) });
-  const to = taking
-    .desired({ ...pin, replicationMin: 1, replicationMax: lying.length }, rest)
-    .find((peerId) => !rest.includes(peerId));
+  const given = { ...stored, pin: { ...pin, allocations: rest } };
+  const to = shares.taking.desired(given, lying.length).find((peerId) => !rest.includes(peerId));
   if (to === undefined || !places.isSpreadAsWell([...rest, to], lying)) return [];
   shares.move(from, to);
   const leaving = pin.allocations.filter((peerId) => !lying.includes(peerId));
@@ -105,27 +105,31 @@ function moveOf({ key, pin, etag }: StoredPin, places: Places, shares: Shares): 
 
 /** How much each peer has above or below its share of the pins, which is as its share of the space. */
 class Shares {
+  readonly #places: Places;
   readonly #above = new Map<string, number>();
   readonly #below = new Map<string, number>();
+  /** As if only those took pins that have less than their share. */
+  taking: Places;
 
-  constructor(lying: ReadonlyMap<string, number>, { peers }: Places) {
-    const sharing = peers.filter(({ standing, space }) => standing !== 'leaves' && space > 0);
+  constructor(lying: ReadonlyMap<string, number>, places: Places) {
+    this.#places = places;
+    const sharing = places.peers
+      .filter(({ standing }) => standing !== 'leaves')
+      .map(({ peerId, standing, metrics }) => ({ peerId, standing, space: spaceOf(metrics) }))
+      .filter(({ space: own }) => own > 0);
     const space = sharing.reduce((sum, peer) => sum + peer.space, 0);
     const pins = sharing.reduce((sum, { peerId }) => sum + (lying.get(peerId) ?? 0), 0);
     for (const peer of sharing) {
       const share = (pins * peer.space) / space;
       const has = lying.get(peer.peerId) ?? 0;
       if (has > share * (1 + REBALANCE_TOLERANCE)) this.#above.set(peer.peerId, Math.floor(has - share));
-      else if (has < share && peer.standing === 'takes') this.#below.set(peer.peerId, Math.floor(share - has));
+      else if (share - has >= 1 && peer.standing === 'takes') this.#below.set(peer.peerId, Math.floor(share - has));
     }
+    this.taking = places.withTakers([...this.#below.keys()]);
   }
 
   get isUneven(): boolean {
     return this.#above.size > 0 && this.#below.size > 0;
-  }
-
-  get takers(): string[] {
-    return [...this.#below.keys()];
   }
 
   /** The one of these that has most above its share. */
@@ -139,7 +143,14 @@ class Shares {
   move(from: string, to: string): void {
     countDown(this.#above, from);
     countDown(this.#below, to);
+    if (!this.#below.has(to)) this.taking = this.#places.withTakers([...this.#below.keys()]);
   }
+}
+
+/** Free and used, bytes; 0: not known. */
+function spaceOf(metrics: ReadonlyMap<string, number | string>): number {
+  const bytes = (name: string) => Number(metrics.get(name) ?? 0);
+  return bytes('freespace') + bytes('reposize');
 }
 
 function countDown(counts: Map<string, number>, peerId: string): void {

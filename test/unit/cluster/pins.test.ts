@@ -111,6 +111,21 @@ t.test('namespaces of others are not touched', async (t) => {
   await t.rejects(pins.pin({ ...pin('g'), namespace: 'Not OK' }, durable, anyone()), { message: /namespace/ });
 });
 
+t.test(
+  'written again, a pin stays at a peer that is lost, behind its new ones: that may have the only copy',
+  async (t) => {
+    const all = candidates.slice();
+    const world = await apiPeer({ replicationMin: 2, replicationMax: 2 }, all);
+    t.teardown(world.stop);
+    const write = () => world.pins.pin(pin('a'), durable, anyone());
+    t.same((await write()).pin?.pin.allocations, [peer4, peer3]);
+    all.pop();
+    t.same((await write()).pin?.pin.allocations, [peer3, peer2, peer4]);
+    const { pin: next } = await world.pins.replace(replacement('a', 'b'), durable, anyone());
+    t.same(next?.pin.allocations, [peer3, peer2], 'of another CID there is no copy there');
+  },
+);
+
 t.test('replace: the options and places of the old, in one step', async (t) => {
   const metadata = [['owner', 'alice']] as const;
   await pins.pin(pin('h1', { name: 'site', metadata, userAllocations: [peer1] }), durable, anyone());

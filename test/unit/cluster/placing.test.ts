@@ -20,13 +20,13 @@ function world() {
       level: 1,
       trustHash: new Uint8Array(),
       ipfs: undefined,
+      draining: false,
       self: peerId === 'a',
       health: 'up',
       lastHeardMs: 0,
       metrics: Object.entries(metrics).map(([name, value]) => ({ name, value, valid: true })),
     };
   });
-  const draining = new Set<string>();
   const placing = new Placing(defaults, {
     allocator: balanced(defaults),
     monitor: {
@@ -43,7 +43,6 @@ function world() {
         return () => trustListeners.delete(listener);
       },
     },
-    isDraining: (peerId) => draining.has(peerId),
     isLost: () => false,
     clock: { monotonicMs: () => nowMs },
   });
@@ -51,7 +50,6 @@ function world() {
     placing,
     members,
     distrusted,
-    draining,
     taking: () => placing.place(input({ replicationMax: 2 })).sort(),
     pass: (ms: number) => {
       nowMs += ms;
@@ -63,7 +61,7 @@ function world() {
 }
 
 t.test('a change of a member, of the trust list or of the draining is seen at once', async (t) => {
-  const { taking, members, memberChanged, distrusted, trustChanged, draining, placing } = world();
+  const { taking, members, memberChanged, distrusted, trustChanged, placing } = world();
   t.same(taking(), ['a', 'b']);
   Object.assign(members[1] as Member, { health: 'down' });
   memberChanged();
@@ -76,8 +74,8 @@ t.test('a change of a member, of the trust list or of the draining is seen at on
   t.same(taking(), ['a']);
   distrusted.clear();
   trustChanged();
-  draining.add('a');
-  placing.changed();
+  Object.assign(members[0] as Member, { draining: true });
+  memberChanged();
   t.same(taking(), ['b']);
   t.same(
     placing.peers.map(({ peerId, standing }) => [peerId, standing]),
@@ -85,6 +83,10 @@ t.test('a change of a member, of the trust list or of the draining is seen at on
       ['a', 'leaves'],
       ['b', 'takes'],
     ],
+  );
+  t.same(
+    ['a', 'b', 'nobody'].map((peerId) => placing.isLeaving(peerId)),
+    [true, false, true],
   );
 });
 

@@ -19,7 +19,13 @@ function pinsOf(peer: TestPeer, { time }: TestCluster) {
   const { consensus, pinset } = peer;
   const init = { replicationMin: -1, replicationMax: -1, follower: false };
   const levels = durableLevels(peer);
-  return pins(init, { consensus, pinset, levels, place: () => [], clock: time.clock });
+  return pins(init, {
+    consensus,
+    pinset,
+    levels,
+    placing: { place: () => [], isLeaving: () => true },
+    clock: time.clock,
+  });
 }
 
 t.test('a peer that takes no writes now fails the call: nothing is told as decided', async (t) => {
