@@ -11,8 +11,8 @@ export const REALLOCATION_PAUSE_MS_MIN = 2_000;
 export const REALLOCATION_PAUSE_MS_MAX = 60_000;
 /** Pins written between two such looks that are looked at at once. Of more, all pins are, with the next round. */
 export const REALLOCATION_WRITTEN_MAX = 1_000;
-/** With nothing left to do, all pins are looked at again after so long, ms, if pins were written too fast to be looked at. */
-export const REALLOCATION_INTERVAL_MS = 600_000;
+/** With nothing left to do, all pins are looked at again if pins were written too fast: so long after the last look, ms, or 50 times what that took. */
+export const REALLOCATION_INTERVAL_MS = 30_000;
 /** After so long, ms of wall clock, another peer acts on a pin: one that could not, for whatever reason, holds up nothing for ever. */
 export const ACTING_PEER_CHANGES_MS = 600_000;
 

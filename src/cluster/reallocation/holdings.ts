@@ -1,7 +1,7 @@
 import { byteString } from '../../model/bytes.ts';
 import { toV1 } from '../../model/cid.ts';
 import type { Pin } from '../../model/pin.ts';
-import { claimStatus } from '../claim-status.ts';
+import type { WishStatus } from '../../model/status.ts';
 import { askStatuses, type PeerStatusesNeeds } from '../peer-statuses.ts';
 import type { Holding } from './next-placement.ts';
 
@@ -26,11 +26,8 @@ export async function holdings(
     if (needs.monitor.member(peerId)?.health !== 'up') return;
     try {
       const words = await askStatuses(needs, peerId, cids, signal);
-      const peer = { peerId, name: '' };
       for (const word of words) {
-        // As it is said, whether the pin is allocated there (yet) or not.
-        const { status } = claimStatus(undefined, peer, word);
-        known.set(nameOf(word.cid, peerId), status === 'pinned' ? 'holds' : 'lacks');
+        known.set(nameOf(word.cid, peerId), holdingOf(word));
       }
     } catch {
       signal.throwIfAborted();
@@ -38,6 +35,12 @@ export async function holdings(
   };
   await Promise.all([...asked].map(([peerId, cids]) => ask(peerId, cids)));
   return (cid, peerId) => known.get(nameOf(toV1(cid), peerId)) ?? 'unknown';
+}
+
+/** Only who has just failed is sure to have no copy: one that waits, or has yet to hear of the pin, may have it when this is read. */
+function holdingOf({ status }: WishStatus): Holding {
+  if (status === 'pinned') return 'holds';
+  return status === 'pin_error' ? 'lacks' : 'unknown';
 }
 
 function nameOf(cid: Uint8Array, peerId: string): string {

@@ -5,6 +5,7 @@ import { isAllocatedTo } from '../../../src/model/pin.ts';
 import type { StoredPin } from '../../../src/pinset/pinset.ts';
 import { changeTrust } from '../clients/change-trust.ts';
 import type { Watcher } from '../clients/watcher.ts';
+import { profiles } from '../plan/profiles.ts';
 import { content, holds, isNowhere } from '../world/contents.ts';
 import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
@@ -12,6 +13,7 @@ import { Violation } from '../world/violation.ts';
 import type { World } from '../world/world.ts';
 import { hexOf } from './hex.ts';
 import { LastWrites } from './last-writes.ts';
+import { lackingPlaces } from './placement.ts';
 import { lackingLists } from './trusting.ts';
 
 const contentsMax = 40;
@@ -150,7 +152,12 @@ export class Convergence {
         throw new Violation('I2', `${process.name} and ${other.name} have one clock and two digests`);
       }
     }
-    return (await this.#lackingAtNodes(up)) ?? this.#lackingInStories() ?? this.#lackingMembers(up);
+    return (
+      (await this.#lackingAtNodes(up)) ??
+      this.#lackingInStories() ??
+      this.#lackingMembers(up) ??
+      this.#lackingPlaces(up)
+    );
   }
 
   /** The tracker's wish is the pinset, for this peer, and the node holds it. */
@@ -189,6 +196,12 @@ export class Convergence {
   #lackingMembers(up: readonly SimProcess[]): Lacking | undefined {
     const what = this.#world.members.lacking(up);
     return what === undefined ? undefined : { invariant: 'MEMBERS', what };
+  }
+
+  #lackingPlaces(up: readonly SimProcess[]): Lacking | undefined {
+    if (!profiles[this.#world.plan.profile].reallocates) return undefined;
+    const what = lackingPlaces(this.#world, up);
+    return what === undefined ? undefined : { invariant: 'PLACED', what };
   }
 
   #lackingInStories(): Lacking | undefined {

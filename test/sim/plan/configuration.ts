@@ -41,6 +41,12 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     ...defaults.cluster,
     expiryIntervalMs: random.pick([500, 2_000]),
     expiryDelayMs: random.pick([1_000, 5_000]),
+    ...(profile.reallocates
+      ? {
+          reallocationGraceMs: random.pick([3_000, 8_000]),
+          reallocatedPinsPerSecondMax: random.pick([1, 20, 200]),
+        }
+      : {}),
   };
   const tracker = {
     ...defaults.tracker,
@@ -53,7 +59,10 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     auditIntervalMs: random.pick([5_000, 30_000]),
   };
   // The least that there may be, so that peers are taken for down within a world's time; more would be more events.
-  const monitor = { ...defaults.monitor, metricTtlMs: random.pick([10_000, 30_000, 60_000]) };
+  const monitor = {
+    ...defaults.monitor,
+    metricTtlMs: profile.reallocates ? 10_000 : random.pick([10_000, 30_000, 60_000]),
+  };
   return Array.from({ length: machines }, (_, i): MachinePlan => {
     const config: PeerCoreInit['config'] = {
       cluster: { ...cluster, follower: i > 1 && random.chance(0.05) },

@@ -50,6 +50,12 @@ const makers: Partial<Record<EventKind, Maker>> = {
     const [at, machine] = pair(random, machines);
     return { kind: 'remove', at, machine, was: random.pick(['running', 'stopped', 'dead'] as const), downMs: forMs };
   },
+  drain: ({ random, machines, machine }) => ({
+    kind: 'drain',
+    at: random.int(0, machines - 1),
+    machine,
+    ends: random.chance(0.4),
+  }),
   trust: ({ random, machines, machine }) => ({ kind: 'trust', machine, trusts: trustedBy(random, machines) }),
   backup: ({ machine }) => ({ kind: 'backup', machine }),
   restore: ({ machine, forMs }) => ({ kind: 'restore', machine, downMs: forMs }),

@@ -1,3 +1,4 @@
+import type { NetworkManner } from '../world/sim-hub.ts';
 import { SimRandom } from '../world/sim-random.ts';
 import { machinePlans, networkManner } from './configuration.ts';
 import { faultOf } from './faults.ts';
@@ -38,13 +39,19 @@ export function makePlan(seed: number, name?: ProfileName): Plan {
     seed,
     profile: profileName,
     machines,
-    network: networkManner(new SimRandom(seed, 'network')),
+    network: networkOf(profile, new SimRandom(seed, 'network')),
     events,
     faultsUntilMs,
     convergeWithinMs: 300_000,
     leftDown: leftDown(context, machines),
     keepsTrust: new SimRandom(seed, 'trust').chance(0.7),
   };
+}
+
+/** Where pins move, only who does not run is not heard: else nobody outside could tell a good move from a bad one. */
+function networkOf({ reallocates }: Profile, random: SimRandom): NetworkManner {
+  const manner = networkManner(random);
+  return reallocates ? { ...manner, gossipLoss: Math.min(manner.gossipLoss, 0.05) } : manner;
 }
 
 function eventsOf(context: PlanContext, what: 'work' | 'faults'): Omit<PlannedEvent, 'id'>[] {

@@ -124,6 +124,8 @@ export type FaultEvent =
       readonly was: 'running' | 'stopped' | 'dead';
       readonly downMs: number;
     }
+  /** An operator drains a peer, or ends that. */
+  | { readonly kind: 'drain'; readonly at: number; readonly machine: number; readonly ends: boolean }
   /** Numbers of the machines whose peers it trusts from then on. */
   | { readonly kind: 'trust'; readonly machine: number; readonly trusts: readonly number[] | 'all' }
   | { readonly kind: 'backup'; readonly machine: number }

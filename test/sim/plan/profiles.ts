@@ -19,6 +19,8 @@ export interface Profile {
   readonly lateJoins: number;
   /** Worlds in which the log is cut within seconds. */
   readonly cutsLog: number;
+  /** Peers count as lost within seconds; else not in a world's time. */
+  readonly reallocates: boolean;
 }
 
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
@@ -55,6 +57,7 @@ const usual = {
   retried: 0.5,
   lateJoins: 0.25,
   cutsLog: 0.3,
+  reallocates: false,
 } satisfies Omit<Profile, 'says'>;
 
 export const profiles = {
@@ -165,6 +168,19 @@ export const profiles = {
     faultRate: [0.1, 0.5],
     weights: { ...work, trust: 10, crash: 2, stop: 1, partition: 3, disconnect: 2, 'gossip-off': 1, wipe: 0.5 },
   },
+  placement: {
+    ...usual,
+    says: 'pins move: peers are lost, come back, and are drained',
+    peers: [3, 5],
+    faultsMs: [40_000, 100_000],
+    workRate: [0.2, 1.5],
+    faultRate: [0.05, 0.3],
+    contents: [4, 20],
+    weights: { write: 20, bulk: 1, crash: 4, stop: 3, drain: 4, 'slow-disk': 1 },
+    allocated: 0.9,
+    expires: 0.02,
+    reallocates: true,
+  },
   bulk: {
     ...usual,
     says: 'bulk streams that break off and are taken up again',
@@ -202,6 +218,7 @@ export const profileWeights: Record<ProfileName, number> = {
   restore: 2,
   members: 2,
   trust: 2,
+  placement: 1,
   bulk: 2,
   large: 0.5,
   quiet: 1,

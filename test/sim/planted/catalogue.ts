@@ -19,6 +19,7 @@ export interface Edit {
 }
 
 const crdt = 'src/consensus/crdt';
+const reallocation = 'src/cluster/reallocation';
 
 export const catalogue: readonly PlantedFault[] = [
   {
@@ -598,6 +599,149 @@ export const catalogue: readonly PlantedFault[] = [
         file: 'src/cluster/pinned-waits.ts',
         find: "if (status === 'pinned') wish.heldBy.add(peerId);",
         replace: "if (status === 'pinned' || status === 'pinning') wish.heldBy.add(peerId);",
+      },
+    ],
+  },
+  {
+    name: 'copy-given-up-early',
+    says: 're-allocation takes a pin off old peers before new ones hold it',
+    breaks: ['COPIES'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/next-placement.ts`,
+        find: 'if (copies >= replicationMin) return [...desired];',
+        replace: 'if (copies >= 0) return [...desired];',
+      },
+    ],
+  },
+  {
+    name: 'allocated-counts-as-held',
+    says: 'a peer that a pin was just given counts as one that holds it',
+    breaks: ['COPIES'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/holdings.ts`,
+        find: "return status === 'pin_error' ? 'lacks' : 'unknown';",
+        replace: "return 'holds';",
+      },
+    ],
+  },
+  {
+    name: 'lost-at-once',
+    says: 'a peer is lost as soon as it is not heard, without the grace period',
+    breaks: ['FLAP'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/absences.ts`,
+        find: 'this.#needs.clock.monotonicMs() - since >= this.#init.graceMs',
+        replace: 'this.#needs.clock.monotonicMs() - since >= 0',
+      },
+    ],
+  },
+  {
+    name: 'absences-add-up',
+    says: 'a sign of life does not begin the grace period anew',
+    breaks: ['FLAP'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/absences.ts`,
+        find: '      this.#since.delete(peerId);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'lost-never',
+    says: 'what a lost peer holds is given to nobody',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/absences.ts`,
+        find: 'return this.#isOverdue(peerId) && this.#isMajorityUp();',
+        replace: 'return false;',
+      },
+    ],
+  },
+  {
+    name: 'never-down',
+    says: 'a member that is silent stays up for the others',
+    breaks: ['PLACED', 'T4', 'MEMBERS', 'I8'],
+    profile: 'placement',
+    edits: [
+      {
+        file: 'src/monitor/members.ts',
+        find: 'const silentMs = runningMs - entry.aliveMs;',
+        replace: 'const silentMs = entry.aliveMs - entry.aliveMs;',
+      },
+    ],
+  },
+  {
+    name: 'drained-still-takes',
+    says: 'a peer that is drained is given pins like any other',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: 'src/allocator/standing.ts',
+        find: "if (member.isDraining) return { code: 'DRAINING' };",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'drain-forgotten-at-restart',
+    says: 'a peer that is drained does not say so any more after a restart',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: 'src/monitor/own-word.ts',
+        find: '    this.#draining = last?.record.draining ?? false;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'old-copies-stay',
+    says: 're-allocation adds peers and never takes a pin off the old ones',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/next-placement.ts`,
+        find: 'if (copies >= replicationMin) return [...desired];',
+        replace: 'if (copies > desired.length) return [...desired];',
+      },
+    ],
+  },
+  {
+    name: 'below-max-is-enough',
+    says: 'a pin that has fewer peers than it wants is given no more',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/places.ts`,
+        find: 'const canGetMore = valid < replicationMax && taking < places.takers.length;',
+        replace: 'const canGetMore = valid < replicationMin && taking < places.takers.length;',
+      },
+    ],
+  },
+  {
+    name: 'written-pins-overlooked',
+    says: 'pins that were just written are not looked at',
+    breaks: ['PLACED'],
+    profile: 'placement',
+    edits: [
+      {
+        file: `${reallocation}/reallocator.ts`,
+        find: 'if (written.keys === undefined) isLeft = true;',
+        replace: 'if (written.keys === undefined) isLeft = false;',
       },
     ],
   },

@@ -1,6 +1,7 @@
 import { toV1 } from '../../../src/model/cid.ts';
 import { bulk } from '../clients/bulk.ts';
 import { changeTrust } from '../clients/change-trust.ts';
+import { drain } from '../clients/drain.ts';
 import { list } from '../clients/list.ts';
 import { recover } from '../clients/recover.ts';
 import { removeMember } from '../clients/remove-member.ts';
@@ -90,6 +91,9 @@ const handlers: Handlers = {
   },
   remove(world, event) {
     world.client(removeMember(world, event));
+  },
+  drain(world, event) {
+    world.client(drain(world, event));
   },
   trust(world, { machine, trusts }) {
     world.client(changeTrust(world, world.machine(machine), trusts === 'all' ? 'all' : peerIds(world, trusts)));

@@ -50,6 +50,13 @@ export class Machine {
   downMs = 1_000;
   /** Its store is older than what its node holds: nobody knows of some of that any more, and it is left alone. */
   isRestored = false;
+  /** An operator was told that it is drained, or not; undefined: was told nothing certain. */
+  isDraining: boolean | undefined = false;
+  /** An operator has ever tried to drain it. */
+  wasDrained = false;
+  /** When no process of it ran, from and to; since when it is so now. */
+  readonly absences: [fromMs: number, toMs: number][] = [];
+  awaySinceMs: number | undefined = 0;
   /** It will not be started again. */
   isGone = false;
 

@@ -9,6 +9,7 @@ import { checkCut } from '../checkers/cuts.ts';
 import { checkDigest } from '../checkers/digests.ts';
 import { History } from '../checkers/history.ts';
 import { Members } from '../checkers/members.ts';
+import { checkMoved } from '../checkers/placement.ts';
 import { Promises } from '../checkers/promises.ts';
 import { StoreChecker } from '../checkers/store-checker.ts';
 import { checkTold } from '../checkers/told.ts';
@@ -97,7 +98,10 @@ export class World {
     if (known !== undefined) return known;
     const checker = new StoreChecker(machine.name, machine.peerId, this.history, {
       onCut: (rid, floor) => checkCut(this, machine, rid, floor),
-      onTaken: (batch) => checkTaken(this, machine, batch),
+      onTaken: (batch) => {
+        checkTaken(this, machine, batch);
+        checkMoved(this, machine, batch);
+      },
     });
     this.#checkers.set(machine, checker);
     return checker;
@@ -178,6 +182,8 @@ export class World {
       process.lifecycle.start().then(
         () => {
           if (process.state === 'starting') process.state = 'running';
+          machine.absences.push([machine.awaySinceMs ?? this.time.nowMs, this.time.nowMs]);
+          machine.awaySinceMs = undefined;
           this.trace.add(this.time.nowMs, `${process.name} runs`);
         },
         (problem) => {
@@ -271,6 +277,7 @@ export class World {
     machine.store = process.disk.crash(of);
     process.end(`${process.name} has ended`);
     machine.process = undefined;
+    machine.awaySinceMs ??= this.time.nowMs;
     // What has reached the disk in its last moment: others will hear of it before the next flush.
     if (process.isOpen) this.#checkReader(process, machine.store.read, false);
   }
