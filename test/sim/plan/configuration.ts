@@ -43,7 +43,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     expiryDelayMs: random.pick([1_000, 5_000]),
     ...(profile.reallocates
       ? {
-          reallocationGraceMs: random.pick([3_000, 8_000]),
+          reallocationGraceMs: random.pick([5_000, 15_000]),
           reallocatedPinsPerSecondMax: random.pick([1, 20, 200]),
         }
       : {}),

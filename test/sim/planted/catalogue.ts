@@ -359,7 +359,11 @@ export const catalogue: readonly PlantedFault[] = [
     breaks: ['NODE', 'WATCH'],
     profile: 'tracker',
     edits: [
-      { file: 'src/tracker/lanes.ts', find: '[entry.lane].push(entry);', replace: '[entry.lane].unshift(entry);' },
+      {
+        file: 'src/tracker/lanes.ts',
+        find: 'isQueued = true;\n    this.#queueOf(entry).push(entry);',
+        replace: 'isQueued = true;\n    this.#queueOf(entry).unshift(entry);',
+      },
       {
         file: 'src/tracker/attempt.ts',
         find: "const status = job.action === 'pin' ? 'pin_error' : 'unpin_error';",
