@@ -645,17 +645,6 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
-  {
-    name: 'absences-add-up',
-    says: 'a sign of life does not begin the grace period anew',
-    breaks: ['FLAP'],
-    profile: 'placement',
-    edits: [
-      {
-        file: `${reallocation}/absences.ts`,
-        find: '      this.#since.delete(peerId);\n',
-        replace: '',
-      },
     ],
   },
   {
