@@ -645,8 +645,6 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
-    ],
-  },
   {
     name: 'lost-never',
     says: 'what a lost peer holds is given to nobody',
