@@ -18,14 +18,14 @@ export class Places {
   readonly takers: readonly string[];
   readonly #needs: PlacesNeeds;
   readonly #standings: ReadonlyMap<string, Standing>;
-  readonly #place: Place;
+  /** Made when it is first asked for: mostly only the standings are. */
+  #place: Place | undefined;
 
   constructor(peers: readonly AllocatablePeer[], needs: PlacesNeeds) {
     this.peers = peers;
     this.takers = peers.filter(({ standing }) => standing === 'takes').map(({ peerId }) => peerId);
     this.#needs = needs;
     this.#standings = new Map(peers.map(({ peerId, standing }) => [peerId, standing]));
-    this.#place = needs.allocator.over(peers);
   }
 
   /** The same text: the same standings. */
@@ -46,6 +46,7 @@ export class Places {
     const valid = pin.allocations.filter((peerId) => this.standing(peerId) !== 'leaves');
     const current = valid.slice(0, replicationMax);
     const { userAllocations } = pin;
+    this.#place ??= this.#needs.allocator.over(this.peers);
     try {
       return this.#place({ key, replicationMin: 1, replicationMax, current, userAllocations });
     } catch (error) {
