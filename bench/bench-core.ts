@@ -27,7 +27,7 @@ import { noMetrics as metrics } from '../src/runtime/metrics.ts';
 import { systemRandom as random } from '../src/runtime/random.ts';
 import { lmdbStorage } from '../src/storage/lmdb/lmdb-storage.ts';
 import { memoryStorage } from '../src/storage/memory/memory-storage.ts';
-import { trackerOptions } from '../src/tracker/options.ts';
+import { type TrackerOptions, trackerOptions } from '../src/tracker/options.ts';
 import { sampleCid } from './sample-pins.ts';
 
 const common = { clock, timers, random, logger, metrics };
@@ -43,6 +43,8 @@ export interface BenchCoreInit {
   antiEntropyIntervalMs: number;
   /** Its IPFS node; without: one in memory. */
   connector?: Connector;
+  /** Instead of the defaults. */
+  tracker?: Partial<TrackerOptions>;
 }
 
 /** A peer without doors in this process, with the wiring of the daemon. */
@@ -65,7 +67,7 @@ export async function startBenchCore(init: BenchCoreInit): Promise<BenchCore> {
         cluster: defaultsOf(clusterOptions),
         crdt: { ...defaultsOf(crdtOptions), antiEntropyIntervalMs },
         pinset: defaultsOf(pinsetOptions),
-        tracker: defaultsOf(trackerOptions),
+        tracker: { ...defaultsOf(trackerOptions), ...init.tracker },
         monitor: defaultsOf(monitorOptions),
         allocator: defaultsOf(allocatorOptions),
         network: { bootstrap },
@@ -136,7 +138,13 @@ export async function pinAt(
 function request(i: number, allocations: readonly string[]): Request {
   const fields = {
     ...{ name: `backups/2026/object-${String(i).padStart(7, '0')}`, mode: 'recursive' as const },
-    ...{ replicationMin: 1, replicationMax: 1, userAllocations: [], metadata: [], origins: [] },
+    ...{
+      replicationMin: allocations.length,
+      replicationMax: allocations.length,
+      userAllocations: [],
+      metadata: [],
+      origins: [],
+    },
     ...{ createdMs: clock.nowMs(), expiresMs: 0, updatedFrom: undefined, type: 'data' as const },
   };
   return { ops: [{ kind: 'pin', key: pinKey(sampleCid(i), 'default'), fields, allocations }] };

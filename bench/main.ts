@@ -11,6 +11,7 @@ import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { endAll } from './processes.ts';
 import { replicate } from './replicate.ts';
+import { status } from './status.ts';
 import { tracker } from './tracker.ts';
 import { loadNow } from './usage.ts';
 import { watch } from './watch.ts';
@@ -33,6 +34,7 @@ const benchmarks = {
   idle,
   tracker,
   allocator,
+  status,
 };
 
 export interface BenchContext {

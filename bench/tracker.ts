@@ -10,6 +10,7 @@ import { noMetrics as metrics } from '../src/runtime/metrics.ts';
 import { KuboNode, withoutKubo } from '../test/support/kubo.ts';
 import { type BenchCore, pinAt, startBenchCore, until } from './bench-core.ts';
 import type { BenchContext } from './main.ts';
+import { answersAtOnce } from './node-stand-in.ts';
 import { sampleCid, sampleContent } from './sample-pins.ts';
 
 const standInPinsMax = 100_000;
@@ -104,20 +105,3 @@ async function store(connector: Connector, count: number): Promise<void> {
     );
   }
 }
-
-/** What the tracker itself takes. */
-const answersAtOnce: Connector = {
-  id: async () => ({ peerId: 'stand-in', addresses: [], agent: 'stand-in' }),
-  pin: async () => {},
-  unpin: async () => {},
-  pinned: async () => 'recursive',
-  async *list() {},
-  connect: async () => {},
-  putBlocks: async () => {},
-  getBlock: async () => undefined,
-  protect: () => ({ release() {} }),
-  async *collectGarbage() {},
-  space: async () => ({ usedBytes: 0, freeBytes: 2 ** 40 }),
-  start: async () => {},
-  stop: async () => {},
-};
