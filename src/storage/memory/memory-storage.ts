@@ -1,3 +1,4 @@
+import { equalBytes } from '../../model/bytes.ts';
 import { PinfoldError } from '../../model/errors.ts';
 import {
   checkKey,
@@ -42,6 +43,11 @@ export interface MemoryControl {
   crash(of?: 'machine' | 'process'): MemoryStorage;
   /** Another store with what is flushed now; this one goes on. A backup, or a look at what a crash would leave. */
   copy(): MemoryStorage;
+  /**
+   * The disk changes a flushed entry by itself, or loses it (`undefined`): for all who read it from now on, but where a later transaction
+   * has written it anew.
+   */
+  damage(table: TableName, key: Uint8Array, value: Uint8Array | undefined): void;
 }
 
 export function memoryStorage(init: MemoryStorageInit): MemoryStorage {
@@ -53,7 +59,7 @@ type State = ReadonlyMap<TableName, MemoryTable>;
 
 interface Pending {
   /** After this transaction. */
-  readonly state: State;
+  state: State;
   readonly committed: PromiseWithResolvers<void>;
   readonly flushed: PromiseWithResolvers<void>;
 }
@@ -107,6 +113,7 @@ class TreeStorage implements MemoryStorage {
       },
       crash: (of) => this.#crash(of),
       copy: () => new TreeStorage(this.#init, this.#flushedState),
+      damage: (table, key, value) => this.#damage(table, key, value),
     };
   }
 
@@ -253,6 +260,20 @@ class TreeStorage implements MemoryStorage {
     return new TreeStorage(this.#init, state);
   }
 
+  #damage(name: TableName, key: Uint8Array, value: Uint8Array | undefined): void {
+    const whole = tableOf(this.#flushedState, name).get(key);
+    const changed = new Map<State, State>();
+    const damaged = (state: State): State => {
+      const known = changed.get(state) ?? damagedState(state, { name, key, value, whole });
+      changed.set(state, known);
+      return known;
+    };
+    for (const pending of [...this.#committed, ...this.#queued]) pending.state = damaged(pending.state);
+    this.#flushedState = damaged(this.#flushedState);
+    this.#committedState = damaged(this.#committedState);
+    this.#newest = damaged(this.#newest);
+  }
+
   #fail(what: string): void {
     const failure = new PinfoldError('STORAGE_FAILED', `writing to the store failed: ${what}`);
     this.#failure ??= failure;
@@ -288,6 +309,24 @@ function* checkedRange(table: () => MemoryTable, range: Range, check: () => void
     yield entry;
     check();
   }
+}
+
+function damagedState(
+  state: State,
+  {
+    name,
+    key,
+    value,
+    whole,
+  }: { name: TableName; key: Uint8Array; value: Uint8Array | undefined; whole: Uint8Array | undefined },
+): State {
+  const table = tableOf(state, name).clone();
+  const stored = table.get(key);
+  const isAsFlushed = stored === undefined ? whole === undefined : whole !== undefined && equalBytes(stored, whole);
+  if (!isAsFlushed) return state;
+  if (value === undefined) table.remove(key);
+  else table.put(key, value);
+  return new Map([...state, [name, table]]);
 }
 
 function tableOf(state: State, name: TableName): MemoryTable {

@@ -3,6 +3,7 @@ import { compareBytes } from '../../../src/model/bytes.ts';
 import { toV1 } from '../../../src/model/cid.ts';
 import { isAllocatedTo } from '../../../src/model/pin.ts';
 import type { StoredPin } from '../../../src/pinset/pinset.ts';
+import { careForAll } from '../clients/care.ts';
 import { changeTrust } from '../clients/change-trust.ts';
 import type { Watcher } from '../clients/watcher.ts';
 import { profiles } from '../plan/profiles.ts';
@@ -53,6 +54,7 @@ export class Convergence {
     world.hub.heal();
     for (const machine of world.machines) world.start(machine);
     world.hub.redial();
+    world.client(careForAll(world));
     if (world.plan.keepsTrust) return;
     for (const machine of world.machines) if (!machine.isGone) world.client(changeTrust(world, machine, 'all'));
   }
@@ -145,6 +147,8 @@ export class Convergence {
     if (unknown !== undefined) return { invariant: 'T4', what: unknown };
     for (const process of up)
       if (!process.disk.isSettled) return { invariant: 'I8', what: `${process.name} is writing` };
+    const damage = world.damagesLeft();
+    if (damage !== undefined) return { invariant: 'DAMAGE', what: damage };
     const byClock = new Map(up.map((process) => [clockOf(world, process), process]));
     for (const process of up) {
       const other = byClock.get(clockOf(world, process)) ?? process;

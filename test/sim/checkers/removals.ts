@@ -17,6 +17,11 @@ export class Removals {
     this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
   }
 
+  /** Of a key whose row is damaged somewhere nobody knows any more when it expires. */
+  damaged(key: string): void {
+    this.#asked.set(key, Number.POSITIVE_INFINITY);
+  }
+
   learn(batch: BatchRecord): void {
     for (const operation of batch.operations) {
       if (operation.kind === 'pin') this.#expiries.set(operation.dot, decodePinValue(operation.bytes).expiresMs);

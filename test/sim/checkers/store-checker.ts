@@ -10,9 +10,10 @@ import { feedTable, type TableSet, tableSets } from '../../../src/pinset/tables.
 import type { Reader } from '../../../src/storage/storage.ts';
 import { Violation } from '../world/violation.ts';
 import { type BatchRecord, batchRecord, valueHash } from './batch-record.ts';
+import type { Damaged, DamagedStore, Damages } from './damages.ts';
 import { hexOf, short } from './hex.ts';
 import type { History } from './history.ts';
-import { checkIndexes, indexEntries } from './indexes.ts';
+import { checkIndexes, indexEntries, isIndexed } from './indexes.ts';
 import { type TrueDot, Truth } from './truth.ts';
 
 /** Who hears of what a disk does. */
@@ -42,12 +43,16 @@ export class StoreChecker {
   readonly #watch: StoreWatch;
   #revision = 0;
   #names: Names | undefined;
+  readonly #damages: Damages;
+  readonly #damaged: DamagedStore;
 
-  constructor(who: string, peerId: string, history: History, watch: StoreWatch) {
+  constructor({ who, peerId }: { who: string; peerId: string }, history: History, damages: Damages, watch: StoreWatch) {
     this.#watch = watch;
     this.#who = who;
     this.#peerId = peerId;
     this.#history = history;
+    this.#damages = damages;
+    this.#damaged = damages.of(who);
   }
 
   /** The disk was wiped, or an older copy was put in its place: clocks may go back, once. */
@@ -71,8 +76,13 @@ export class StoreChecker {
     for (const { rid, row } of replicas) this.#advance(rid, row, before);
     for (const { rid, row } of replicas) this.#checkDeps(rid, row.clock);
     const set = tableSets[setsIn(reader).live];
-    for (const key of before.keys()) this.#checkRow(reader, set, key);
+    for (const key of before.keys()) {
+      if (this.#damaged.keys.has(key)) this.#damaged.writtenOver(key);
+      else this.#checkRow(reader, set, key);
+    }
     this.#checkFed(reader, before);
+    for (const damaged of this.#damaged.keys.values())
+      if (this.#isWhole(reader, set, damaged)) this.#damaged.keys.delete(damaged.key);
   }
 
   /** Everything at once: rows that nothing touched, the whole log, all indexes. */
@@ -81,8 +91,8 @@ export class StoreChecker {
     const set = tableSets[setsIn(reader).live];
     const keys = new Set([...reader.range(set.pins)].map(({ key }) => hexOf(key)));
     for (const key of this.truth.keys()) keys.add(key);
-    for (const key of keys) this.#checkRow(reader, set, key);
-    checkIndexes(reader, names, set, this.#who);
+    for (const key of keys) if (!this.#damaged.keys.has(key)) this.#checkRow(reader, set, key);
+    checkIndexes(reader, names, set, this.#who, this.#damaged);
     for (const { key, value } of reader.range(replicasTable)) {
       const row = decodeReplicaRow(value);
       this.#checkLog(reader, Buffer.from(key).readUInt32BE(0), hexOf(row.rid), row);
@@ -145,7 +155,7 @@ export class StoreChecker {
     }
     if (isEverything) return;
     for (const [key, row] of before) {
-      if (!fed.has(key) && JSON.stringify(this.truth.row(key)) !== row)
+      if (!fed.has(key) && !this.#damaged.keys.has(key) && JSON.stringify(this.truth.row(key)) !== row)
         throw new Violation('I12', `${this.#who} changed ${key.slice(0, 8)}, and its feed does not name it`);
     }
   }
@@ -167,11 +177,30 @@ export class StoreChecker {
     const row = stored === undefined ? [] : decodePinRow(stored);
     const is = JSON.stringify(this.#named(row));
     const should = JSON.stringify(this.truth.row(key));
-    if (is !== should) {
+    if (is !== should && !(this.#damages.muddled.has(key) && this.#hasAll(row, key))) {
       const invariant = row.some((dot) => !this.covers(this.#rid(dot.replica), dot.sequence)) ? 'I1' : 'I2';
       throw new Violation(invariant, `${this.#who}, key ${key.slice(0, 8)}: it has ${is}, its clock means ${should}`);
     }
     this.#checkIndexed(reader, set, key, row);
+  }
+
+  /** Every dot of the truth, and none that the clock does not cover. */
+  #hasAll(row: PinRow, key: string): boolean {
+    const dots = new Set(this.#named(row).map(({ dot }) => dot));
+    const isCovered = row.every(({ replica, sequence }) => this.covers(this.#rid(replica), sequence));
+    return isCovered && this.truth.row(key).every(({ dot }) => dots.has(dot));
+  }
+
+  #isWhole(reader: Reader, set: TableSet, { key, entries }: Damaged): boolean {
+    const bytes = Buffer.from(key, 'hex');
+    try {
+      this.#checkRow(reader, set, key);
+      const stored = reader.get(set.pins, bytes);
+      const row = stored === undefined ? [] : decodePinRow(stored);
+      return isIndexed(reader, this.#names as Names, set, { key: bytes, row, strays: entries });
+    } catch {
+      return false;
+    }
   }
 
   #checkIndexed(reader: Reader, set: TableSet, key: string, row: PinRow): void {

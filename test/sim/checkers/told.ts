@@ -1,12 +1,14 @@
 import { content } from '../world/contents.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
+import type { DamagedStore } from './damages.ts';
 
 const contentsMax = 40;
 
 /** What a peer says of its node is true: `pinned` only what the node remembers to hold. */
-export function checkTold(process: SimProcess): void {
-  if (!process.isRunning) return;
+export function checkTold(process: SimProcess, damaged: DamagedStore): void {
+  // Whose rows cannot be read answers nothing for all.
+  if (!process.isRunning || damaged.keys.size > 0) return;
   const cids = Array.from({ length: contentsMax }, (_, i) => content(i).cid);
   const told = process.core.tracker.statuses(cids);
   told.forEach(({ status, cid }, i) => {

@@ -1,6 +1,7 @@
 import { compareBytes } from '../../../src/model/bytes.ts';
 import { isPinfoldError } from '../../../src/model/errors.ts';
 import type { StoredPin } from '../../../src/pinset/pinset.ts';
+import { hexOf } from '../checkers/hex.ts';
 import type { ListEvent } from '../plan/plan.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
@@ -13,7 +14,11 @@ export async function list(world: World, event: ListEvent): Promise<void> {
   if (process === undefined) return;
   try {
     const pins = await called(world, process, 10_000, (call) => all(process, event, call));
-    checkOrder(pins, event);
+    const { ever } = world.damages.of(process.machine.name);
+    checkOrder(
+      pins.filter(({ key }) => !ever.has(hexOf(key))),
+      event,
+    );
     world.trace.add(world.time.nowMs, `list at ${process.name}: ${pins.length} pins`);
   } catch (problem) {
     if (!isPinfoldError(problem) && process.isRunning) throw problem;

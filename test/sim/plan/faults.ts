@@ -67,6 +67,12 @@ const makers: Partial<Record<EventKind, Maker>> = {
     machine,
     content: random.int(0, contents - 1),
   }),
+  damage: ({ random, machine }) => ({
+    kind: 'damage',
+    machine,
+    what: random.weighted({ flip: 4, garble: 1, lose: 2, 'lose-entry': 1, 'flip-entry': 1, forget: 1 }),
+    at: random.int(0, 1_000_000),
+  }),
 };
 
 export function faultOf(context: PlanContext, kind: EventKind): FaultEvent | undefined {

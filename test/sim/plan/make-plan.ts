@@ -15,7 +15,7 @@ export interface PlanContext {
   readonly faultsUntilMs: number;
 }
 
-const workKinds: readonly EventKind[] = ['write', 'bulk', 'watch', 'list', 'recover'];
+const workKinds: readonly EventKind[] = ['write', 'bulk', 'watch', 'list', 'recover', 'care'];
 
 /** The same plan for the same seed and profile, everywhere and always. */
 export function makePlan(seed: number, name?: ProfileName): Plan {

@@ -35,7 +35,7 @@ export interface MachinePlan {
 
 export type PlannedEvent = { readonly id: number; readonly atMs: number } & (WorkEvent | FaultEvent);
 
-export type WorkEvent = WriteEvent | BulkEvent | WatchEvent | ListEvent | RecoverEvent;
+export type WorkEvent = WriteEvent | BulkEvent | WatchEvent | ListEvent | RecoverEvent | CareEvent;
 
 export interface WriteEvent {
   readonly kind: 'write';
@@ -85,6 +85,22 @@ export interface RecoverEvent {
   readonly kind: 'recover';
   readonly machine: number;
 }
+
+/** An operator scrubs a store and does what its alerts say. */
+export interface CareEvent {
+  readonly kind: 'care';
+  readonly machine: number;
+}
+
+/**
+ *   flip         a bit of a row
+ *   garble       a row's bytes are noise
+ *   lose         a row
+ *   lose-entry   an entry of an index
+ *   flip-entry   a bit of an entry of an index: the entry is gone, and another there
+ *   forget       a row with its entries and its share of the digest, as a defect would have it
+ */
+export type DamageKind = 'flip' | 'garble' | 'lose' | 'lose-entry' | 'flip-entry' | 'forget';
 
 export type FaultEvent =
   | { readonly kind: 'crash'; readonly machine: number; readonly of: 'machine' | 'process'; readonly downMs: number }
@@ -139,6 +155,8 @@ export type FaultEvent =
       readonly forMs: number;
     }
   /** A record goes from the node without anybody's doing. */
-  | { readonly kind: 'ipfs-loses'; readonly machine: number; readonly content: number };
+  | { readonly kind: 'ipfs-loses'; readonly machine: number; readonly content: number }
+  /** The disk changes what it has stored; `at` picks the row or entry, and the bit. */
+  | { readonly kind: 'damage'; readonly machine: number; readonly what: DamageKind; readonly at: number };
 
 export type EventKind = PlannedEvent['kind'];

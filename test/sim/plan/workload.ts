@@ -1,11 +1,21 @@
 import type { PlanContext } from './make-plan.ts';
-import type { BulkEvent, EventKind, ListEvent, RecoverEvent, WatchEvent, WorkEvent, WriteEvent } from './plan.ts';
+import type {
+  BulkEvent,
+  CareEvent,
+  EventKind,
+  ListEvent,
+  RecoverEvent,
+  WatchEvent,
+  WorkEvent,
+  WriteEvent,
+} from './plan.ts';
 
 export function workOf(context: PlanContext, kind: EventKind): WorkEvent {
   if (kind === 'bulk') return bulk(context);
   if (kind === 'watch') return watch(context);
   if (kind === 'list') return list(context);
   if (kind === 'recover') return recover(context);
+  if (kind === 'care') return care(context);
   return write(context);
 }
 
@@ -57,4 +67,8 @@ function list({ random, machines }: PlanContext): ListEvent {
 
 function recover({ random, machines }: PlanContext): RecoverEvent {
   return { kind: 'recover', machine: random.int(0, machines - 1) };
+}
+
+function care({ random, machines }: PlanContext): CareEvent {
+  return { kind: 'care', machine: random.int(0, machines - 1) };
 }

@@ -1,5 +1,6 @@
 import { toV1 } from '../../../src/model/cid.ts';
 import { bulk } from '../clients/bulk.ts';
+import { care } from '../clients/care.ts';
 import { changeTrust } from '../clients/change-trust.ts';
 import { drain } from '../clients/drain.ts';
 import { list } from '../clients/list.ts';
@@ -9,6 +10,7 @@ import { Watcher } from '../clients/watcher.ts';
 import { write } from '../clients/write.ts';
 import type { FaultEvent, PlannedEvent } from '../plan/plan.ts';
 import { content } from './contents.ts';
+import { damage } from './damage.ts';
 import { restore, twin, wipe } from './stores.ts';
 import type { World } from './world.ts';
 
@@ -19,6 +21,7 @@ export function happen(world: World, event: PlannedEvent): void {
   else if (event.kind === 'watch') world.watch(new Watcher(world, event.id, event));
   else if (event.kind === 'list') world.client(list(world, event));
   else if (event.kind === 'recover') world.client(recover(world, event));
+  else if (event.kind === 'care') world.client(care(world, world.machine(event.machine)));
   else fault(world, event);
 }
 
@@ -121,6 +124,7 @@ const handlers: Handlers = {
     losing.lost.add(number);
     void losing.ipfsDisk.records.remove(cid);
   },
+  damage: (world, event) => damage(world, event),
 };
 
 function fault(world: World, event: FaultEvent): void {

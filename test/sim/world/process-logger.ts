@@ -19,10 +19,13 @@ export function processLogger(world: World, process: SimProcess): Logger {
     if (process.isDead) return;
     if (world.options.isLogKept)
       world.trace.note(world.time.nowMs, `${process.name} ${level} ${message} ${shown(data)}`);
-    if (level === 'error' && defects.includes(message) && !process.disk.hasFailed) {
+    if (level === 'error' && defects.includes(message) && !process.disk.hasFailed && !isForDamage(data)) {
       world.fail(new Violation('DEFECT', `${process.name} says: ${message} ${shown(data)}`));
     }
   };
+  // A row that cannot be read keeps out what is to be written over it.
+  const isForDamage = (data: Record<string, unknown> | undefined) =>
+    !world.damages.of(process.machine.name).isWhole && / is damaged /.test(shown(data));
   const logger: Logger = {
     error: write('error'),
     warn: write('warn'),

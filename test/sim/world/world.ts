@@ -6,6 +6,7 @@ import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import type { Reader } from '../../../src/storage/storage.ts';
 import { Convergence } from '../checkers/convergence.ts';
 import { checkCut } from '../checkers/cuts.ts';
+import { Damages, damageAlerts } from '../checkers/damages.ts';
 import { checkDigest } from '../checkers/digests.ts';
 import { History } from '../checkers/history.ts';
 import { Members } from '../checkers/members.ts';
@@ -53,6 +54,7 @@ export class World {
   readonly history = new History();
   readonly promises: Promises;
   readonly members = new Members();
+  readonly damages = new Damages();
   readonly watchers: Watcher[] = [];
   /** Clients that are under way. */
   readonly clients = new Set<Promise<void>>();
@@ -96,7 +98,8 @@ export class World {
   checkerOf(machine: Machine): StoreChecker {
     const known = this.#checkers.get(machine);
     if (known !== undefined) return known;
-    const checker = new StoreChecker(machine.name, machine.peerId, this.history, {
+    const { name: who, peerId } = machine;
+    const checker = new StoreChecker({ who, peerId }, this.history, this.damages, {
       onCut: (rid, floor) => checkCut(this, machine, rid, floor),
       onTaken: (batch) => {
         checkTaken(this, machine, batch);
@@ -146,7 +149,26 @@ export class World {
     for (const process of this.machines.map((machine) => machine.process)) {
       if (process !== undefined && process.state !== 'dead' && process.isOpen) this.#checkStore(process, true);
     }
-    for (const process of this.up()) checkTold(process);
+    for (const process of this.up()) checkTold(process, this.damages.of(process.machine.name));
+  }
+
+  /** Everything in one store, now. */
+  look(process: SimProcess): void {
+    if (process.isRunning && process.isOpen) this.#checkStore(process, true);
+  }
+
+  /** What is still damaged of what can be put right. */
+  damagesLeft(): string | undefined {
+    if (!this.damages.wereAny) return undefined;
+    for (const process of this.up()) {
+      const damaged = this.damages.of(process.machine.name);
+      if (!damaged.isWhole) this.look(process);
+      const [first] = damaged.standing();
+      if (first !== undefined) return `${process.name} has still ${first.what} of ${first.key.slice(0, 8)}`;
+      const alert = process.core.consensus.status().alerts.find(({ kind }) => damageAlerts.includes(kind));
+      if (alert !== undefined) return `${process.name} still says ${alert.kind}: ${alert.message}`;
+    }
+    return undefined;
   }
 
   /** Runs beside everything else; what it throws ends the world. */
@@ -301,7 +323,7 @@ export class World {
       if (process.isRunning && isAnswering) this.#noteHolders(process);
       if (!isAll) return;
       checker.checkAll(reader, names);
-      if (isAnswering) checkDigest(process, checker.truth.rows.keys());
+      if (isAnswering) checkDigest(process, checker.truth.rows.keys(), this.damages.of(process.machine.name));
     } catch (problem) {
       this.fail(problem);
     }

@@ -117,3 +117,20 @@ t.test('a copy has what is flushed, and the two go on apart', async (t) => {
   t.same(keys(copy), ['k1', 'k3']);
   t.same(keys(storage), ['k1', 'k2']);
 });
+
+t.test('damage is beneath the transactions: what was flushed, and what a later one has not written anew', async (t) => {
+  const storage = memoryStorage({ tables, flush: 'manual' });
+  for (const key of ['k1', 'k2', 'k3']) put(storage, key);
+  storage.control.flush();
+  storage.transaction((tx) => tx.put('a', bytes('k1'), bytes('2')));
+  storage.control.commit();
+  put(storage, 'k4');
+  for (const key of ['k1', 'k2']) storage.control.damage('a', bytes(key), bytes('x'));
+  storage.control.damage('a', bytes('k3'), undefined);
+  const valuesOf = ({ read }: typeof storage) =>
+    Array.from(read.range('a'), ({ key, value }) => `${text(key)}=${text(value)}`);
+  t.same(valuesOf(storage), ['k1=2', 'k2=x']);
+  t.same(valuesOf(storage.control.copy()), ['k1=x', 'k2=x']);
+  storage.control.flush();
+  t.same(valuesOf(storage.control.crash()), ['k1=2', 'k2=x', 'k4=1']);
+});

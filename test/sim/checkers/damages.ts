@@ -1,0 +1,100 @@
+import type { DamageKind } from '../plan/plan.ts';
+import { Violation } from '../world/violation.ts';
+
+/** What an operator repairs a store for. */
+export const damageAlerts: readonly string[] = ['ROW_DAMAGED', 'INDEX_DAMAGED', 'DIVERGED'];
+
+export interface Damaged {
+  readonly what: DamageKind;
+  /** Pin key, hex. */
+  readonly key: string;
+  readonly bucket: number;
+  /** Where it was when this was done to it: `table entry`, hex; of a `flip-entry` also that which no pin stands for. */
+  readonly entries: readonly string[];
+}
+
+/** What is damaged in the store of one machine: left out of what is checked there until it is whole again, and nothing else. */
+export class DamagedStore {
+  readonly #muddled: Set<string>;
+  /** Pin key -> what was done to its row or its entries, as long as they are not right. */
+  readonly keys = new Map<string, Damaged>();
+  /** Whose rows do not add up to the digest. */
+  readonly buckets = new Map<number, Damaged>();
+  /** Pin keys that ever were. */
+  readonly ever = new Set<string>();
+
+  constructor(muddled: Set<string>) {
+    this.#muddled = muddled;
+  }
+
+  get isWhole(): boolean {
+    return this.keys.size + this.buckets.size === 0;
+  }
+
+  add(damaged: Damaged): void {
+    this.keys.set(damaged.key, damaged);
+    this.ever.add(damaged.key);
+    if (['flip', 'garble', 'lose'].includes(damaged.what)) this.buckets.set(damaged.bucket, damaged);
+  }
+
+  /** An operation came upon a row that is not right: what the digest says is not that of the right rows any more. */
+  writtenOver(key: string): void {
+    this.#muddled.add(key);
+  }
+
+  /** Whether an entry of an index is of a key that is damaged. */
+  isEntryDamaged(keyHash: string, entry: string): boolean {
+    for (const { key, entries } of this.keys.values())
+      if (key.startsWith(keyHash) || entries.includes(entry)) return true;
+    return false;
+  }
+
+  standing(): Damaged[] {
+    return [...new Set([...this.keys.values(), ...this.buckets.values()])];
+  }
+}
+
+/** All damage in a world. */
+export class Damages {
+  /**
+   * Keys of which nothing proves any more which row is right. A repair keeps the union of both sides' dots (docs/protocol.md section
+   * 8): so a peer may have more than the truth, and never less.
+   */
+  readonly muddled = new Set<string>();
+  readonly #stores = new Map<string, DamagedStore>();
+
+  of(machine: string): DamagedStore {
+    const known = this.#stores.get(machine);
+    if (known !== undefined) return known;
+    const fresh = new DamagedStore(this.muddled);
+    this.#stores.set(machine, fresh);
+    return fresh;
+  }
+
+  get wereAny(): boolean {
+    return [...this.#stores.values()].some(({ ever }) => ever.size > 0);
+  }
+
+  /** A bucket is damaged at one peer at most: with the others' rows it can be put right. */
+  isTaken(bucket: number, key: string): boolean {
+    if (this.muddled.has(key)) return true;
+    return [...this.#stores.values()].some((store) => store.standing().some((damaged) => damaged.bucket === bucket));
+  }
+}
+
+/** What a scrub reads of damage that stood before it began and when it had ended. */
+export function checkFound(
+  who: string,
+  damaged: Damaged,
+  found: readonly { bucket: number; kind: string }[],
+  alerts: readonly { kind: string; message: string }[],
+): void {
+  const { what, key, bucket } = damaged;
+  const finds = (kinds: readonly string[]) => found.some((each) => each.bucket === bucket && kinds.includes(each.kind));
+  const isRow = what === 'flip' || what === 'garble' || what === 'lose';
+  if (!finds(isRow ? ['row', 'sum'] : ['index']))
+    throw new Violation('DAMAGE', `the scrub of ${who} did not find ${what} of ${key.slice(0, 8)}, bucket ${bucket}`);
+  const kind = isRow ? 'ROW_DAMAGED' : 'INDEX_DAMAGED';
+  if (!alerts.some((alert) => alert.kind === kind && new RegExp(`\\b${bucket}\\b| more:`).test(alert.message)))
+    throw new Violation('DAMAGE', `${who} raises no ${kind} that names bucket ${bucket}`);
+}

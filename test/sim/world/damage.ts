@@ -1,0 +1,109 @@
+import { bucketOf } from '../../../src/model/pin-key.ts';
+import { decodePinRow } from '../../../src/pinset/codec/pin-row.ts';
+import { setsIn } from '../../../src/pinset/sets-state.ts';
+import { type TableSet, tableSets } from '../../../src/pinset/tables.ts';
+import type { Entry, Reader } from '../../../src/storage/storage.ts';
+import { hexOf } from '../checkers/hex.ts';
+import { entryKeyHash } from '../checkers/indexes.ts';
+import type { FaultEvent } from '../plan/plan.ts';
+import type { Machine } from './machine.ts';
+import type { World } from './world.ts';
+
+type DamageEvent = Extract<FaultEvent, { kind: 'damage' }>;
+
+/** A disk changes or loses what it has flushed, whether or not a process runs on it. */
+export function damage(world: World, event: DamageEvent): void {
+  const machine = world.machine(event.machine);
+  if (machine.isGone || machine.process?.disk.hasFailed) return;
+  const { read } = (machine.process?.disk.inner ?? machine.store).control.copy();
+  const set = tableSets[setsIn(read).live];
+  if (event.what === 'lose-entry' || event.what === 'flip-entry') damageEntry(world, machine, event, read, set);
+  else damageRow(world, machine, event, read, set);
+}
+
+function damageRow(world: World, machine: Machine, event: DamageEvent, read: Reader, set: TableSet): void {
+  const store = machine.process?.disk.inner ?? machine.store;
+  const row = pick(read.range(set.pins), event.at);
+  if (row === undefined || isTaken(world, row.key)) return;
+  if (event.what === 'forget') {
+    forget(world, machine, event, row.key, set);
+    return;
+  }
+  store.control.damage(set.pins, row.key, damagedRow(event, row.value));
+  note(world, machine, event, row.key, []);
+}
+
+function damageEntry(world: World, machine: Machine, event: DamageEvent, read: Reader, set: TableSet): void {
+  const store = machine.process?.disk.inner ?? machine.store;
+  const tables = [set.byName, set.byCreated, set.byExpiry];
+  const all = tables.flatMap((table) => [...read.range(table)].map(({ key: entry }) => ({ table, entry })));
+  const { table, entry } = all[event.at % Math.max(1, all.length)] ?? {};
+  if (table === undefined || entry === undefined) return;
+  const keyHash = entryKeyHash(set, table, entry);
+  const key = [...read.range(set.pins, { from: keyHash })][0]?.key;
+  if (key === undefined || isTaken(world, key)) return;
+  store.control.damage(table, entry, undefined);
+  const entries = [`${table} ${hexOf(entry)}`];
+  if (event.what === 'flip-entry') {
+    const flipped = bitFlipped(entry, event.at);
+    store.control.damage(table, flipped, new Uint8Array(0));
+    entries.push(`${table} ${hexOf(flipped)}`);
+  }
+  note(world, machine, event, key, entries);
+}
+
+/** A transaction of a running peer that should not have been. */
+function forget(world: World, machine: Machine, event: DamageEvent, key: Uint8Array, set: TableSet): void {
+  const { process } = machine;
+  if (!process?.isRunning) return;
+  const { pinset } = process.core;
+  const isDone = process.disk.transaction((tx) => {
+    const before = pinset.row(tx, key);
+    if (before.length > 0)
+      pinset.mend(tx, { set, changes: [{ key, before, after: [] }], unreadable: [], corrections: [] });
+    return before.length > 0;
+  }).value;
+  if (isDone) note(world, machine, event, key, []);
+}
+
+function note(world: World, machine: Machine, { what }: DamageEvent, key: Uint8Array, entries: string[]): void {
+  const damaged = { what, key: hexOf(key), bucket: bucketOf(key), entries };
+  world.damages.of(machine.name).add(damaged);
+  // Whoever believes what is in such a row may take it for expired.
+  world.history.removals.damaged(damaged.key);
+  world.trace.add(world.time.nowMs, `${machine.name}: ${what} of ${damaged.key.slice(0, 8)}`);
+}
+
+function isTaken(world: World, key: Uint8Array): boolean {
+  return world.damages.isTaken(bucketOf(key), hexOf(key));
+}
+
+function pick(entries: Iterable<Entry>, at: number): Entry | undefined {
+  const all = [...entries];
+  return all[at % Math.max(1, all.length)];
+}
+
+function damagedRow({ what, at }: DamageEvent, value: Uint8Array): Uint8Array | undefined {
+  if (what === 'lose') return undefined;
+  if (what === 'garble') return Buffer.of(0xff, 1, 2);
+  // A bit that means nothing is no damage.
+  for (let bit = at; ; bit++) {
+    const flipped = bitFlipped(value, bit);
+    if (meaningOf(flipped) !== meaningOf(value)) return flipped;
+  }
+}
+
+function meaningOf(row: Uint8Array): string {
+  try {
+    return JSON.stringify(decodePinRow(row).map((dot) => ({ ...dot, value: hexOf(dot.value) })));
+  } catch {
+    return 'unreadable';
+  }
+}
+
+function bitFlipped(bytes: Uint8Array, at: number): Uint8Array {
+  const flipped = Uint8Array.from(bytes);
+  const index = (at * 31) % bytes.length;
+  flipped[index] = (flipped[index] as number) ^ (1 << (at % 8));
+  return flipped;
+}
