@@ -30,7 +30,7 @@ import { completeInit, type PinsetInit } from './pinset-init.ts';
 import { recount, replay } from './recovery.ts';
 import { shownDot } from './row-hash.ts';
 import { addTo, mendRows, writeRows } from './row-writer.ts';
-import { readFields, rowFromDisk } from './rows.ts';
+import { readFields, rowFromDisk, unlessCorrupt } from './rows.ts';
 import { StoreScrub } from './scrub/store-scrub.ts';
 import { sumBytes } from './scrub/sum.ts';
 import { checkFormat, checkpointIn, putCheckpoint, putFormat, Sets } from './sets-state.ts';
@@ -194,20 +194,32 @@ class LocalPinset implements Pinset {
     return listPins({ reader: this.#read, set: this.#readSet, names, indexer: this.#indexer, indexedMetadata }, query);
   }
 
+  keys(behind: PinKey | undefined, limit: number): PinKey[] {
+    const range = behind === undefined ? { limit } : { from: Uint8Array.of(...behind, 0), limit };
+    return Array.from(this.#read.range(this.#readSet.pins, range), ({ key }) => key);
+  }
+
   expired(nowMs: number, limit: number): StoredPin[] {
     const found: StoredPin[] = [];
-    const fields = new IndexedFields();
     const { byExpiry, pins } = this.#readSet;
     for (const { key: entry } of this.#read.range(byExpiry, { to: timeBound(nowMs + 1), limit })) {
       const keyHash = hashInTimeKey(entry);
       for (const { key, value } of this.#read.range(pins, { from: keyHash, to: after(keyHash) })) {
-        const row = rowFromDisk(this.names, key, value);
-        readFields(fields, key, shownDot(this.names, row)?.value ?? new Uint8Array(0));
-        const own = timeKey(key, this.#indexer.namespaceOf(key), fields.expiresMs);
-        if (fields.expiresMs > 0 && Buffer.compare(own, entry) === 0) found.push(storedPin(this.names, key, row));
+        const pin = unlessCorrupt(() => this.#expiredPin(key, value, entry));
+        if (pin !== undefined) found.push(pin);
       }
     }
     return found.slice(0, limit);
+  }
+
+  /** Undefined: the entry is of another pin whose key begins alike, or of what this one was before. */
+  #expiredPin(key: PinKey, value: Uint8Array, entry: Uint8Array): StoredPin | undefined {
+    const fields = new IndexedFields();
+    const row = rowFromDisk(this.names, key, value);
+    readFields(fields, key, shownDot(this.names, row)?.value ?? new Uint8Array(0));
+    const own = timeKey(key, this.#indexer.namespaceOf(key), fields.expiresMs);
+    const isOwn = fields.expiresMs > 0 && Buffer.compare(own, entry) === 0;
+    return isOwn ? storedPin(this.names, key, row) : undefined;
   }
 
   count(): number {

@@ -39,7 +39,10 @@ export interface Pinset {
   /** A page, from committed state. Throws INVALID_CURSOR. Synchronous: call again for the next page, so that others get a turn. */
   list(query: PinQuery): PinPage;
 
-  /** Live keys whose shown pin has expired by then, oldest first. */
+  /** Keys that have a row, in order, behind that one. Their rows are not looked at, so damaged ones are among them. */
+  keys(behind: PinKey | undefined, limit: number): PinKey[];
+
+  /** Live keys whose shown pin has expired by then, oldest first, but those whose row is damaged. */
   expired(nowMs: number, limit: number): StoredPin[];
 
   /** Number of pins. Cheap. */

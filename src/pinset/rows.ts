@@ -1,6 +1,6 @@
 import { hex } from '../model/bytes.ts';
 import { formatCid } from '../model/cid.ts';
-import { PinfoldError } from '../model/errors.ts';
+import { isPinfoldError, PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import { decodePinRow } from './codec/pin-row.ts';
@@ -38,6 +38,16 @@ export function readFields(fields: IndexedFields, key: PinKey, value: Uint8Array
     fields.read(value);
   } catch (cause) {
     throw cause instanceof Malformed ? corruptPin(key, cause) : cause;
+  }
+}
+
+/** Undefined: the row is damaged, which is left to the scrub to tell. */
+export function unlessCorrupt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (problem) {
+    if (!isPinfoldError(problem, 'DATA_CORRUPT')) throw problem;
+    return undefined;
   }
 }
 

@@ -2,7 +2,6 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { IntakeRowSchema, TrackerPositionSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString } from '../model/bytes.ts';
 import { toV1 } from '../model/cid.ts';
-import { isPinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { FeedEntry, Pinset } from '../pinset/pinset.ts';
@@ -23,7 +22,7 @@ import type { Occasion } from './wish.ts';
 import type { Piece, Work } from './work.ts';
 
 export interface IntakeNeeds {
-  pinset: Pick<Pinset, 'feed' | 'list' | 'count'>;
+  pinset: Pick<Pinset, 'feed' | 'keys' | 'count'>;
   storage: Storage;
   index: StatusIndex;
   work: Work;
@@ -186,15 +185,9 @@ export class Intake {
   }
 
   #nextPins(): { cids: Uint8Array[]; walk: Walk; cursor: Uint8Array | undefined } {
-    try {
-      const cursor = this.#cursor === undefined ? {} : { cursor: this.#cursor };
-      const page = this.#needs.pinset.list({ filter: {}, order: 'key', limit: SLICE_KEYS_MAX, ...cursor });
-      const cids = wishesOf(page.pins.map(({ key }) => key));
-      return { cids, walk: page.cursor === undefined ? 'rows' : 'pins', cursor: page.cursor };
-    } catch (error) {
-      if (!isPinfoldError(error, 'INVALID_CURSOR')) throw error;
-      return { cids: [], walk: 'pins', cursor: undefined };
-    }
+    const keys = this.#needs.pinset.keys(this.#cursor, SLICE_KEYS_MAX);
+    const last = keys.at(-1);
+    return { cids: wishesOf(keys), walk: last === undefined ? 'rows' : 'pins', cursor: last };
   }
 
   #nextRows(): { cids: Uint8Array[]; walk: Walk; cursor: Uint8Array | undefined } {

@@ -28,7 +28,7 @@ import { stageOf } from './work-stage.ts';
 export interface TrackerNeeds {
   /** Opened with `trackerTables`. */
   storage: Storage;
-  pinset: Pick<Pinset, 'feed' | 'claims' | 'list' | 'count'>;
+  pinset: Pick<Pinset, 'feed' | 'claims' | 'keys' | 'count'>;
   connector: Pick<Connector, 'id' | 'pin' | 'unpin' | 'pinned' | 'list'>;
   peerId: string;
   /** Multiaddrs of the IPFS nodes of those peers (none given: of all), this one left out. Asked for at each attempt. */

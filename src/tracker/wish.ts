@@ -1,6 +1,7 @@
 import type { HoldMode } from '../ipfs/connector.ts';
 import { isAllocatedTo } from '../model/pin.ts';
-import type { StoredPin } from '../pinset/pinset.ts';
+import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import { unlessCorrupt } from '../pinset/rows.ts';
 import { isUnpin, type StatusRow } from './status-row.ts';
 
 /** What the pinset wants of this peer's node for one CID. */
@@ -18,6 +19,11 @@ export type Wanted =
   | { readonly kind: 'remote' }
   /** Claimed by nobody. */
   | { readonly kind: 'none' };
+
+/** Undefined: a row of it is damaged, so nobody knows. When that is repaired the pinset's feed names it. */
+export function wantedIn(pinset: Pick<Pinset, 'claims'>, cid: Uint8Array, peerId: string): Wanted | undefined {
+  return unlessCorrupt(() => wanted(pinset.claims(cid), peerId));
+}
 
 export function wanted(claims: readonly StoredPin[], peerId: string): Wanted {
   const here = claims.filter(({ pin }) => isAllocatedTo(pin, peerId));

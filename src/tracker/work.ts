@@ -30,7 +30,7 @@ import type { SaidOtherwise } from './said-otherwise.ts';
 import type { StatusIndex } from './status-index.ts';
 import type { StatusRow } from './status-row.ts';
 import type { DueLane } from './tables.ts';
-import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wanted } from './wish.ts';
+import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wantedIn } from './wish.ts';
 
 export interface WorkNeeds extends AttemptNeeds {
   peerId: string;
@@ -139,7 +139,8 @@ export class Work {
     cid: Uint8Array,
     init: { occasion: Occasion; lane: LaneName; maybeHeld?: boolean },
   ): Entry | 'written' | undefined {
-    const want = wanted(this.#needs.pinset.claims(cid), this.#needs.peerId);
+    const want = wantedIn(this.#needs.pinset, cid, this.#needs.peerId);
+    if (want === undefined) return undefined;
     const key = byteString(cid);
     const present = this.#entries.get(key);
     if (present !== undefined) {

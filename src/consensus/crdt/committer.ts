@@ -26,6 +26,7 @@ import type { CrdtMetrics } from './metrics.ts';
 import { type SealedBatch, sealBatch } from './sealed-batch.ts';
 import { putRemembered, type Remembered, readRemembered } from './state/idempotency.ts';
 import type { CrdtStore } from './state/store.ts';
+import { unlessDamaged, writableRow } from './writable-row.ts';
 import { Written } from './written.ts';
 
 export interface CommitterNeeds {
@@ -79,7 +80,7 @@ export class Committer {
   readonly #names: LearnedNames;
   // Of the transaction that is running; filled again for each request.
   #tx: Transaction | undefined;
-  readonly #readRow = (key: Uint8Array) => this.#needs.store.needs.pinset.row(this.#tx as Transaction, key);
+  readonly #readRow = (key: Uint8Array) => writableRow(this.#needs.store, this.#tx as Transaction, key);
   readonly #entries: RowEntry[] = [];
   #streams: DecidedStreams;
 
@@ -331,11 +332,13 @@ export class Committer {
     if (stream !== undefined) {
       const place = this.#streams.check(tx, stream);
       if (place instanceof PinfoldError) return refused(place);
-      if (place !== 'next') return this.#repeated(place);
+      if (place !== 'next') return this.#written(place.replica, place.sequence, new Uint8Array(0), undefined);
     }
     const { idempotency } = request;
     const known = idempotency && this.#needs.store.live(readRemembered(tx, idempotency.key));
-    const outcome = known === undefined ? this.#new(tx, builder, rows, request) : this.#known(rows, request, known);
+    const outcome = unlessDamaged(() =>
+      known === undefined ? this.#new(tx, builder, rows, request) : this.#known(rows, request, known),
+    );
     if (outcome !== full && stream !== undefined) this.#streams.advance(tx, stream, builder.last);
     return outcome;
   }
@@ -377,10 +380,6 @@ export class Committer {
     const row = rows.entry(key, this.#readRow).after;
     const isLive = row.some((dot) => dot.replica === known.replica && dot.sequence <= known.sequence);
     return this.#written(known.replica, known.sequence, key, isLive ? row : undefined);
-  }
-
-  #repeated({ replica, sequence }: Remembered): Outcome {
-    return this.#written(replica, sequence, new Uint8Array(0), undefined);
   }
 
   #written(replica: number, sequence: number, key: PinKey, row: PinRow | undefined): Outcome {

@@ -10,6 +10,7 @@ export class Findings {
   /** What was found of that kind in the bucket now; without an example nothing. */
   set(finding: Omit<Finding, 'example'> & { example: string | undefined }): void {
     const { bucket, kind, example } = finding;
+    if (example === undefined && this.#found.size + this.#beyond.size === 0) return;
     const id = `${bucket} ${kind}`;
     if (example === undefined) {
       const isGone = this.#found.delete(id);

@@ -2,6 +2,8 @@ import t from 'tap';
 import type { Outcome, Request } from '../../../src/consensus/consensus.ts';
 import { OWN_BATCH_REQUESTS_MAX } from '../../../src/consensus/crdt/constants.ts';
 import { idempotencyAgeTable, idempotencyTable, logTable } from '../../../src/consensus/crdt/tables.ts';
+import { encodePinRow } from '../../../src/pinset/codec/pin-row.ts';
+import { tableSets } from '../../../src/pinset/tables.ts';
 import { usedUp } from '../../support/crafted-author.ts';
 import { pinOp, plainFields, TestCluster, testKey, unpinOp } from '../../support/crdt-peers.ts';
 
@@ -135,3 +137,23 @@ t.test(
     }
   },
 );
+
+t.test('a damaged row refuses what is written to it, and no other request of the batch', async (t) => {
+  const cluster = new TestCluster();
+  const [a, b] = [await cluster.add({ name: 'a' }), await cluster.add({ name: 'b' })];
+  await cluster.until(() => [a, b].every(({ consensus }) => consensus.status().phase === 'ready'), 'ready');
+  await a.commit({ ops: [pinOp(1)] }, { ops: [pinOp(2)] }, { ops: [pinOp(3)] });
+  const row = (number: number) => a.storage.transaction((tx) => a.pinset.row(tx, testKey(number))).value;
+  const damagedValue = row(2).map((dot) => ({ ...dot, value: Buffer.of(0xff) }));
+  // Whoever took in an operation that sees it would take nothing more of its author (R6).
+  const beyondClock = row(3).map((dot) => ({ ...dot, sequence: dot.sequence + 64 }));
+  await a.storage.transaction((tx) => {
+    tx.put(tableSets.a.pins, testKey(1), Buffer.of(0xff));
+    tx.put(tableSets.a.pins, testKey(2), encodePinRow(damagedValue));
+    tx.put(tableSets.a.pins, testKey(3), encodePinRow(beyondClock));
+  }).flushed;
+  const requests = [pinOp(1), unpinOp(2), pinOp(4), unpinOp(3)].map((op) => ({ ops: [op] }));
+  t.same(codes(await a.commit(...requests)), ['DATA_CORRUPT', 'DATA_CORRUPT', 'ok', 'DATA_CORRUPT']);
+  await cluster.until(() => b.pinset.get(testKey(4)) !== undefined, 'the other has what was written');
+  await cluster.stop();
+});

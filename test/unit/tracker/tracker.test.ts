@@ -1,5 +1,7 @@
 import t from 'tap';
 import { toV0 } from '../../../src/model/cid.ts';
+import { pinKey } from '../../../src/model/pin-key.ts';
+import { tableSets } from '../../../src/pinset/tables.ts';
 import { cid } from '../../suites/pinset-world.ts';
 import { other, self, TrackerWorld } from './tracker-world.ts';
 
@@ -360,3 +362,32 @@ t.test('a claim that comes back while the node lets go is not called pinned', as
   t.equal(world.node.mode(a), 'recursive');
   await world.end();
 });
+
+t.test(
+  'a row that cannot be read holds up nothing else, also over a restart, and is taken up when it is repaired',
+  async (t) => {
+    const world = await TrackerWorld.open();
+    await world.tracker.start();
+    await world.pin([a, b]);
+    await world.until('pinned', () => world.status(b).status === 'pinned');
+    const { storage } = world.pinsets;
+    const key = pinKey(a, 'default');
+    const value = storage.read.get(tableSets.a.pins, key) as Uint8Array;
+    const put = (bytes: Uint8Array) => storage.transaction((tx) => tx.put(tableSets.a.pins, key, bytes)).flushed;
+    const c = cid(4);
+    await put(Buffer.of(0xff));
+    await world.pin([a], { namespace: 'n' });
+    await world.pin([c]);
+    await world.until('the other is pinned', () => world.status(c).status === 'pinned');
+    await world.restart();
+    await world.unpin([b]);
+    await world.until('and unpinned', () => world.status(b).status === 'unpinned');
+    t.throws(() => world.status(a), { code: 'DATA_CORRUPT' });
+    t.equal(world.node.mode(a), 'recursive', 'the node keeps what nobody knows');
+    await put(value);
+    await world.unpin([a]);
+    await world.unpin([a], 'n');
+    await world.until('let go of', () => world.node.mode(a) === 'none');
+    await world.end();
+  },
+);

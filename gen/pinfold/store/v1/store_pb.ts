@@ -466,7 +466,7 @@ export type TrackerPosition = Message<"pinfold.store.v1.TrackerPosition"> & {
   walk: number;
 
   /**
-   * The pinset's cursor, or the wish of the last row.
+   * The last pin key, or the wish of the last row.
    *
    * @generated from field: bytes walk_cursor = 3;
    */

@@ -114,9 +114,11 @@ function pairsOf(mine: BucketState, theirs: TheirBucket): Pair[] {
 }
 
 function rowAfter(remedy: Remedy, { key, mine, theirs, isUnreadable }: Pair, { names, covered }: RepairRules): PinRow {
-  const theirDots = () => theirs.filter(({ replica, sequence }) => sequence <= covered(replica));
+  // I1: what lies beyond C is damage.
+  const coveredDots = (row: PinRow) => row.filter(({ replica, sequence }) => sequence <= covered(replica));
+  const theirDots = () => coveredDots(theirs);
   if (remedy === 'restore') return theirDots();
-  if (remedy === 'unite') return united(names, key, mine, theirDots());
+  if (remedy === 'unite') return united(names, key, coveredDots(mine), theirDots());
   if (remedy === 'rescue' && isUnreadable) return theirDots();
   return mine;
 }
