@@ -12,8 +12,8 @@ import { rowHashString, shownDot } from './row-hash.ts';
 import type { TableSet } from './tables.ts';
 
 /**
- * Puts the rows and index entries of changes, in key order (neighbours lie on one page), and fills the feed row with their keys and
- * digest changes. If it throws, nothing but the transaction has been touched.
+ * Puts the rows and index entries of changes, in key order (neighbours lie on one page), and fills the feed row with their keys, also
+ * of those without a row before and after, and digest changes. If it throws, nothing but the transaction has been touched.
  */
 export function writeRows(
   tx: Transaction,
@@ -35,9 +35,8 @@ export function writeRows(
   };
   feedRow.begin();
   for (const { key, before, after } of sorted) {
-    if (before.length === 0 && after.length === 0) continue;
-    if (after.length === 0) tx.remove(set.pins, key);
-    else tx.put(set.pins, key, encodePinRow(after));
+    if (after.length > 0) tx.put(set.pins, key, encodePinRow(after));
+    else if (before.length > 0) tx.remove(set.pins, key);
     indexer?.update(set, key, shownDot(names, before), shownDot(names, after), entries);
     const place = feedRow.add(key);
     writeDifference(feedRow.bytes(), place, hashOf(names, key, after), hashOf(names, key, before));

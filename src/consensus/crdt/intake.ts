@@ -342,7 +342,7 @@ function applyLive(tx: Transaction, store: CrdtStore, group: readonly Prepared[]
   }
   for (const step of steps) store.replicas.put(tx, step);
   store.touched.note(rows);
-  pinset.write(tx, rows.changes());
+  pinset.write(tx, rows.changesAndAbsent());
 }
 
 export function applyTo(

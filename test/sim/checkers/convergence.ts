@@ -12,6 +12,7 @@ import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
 import type { World } from '../world/world.ts';
+import type { Damages } from './damages.ts';
 import { hexOf } from './hex.ts';
 import { LastWrites } from './last-writes.ts';
 import { lackingPlaces } from './placement.ts';
@@ -212,7 +213,10 @@ export class Convergence {
     for (const watcher of this.#world.watchers) {
       if (watcher.process === undefined) return { invariant: 'WATCH', what: `watch ${watcher.id} follows nobody` };
       if (!watcher.isCaughtUp) return { invariant: 'WATCH', what: `watch ${watcher.id} has not caught up` };
-      const difference = storyDifference(watcher, watcher.process, this.#world.up());
+      const difference = storyDifference(watcher, watcher.process, {
+        up: this.#world.up(),
+        damages: this.#world.damages,
+      });
       if (difference !== undefined) return { invariant: 'WATCH', what: difference };
     }
     return undefined;
@@ -231,15 +235,17 @@ function covers(world: World, { machine }: SimProcess, of: Machine): boolean {
 
 /** What differs between the story of a watch and the listing of the peer that it follows. */
 function storyDifference(
-  { id, story, event }: Watcher,
+  { id, story, event, peers }: Watcher,
   process: SimProcess,
-  up: readonly SimProcess[],
+  { up, damages }: { up: readonly SimProcess[]; damages: Damages },
 ): string | undefined {
   const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
   const keys = new Set(pins.map(({ key }) => hexOf(key)));
   // Only a machine that stays down may know of that, or a disk that is lost.
   const isExcused = (key: string) => {
     const teller = story.tellers.get(key);
+    // Who was told by a peer whose disk had lost it, and goes on at another, is not told again.
+    if (peers.size > 1 && damages.wasEver(key)) return true;
     return teller !== undefined && (teller.machine.isGone || teller.machine.identityStamp !== teller.store);
   };
   for (const key of story.pins.keys())

@@ -75,6 +75,10 @@ export class Damages {
     return [...this.#stores.values()].some(({ ever }) => ever.size > 0);
   }
 
+  wasEver(key: string): boolean {
+    return [...this.#stores.values()].some(({ ever }) => ever.has(key));
+  }
+
   /** A bucket is damaged at one peer at most: with the others' rows it can be put right. */
   isTaken(bucket: number, key: string): boolean {
     if (this.muddled.has(key)) return true;
@@ -92,7 +96,7 @@ export function checkFound(
   const { what, key, bucket } = damaged;
   const finds = (kinds: readonly string[]) => found.some((each) => each.bucket === bucket && kinds.includes(each.kind));
   const isRow = what === 'flip' || what === 'garble' || what === 'lose';
-  if (!finds(isRow ? ['row', 'sum'] : ['index']))
+  if (!finds(isRow ? ['row', 'sum'] : ['index', 'orphan']))
     throw new Violation('DAMAGE', `the scrub of ${who} did not find ${what} of ${key.slice(0, 8)}, bucket ${bucket}`);
   const kind = isRow ? 'ROW_DAMAGED' : 'INDEX_DAMAGED';
   if (!alerts.some((alert) => alert.kind === kind && new RegExp(`\\b${bucket}\\b| more:`).test(alert.message)))

@@ -28,6 +28,8 @@ export class Watcher {
   /** The process that it follows now, and whether all that there was has been told. */
   process: SimProcess | undefined;
   isCaughtUp = false;
+  /** Names of the machines that it has followed. */
+  readonly peers = new Set<string>();
   /** Why the stream that is open ended; undefined: it goes on. */
   #token: Uint8Array | undefined;
   /** Whose story it is: another one after a copy was put back. */
@@ -92,6 +94,7 @@ export class Watcher {
       Object.assign(this.story, { pins, tellers });
     this.#store = process.machine.identityStamp;
     this.process = process;
+    this.peers.add(process.machine.name);
     this.isCaughtUp = false;
     const stream = process.core.watchPins(query, call)[Symbol.asyncIterator]();
     try {

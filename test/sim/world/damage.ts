@@ -40,8 +40,11 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
   const { table, entry } = all[event.at % Math.max(1, all.length)] ?? {};
   if (table === undefined || entry === undefined) return;
   const keyHash = entryKeyHash(set, table, entry);
-  const key = [...read.range(set.pins, { from: keyHash })][0]?.key;
-  if (key === undefined || isTaken(world, key)) return;
+  // Several, where one CID is pinned in several namespaces; none, where the entry was flipped before.
+  const keys = [...read.range(set.pins, { from: keyHash })]
+    .map(({ key }) => key)
+    .filter((key) => hexOf(key.subarray(0, 8)) === hexOf(keyHash));
+  if (keys.length === 0 || keys.some((key) => isTaken(world, key))) return;
   store.control.damage(table, entry, undefined);
   const entries = [`${table} ${hexOf(entry)}`];
   if (event.what === 'flip-entry') {
@@ -49,7 +52,7 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
     store.control.damage(table, flipped, new Uint8Array(0));
     entries.push(`${table} ${hexOf(flipped)}`);
   }
-  note(world, machine, event, key, entries);
+  for (const key of keys) note(world, machine, event, key, entries);
 }
 
 /** A transaction of a running peer that should not have been. */

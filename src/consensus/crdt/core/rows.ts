@@ -37,10 +37,22 @@ export class TransactionRows {
   }
 
   changes(): RowChange[] {
-    const changes: RowChange[] = [];
-    for (const entry of this.#byPrefix.values()) if (entry.after !== entry.before) changes.push(entry);
-    for (const entry of this.#others.values()) if (entry.after !== entry.before) changes.push(entry);
-    return changes;
+    return this.#entries(({ before, after }) => after !== before && before.length + after.length > 0);
+  }
+
+  /**
+   * Also what has no row, before and after: if a disk lost it, others may have been told of it, and it is gone for them only when the
+   * feed names it.
+   */
+  changesAndAbsent(): RowChange[] {
+    return this.#entries(({ before, after }) => after !== before || after.length === 0);
+  }
+
+  #entries(isWanted: (entry: RowEntry) => boolean): RowChange[] {
+    const wanted: RowChange[] = [];
+    for (const entry of this.#byPrefix.values()) if (isWanted(entry)) wanted.push(entry);
+    for (const entry of this.#others.values()) if (isWanted(entry)) wanted.push(entry);
+    return wanted;
   }
 }
 
