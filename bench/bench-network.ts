@@ -41,6 +41,7 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       getConnections: none,
       reportUntrusted: none,
       setDraining: none,
+      collectGarbage: none,
       getDigests: none,
       getBuckets: none,
       repairBuckets: none,

@@ -2,8 +2,9 @@ import { type ImportCandidate, type ImportResult, importer } from 'ipfs-unixfs-i
 import { fixedSize } from 'ipfs-unixfs-importer/chunker';
 import { balanced } from 'ipfs-unixfs-importer/layout';
 import type { CID } from 'multiformats/cid';
-import { type Connector, ConnectorError, type ConnectorErrorKind } from '../ipfs/connector.ts';
-import { type ErrorCode, invalidField, PinfoldError } from '../model/errors.ts';
+import type { Connector } from '../ipfs/connector.ts';
+import { nodeError } from '../ipfs/node-error.ts';
+import { invalidField } from '../model/errors.ts';
 import { iterateUntil } from '../runtime/abort.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
 import { BlockBatches } from './block-batches.ts';
@@ -62,7 +63,7 @@ export interface Adder {
    * Makes UnixFS DAGs of what streams in and stores their blocks, in constant memory but for the names. Yields every file and
    * directory (but empty ones inside others) when it is made, each root after everything of it is on the disk, the roots last of what lies in
    * them. Nothing is pinned: until that is done the caller holds a `protect()` of its own; the one held here ends with
-   * the stream. Throws PinfoldError (INVALID_ARGUMENT naming the field, DISK_FULL, IPFS_UNAVAILABLE),
+   * the stream. Throws PinfoldError (INVALID_ARGUMENT naming the field, DISK_FULL, IPFS_UNAVAILABLE, IPFS_FAILED),
    * the signal's reason, or what the content threw.
    */
   add(entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<Added, void, undefined>;
@@ -110,7 +111,7 @@ async function* add(
     const results = importer(candidates(entries, options, metrics), store as Parameters<typeof importer>[1], settings);
     yield* heldUntilStored(results, batches, options);
   } catch (cause) {
-    throw addError(cause);
+    throw nodeError(cause);
   } finally {
     await batches.settled();
     protection.release();
@@ -203,18 +204,4 @@ function checkRange(field: string, value: number, min: number, max: number): voi
   if (!Number.isSafeInteger(value) || value < min || value > max) {
     throw invalidField(field, `${value}; it is a whole number from ${min} to ${max}`);
   }
-}
-
-const codes: Readonly<Record<ConnectorErrorKind, ErrorCode>> = {
-  DISK_FULL: 'DISK_FULL',
-  UNREACHABLE: 'IPFS_UNAVAILABLE',
-  NO_PROVIDER: 'INTERNAL',
-  PIN_STALLED: 'INTERNAL',
-  INVALID_DAG: 'INTERNAL',
-  FAILED: 'STORAGE_FAILED',
-};
-
-function addError(cause: unknown): unknown {
-  if (!(cause instanceof ConnectorError)) return cause;
-  return new PinfoldError(codes[cause.kind], cause.message, { cause });
 }

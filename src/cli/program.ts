@@ -5,6 +5,7 @@ import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { daemonCommand } from './commands/daemon.ts';
 import { initCommand } from './commands/init.ts';
+import { ipfsCommands } from './commands/ipfs.ts';
 import { pinCommands } from './commands/pin.ts';
 import { placementCommands } from './commands/placement.ts';
 import { statusCommands } from './commands/status.ts';
@@ -35,6 +36,7 @@ export function program({ silent = false } = {}): Command {
   placementCommands(root, run);
   storeCareCommands(root, run);
   storeCommands(root, run);
+  ipfsCommands(root, run);
   configCommand(root, run);
   root
     .command('version')

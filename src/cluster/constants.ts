@@ -93,3 +93,12 @@ export const PLACING_AGE_MS_MAX = 1_000;
 
 /** Members asked at once what they wait for with a pin. The rest wait, within the time that all have. */
 export const EXPLAIN_ASKED_AT_ONCE = 32;
+
+/** IPFS nodes that collect at once for one call. More: INVALID_ARGUMENT. */
+export const COLLECTIONS_MAX = 16;
+/** Between two words on how far a collection is, ms. */
+export const COLLECTION_PROGRESS_INTERVAL_MS = 250;
+/** CIDs in one word on a collection. Then it is told at once. */
+export const COLLECTED_CIDS_PER_MESSAGE = 1_000;
+/** Words that wait for the reader. Beyond, progress is left out, and what has CIDs waits. */
+export const COLLECTED_EVENTS_WAITING_MAX = 64;

@@ -1,5 +1,6 @@
 import { balanced } from '../allocator/balanced.ts';
 import { type Alerts, alerts } from '../cluster/alerts.ts';
+import { type Collecting, collecting, collectingHandlers } from '../cluster/collecting.ts';
 import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { type ExplainPin, explainPin } from '../cluster/explain.ts';
@@ -113,6 +114,7 @@ export interface PeerCore {
   readonly trusting: Trusting;
   readonly membership: Membership;
   readonly draining: Draining;
+  readonly collecting: Collecting;
   readonly rebalancing: Rebalancing;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
   readonly components: readonly Component[];
@@ -215,6 +217,7 @@ export function peerCore(
     ...connectionHandlers(connecting),
     ...pinWorkHandlers({ tracker: work, ipfsState }),
     ...drainingHandlers(monitored),
+    ...collectingHandlers({ connector, clock }),
   });
   const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
@@ -280,6 +283,7 @@ export function peerCore(
     trusting: trusting({ peerId, trustedPeersMax: TRUSTED_PEERS_MAX }, { trust, save: needs.saveTrust }),
     membership: membership({ ...shared, network, clock, timers }),
     draining: draining({ ...shared, places, clock, timers }),
+    collecting: collecting({ ...shared, connector, clock, timers }),
     rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },

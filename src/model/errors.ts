@@ -45,6 +45,10 @@ export const errorRegistry = {
   PERMISSION_DENIED: { status: 'PERMISSION_DENIED', says: 'the caller may not do this' },
   PEER_UNREACHABLE: { status: 'UNAVAILABLE', says: 'another peer that is needed does not answer' },
   IPFS_UNAVAILABLE: { status: 'UNAVAILABLE', says: 'the IPFS node of this peer does not answer' },
+  IPFS_FAILED: {
+    status: 'UNAVAILABLE',
+    says: 'the IPFS node did not do what it was asked for; the message has its words',
+  },
   SHUTTING_DOWN: { status: 'UNAVAILABLE', says: 'this peer is stopping' },
   STORAGE_FAILED: { status: 'UNAVAILABLE', says: 'the store of this peer cannot be written or read' },
   DISK_FULL: { status: 'RESOURCE_EXHAUSTED', says: 'too little free disk to take writes' },

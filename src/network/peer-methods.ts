@@ -297,6 +297,19 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: KIB,
     responseBytesMax: KIB,
   },
+  // By hand; a node has one collection at a time. A message has up to 1,000 CIDs.
+  collectGarbage: {
+    caller: 'trusted',
+    kind: 'server_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 2,
+    concurrentMax: 4,
+    burst: 16,
+    everyMs: 500,
+    askedMax: 64,
+    requestBytesMax: KIB,
+    responseBytesMax: MIB,
+  },
 };
 
 const methodsByName: ReadonlyMap<string, PeerMethod> = new Map(

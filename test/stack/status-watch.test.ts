@@ -1,4 +1,5 @@
 import t from 'tap';
+import { collectingHandlers } from '../../src/cluster/collecting.ts';
 import { connectionHandlers } from '../../src/cluster/connectivity.ts';
 import { pinWorkHandlers } from '../../src/cluster/pin-work.ts';
 import { drainingHandlers } from '../../src/cluster/reallocation/draining.ts';
@@ -96,6 +97,7 @@ function cluster() {
       ...connectionHandlers(connecting),
       ...pinWorkHandlers({ tracker, ipfsState: () => nodeUp }),
       ...drainingHandlers(members),
+      ...collectingHandlers({ connector, ...time }),
     };
     network.rpc.serve(handlers);
     await connector.start();

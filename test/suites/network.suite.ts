@@ -118,6 +118,7 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
     async *setDraining() {
       yield create(SetDrainingResponseSchema);
     },
+    async *collectGarbage() {},
     async *repairBuckets() {
       yield create(RepairBucketsResponseSchema);
     },

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { PeerError } from "./peer_error_pb.ts";
+import { file_pinfold_v1_peer_error } from "./peer_error_pb.ts";
 import type { PlacementEvent } from "./placement_pb.ts";
 import { file_pinfold_v1_placement } from "./placement_pb.ts";
 import type { ApplyRepairRequestSchema, ApplyRepairResponseSchema, PlanRepairRequestSchema, PlanRepairResponseSchema, ScrubStoreRequestSchema, ScrubStoreResponseSchema } from "./repair_pb.ts";
@@ -16,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/peer_service.proto.
  */
 export const file_pinfold_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiIwoQUGxhbkRyYWluUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIj4KEVBsYW5EcmFpblJlc3BvbnNlEikKBWV2ZW50GAEgASgLMhoucGluZm9sZC52MS5QbGFjZW1lbnRFdmVudCIjChBEcmFpblBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiIQoRRHJhaW5QZWVyUmVzcG9uc2USDAoEbGVmdBgBIAEoBCIlChJVbmRyYWluUGVlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSI1ChNVbmRyYWluUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXIiEwoRUmVuZXdTdG9yZVJlcXVlc3QiFAoSUmVuZXdTdG9yZVJlc3BvbnNlIiMKElJlam9pblN0b3JlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIoChNSZWpvaW5TdG9yZVJlc3BvbnNlEhEKCXNldF9hc2lkZRgBIAEoCSLXAgoEUGVlchIPCgdwZWVyX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg8KB3ZlcnNpb24YBCABKAkSEAoIZm9sbG93ZXIYBSABKAgSJgoGaGVhbHRoGAYgASgOMhYucGluZm9sZC52MS5QZWVySGVhbHRoEiIKBGlwZnMYByABKAsyFC5waW5mb2xkLnYxLklwZnNOb2RlEi4KCmxhc3RfaGVhcmQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB21ldHJpY3MYCSADKAsyFi5waW5mb2xkLnYxLlBlZXJNZXRyaWMSDAoEc2VsZhgKIAEoCBIlCgZ0cnVzdHMYCyABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBIOCgZ1bnNlZW4YDCABKAgSEAoIZHJhaW5pbmcYDSABKAgiKgoJVHJ1c3RMaXN0EgsKA2FsbBgBIAEoCBIQCghwZWVyX2lkcxgCIAMoCSIhCg5BZGRQZWVyUmVxdWVzdBIPCgdhZGRyZXNzGAEgASgJIiIKD0FkZFBlZXJSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEVJlbW92ZVBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkibQoSUmVtb3ZlUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXISFgoOYWxsb2NhdGVkX3BpbnMYAiABKAQSEQoJbW9yZV9waW5zGAMgASgIEgwKBGxpdmUYBCABKAgiVwoQVHJ1c3RQZWVyUmVxdWVzdBImCgdyZXBsYWNlGAEgASgLMhUucGluZm9sZC52MS5UcnVzdExpc3QSCwoDYWRkGAIgAygJEg4KBnJlbW92ZRgDIAMoCSI6ChFUcnVzdFBlZXJSZXNwb25zZRIlCgZ0cnVzdHMYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdCJ2CghJcGZzTm9kZRIPCgdwZWVyX2lkGAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRINCgVhZ2VudBgDIAEoCRINCgVlcnJvchgEIAEoCRIoCgVzdGF0ZRgFIAEoDjIZLnBpbmZvbGQudjEuSXBmc05vZGVTdGF0ZSJUCgpQZWVyTWV0cmljEgwKBG5hbWUYASABKAkSEAoGbnVtYmVyGAIgASgBSAASDgoEdGV4dBgDIAEoCUgAEg0KBXZhbGlkGAQgASgIQgcKBXZhbHVlKoUBCgpQZWVySGVhbHRoEhsKF1BFRVJfSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOUEVFUl9IRUFMVEhfVVAQARIXChNQRUVSX0hFQUxUSF9TVVNQRUNUEAISFAoQUEVFUl9IRUFMVEhfRE9XThADEhcKE1BFRVJfSEVBTFRIX0pPSU5JTkcQBCqGAgoNSXBmc05vZGVTdGF0ZRIfChtJUEZTX05PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJJUEZTX05PREVfU1RBVEVfVVAQARIeChpJUEZTX05PREVfU1RBVEVfUkVTVEFSVElORxACEhgKFElQRlNfTk9ERV9TVEFURV9ET1dOEAMSIAocSVBGU19OT0RFX1NUQVRFX1VOQVVUSE9SSVpFRBAEEiIKHklQRlNfTk9ERV9TVEFURV9PVEhFUl9JREVOVElUWRAFEhwKGElQRlNfTk9ERV9TVEFURV9OT19TUEFDRRAGEh4KGklQRlNfTk9ERV9TVEFURV9DT0xMRUNUSU5HEAcy6wcKC1BlZXJTZXJ2aWNlEkIKB0dldFBlZXISGi5waW5mb2xkLnYxLkdldFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5HZXRQZWVyUmVzcG9uc2USSAoJTGlzdFBlZXJzEhwucGluZm9sZC52MS5MaXN0UGVlcnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5MaXN0UGVlcnNSZXNwb25zZRJCCgdBZGRQZWVyEhoucGluZm9sZC52MS5BZGRQZWVyUmVxdWVzdBobLnBpbmZvbGQudjEuQWRkUGVlclJlc3BvbnNlEksKClJlbW92ZVBlZXISHS5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5SZW1vdmVQZWVyUmVzcG9uc2USSAoJVHJ1c3RQZWVyEhwucGluZm9sZC52MS5UcnVzdFBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5UcnVzdFBlZXJSZXNwb25zZRJKCglQbGFuRHJhaW4SHC5waW5mb2xkLnYxLlBsYW5EcmFpblJlcXVlc3QaHS5waW5mb2xkLnYxLlBsYW5EcmFpblJlc3BvbnNlMAESSgoJRHJhaW5QZWVyEhwucGluZm9sZC52MS5EcmFpblBlZXJSZXF1ZXN0Gh0ucGluZm9sZC52MS5EcmFpblBlZXJSZXNwb25zZTABEk4KC1VuZHJhaW5QZWVyEh4ucGluZm9sZC52MS5VbmRyYWluUGVlclJlcXVlc3QaHy5waW5mb2xkLnYxLlVuZHJhaW5QZWVyUmVzcG9uc2USTQoKU2NydWJTdG9yZRIdLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlNjcnViU3RvcmVSZXNwb25zZTABEk0KClBsYW5SZXBhaXISHS5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5QbGFuUmVwYWlyUmVzcG9uc2UwARJQCgtBcHBseVJlcGFpchIeLnBpbmZvbGQudjEuQXBwbHlSZXBhaXJSZXF1ZXN0Gh8ucGluZm9sZC52MS5BcHBseVJlcGFpclJlc3BvbnNlMAESSwoKUmVuZXdTdG9yZRIdLnBpbmZvbGQudjEuUmVuZXdTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbmV3U3RvcmVSZXNwb25zZRJOCgtSZWpvaW5TdG9yZRIeLnBpbmZvbGQudjEuUmVqb2luU3RvcmVSZXF1ZXN0Gh8ucGluZm9sZC52MS5SZWpvaW5TdG9yZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_placement, file_pinfold_v1_repair]);
+  fileDesc("Ch1waW5mb2xkL3YxL3BlZXJfc2VydmljZS5wcm90bxIKcGluZm9sZC52MSIhCg5HZXRQZWVyUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIjEKD0dldFBlZXJSZXNwb25zZRIeCgRwZWVyGAEgASgLMhAucGluZm9sZC52MS5QZWVyIhIKEExpc3RQZWVyc1JlcXVlc3QiNAoRTGlzdFBlZXJzUmVzcG9uc2USHwoFcGVlcnMYASADKAsyEC5waW5mb2xkLnYxLlBlZXIiIwoQUGxhbkRyYWluUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJIj4KEVBsYW5EcmFpblJlc3BvbnNlEikKBWV2ZW50GAEgASgLMhoucGluZm9sZC52MS5QbGFjZW1lbnRFdmVudCIjChBEcmFpblBlZXJSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiIQoRRHJhaW5QZWVyUmVzcG9uc2USDAoEbGVmdBgBIAEoBCIlChJVbmRyYWluUGVlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSI1ChNVbmRyYWluUGVlclJlc3BvbnNlEh4KBHBlZXIYASABKAsyEC5waW5mb2xkLnYxLlBlZXIiWwoVQ29sbGVjdEdhcmJhZ2VSZXF1ZXN0EhAKCHBlZXJfaWRzGAEgAygJEgsKA2FsbBgCIAEoCBIQCghwYXJhbGxlbBgDIAEoDRIRCgl3aXRoX2NpZHMYBCABKAgifwoWQ29sbGVjdEdhcmJhZ2VSZXNwb25zZRIqCgRub2RlGAEgASgLMhoucGluZm9sZC52MS5Ob2RlQ29sbGVjdGlvbkgAEjAKB3N1bW1hcnkYAiABKAsyHS5waW5mb2xkLnYxLkNvbGxlY3Rpb25TdW1tYXJ5SABCBwoFZXZlbnQilgEKDk5vZGVDb2xsZWN0aW9uEg8KB3BlZXJfaWQYASABKAkSEQoJcGVlcl9uYW1lGAIgASgJEg4KBmJsb2NrcxgDIAEoBBINCgVieXRlcxgEIAEoBBIMCgRjaWRzGAUgAygJEg0KBWVuZGVkGAYgASgIEiQKBWVycm9yGAcgASgLMhUucGluZm9sZC52MS5QZWVyRXJyb3IiUQoRQ29sbGVjdGlvblN1bW1hcnkSDQoFbm9kZXMYASABKA0SDgoGZmFpbGVkGAIgASgNEg4KBmJsb2NrcxgDIAEoBBINCgVieXRlcxgEIAEoBCITChFSZW5ld1N0b3JlUmVxdWVzdCIUChJSZW5ld1N0b3JlUmVzcG9uc2UiIwoSUmVqb2luU3RvcmVSZXF1ZXN0Eg0KBWZvcmNlGAEgASgIIigKE1Jlam9pblN0b3JlUmVzcG9uc2USEQoJc2V0X2FzaWRlGAEgASgJItcCCgRQZWVyEg8KB3BlZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhZGRyZXNzZXMYAyADKAkSDwoHdmVyc2lvbhgEIAEoCRIQCghmb2xsb3dlchgFIAEoCBImCgZoZWFsdGgYBiABKA4yFi5waW5mb2xkLnYxLlBlZXJIZWFsdGgSIgoEaXBmcxgHIAEoCzIULnBpbmZvbGQudjEuSXBmc05vZGUSLgoKbGFzdF9oZWFyZBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoHbWV0cmljcxgJIAMoCzIWLnBpbmZvbGQudjEuUGVlck1ldHJpYxIMCgRzZWxmGAogASgIEiUKBnRydXN0cxgLIAEoCzIVLnBpbmZvbGQudjEuVHJ1c3RMaXN0Eg4KBnVuc2VlbhgMIAEoCBIQCghkcmFpbmluZxgNIAEoCCIqCglUcnVzdExpc3QSCwoDYWxsGAEgASgIEhAKCHBlZXJfaWRzGAIgAygJIiEKDkFkZFBlZXJSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkiIgoPQWRkUGVlclJlc3BvbnNlEg8KB3BlZXJfaWQYASABKAkiJAoRUmVtb3ZlUGVlclJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSJtChJSZW1vdmVQZWVyUmVzcG9uc2USHgoEcGVlchgBIAEoCzIQLnBpbmZvbGQudjEuUGVlchIWCg5hbGxvY2F0ZWRfcGlucxgCIAEoBBIRCgltb3JlX3BpbnMYAyABKAgSDAoEbGl2ZRgEIAEoCCJXChBUcnVzdFBlZXJSZXF1ZXN0EiYKB3JlcGxhY2UYASABKAsyFS5waW5mb2xkLnYxLlRydXN0TGlzdBILCgNhZGQYAiADKAkSDgoGcmVtb3ZlGAMgAygJIjoKEVRydXN0UGVlclJlc3BvbnNlEiUKBnRydXN0cxgBIAEoCzIVLnBpbmZvbGQudjEuVHJ1c3RMaXN0InYKCElwZnNOb2RlEg8KB3BlZXJfaWQYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJEg0KBWFnZW50GAMgASgJEg0KBWVycm9yGAQgASgJEigKBXN0YXRlGAUgASgOMhkucGluZm9sZC52MS5JcGZzTm9kZVN0YXRlIlQKClBlZXJNZXRyaWMSDAoEbmFtZRgBIAEoCRIQCgZudW1iZXIYAiABKAFIABIOCgR0ZXh0GAMgASgJSAASDQoFdmFsaWQYBCABKAhCBwoFdmFsdWUqhQEKClBlZXJIZWFsdGgSGwoXUEVFUl9IRUFMVEhfVU5TUEVDSUZJRUQQABISCg5QRUVSX0hFQUxUSF9VUBABEhcKE1BFRVJfSEVBTFRIX1NVU1BFQ1QQAhIUChBQRUVSX0hFQUxUSF9ET1dOEAMSFwoTUEVFUl9IRUFMVEhfSk9JTklORxAEKoYCCg1JcGZzTm9kZVN0YXRlEh8KG0lQRlNfTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhYKEklQRlNfTk9ERV9TVEFURV9VUBABEh4KGklQRlNfTk9ERV9TVEFURV9SRVNUQVJUSU5HEAISGAoUSVBGU19OT0RFX1NUQVRFX0RPV04QAxIgChxJUEZTX05PREVfU1RBVEVfVU5BVVRIT1JJWkVEEAQSIgoeSVBGU19OT0RFX1NUQVRFX09USEVSX0lERU5USVRZEAUSHAoYSVBGU19OT0RFX1NUQVRFX05PX1NQQUNFEAYSHgoaSVBGU19OT0RFX1NUQVRFX0NPTExFQ1RJTkcQBzLGCAoLUGVlclNlcnZpY2USQgoHR2V0UGVlchIaLnBpbmZvbGQudjEuR2V0UGVlclJlcXVlc3QaGy5waW5mb2xkLnYxLkdldFBlZXJSZXNwb25zZRJICglMaXN0UGVlcnMSHC5waW5mb2xkLnYxLkxpc3RQZWVyc1JlcXVlc3QaHS5waW5mb2xkLnYxLkxpc3RQZWVyc1Jlc3BvbnNlEkIKB0FkZFBlZXISGi5waW5mb2xkLnYxLkFkZFBlZXJSZXF1ZXN0GhsucGluZm9sZC52MS5BZGRQZWVyUmVzcG9uc2USSwoKUmVtb3ZlUGVlchIdLnBpbmZvbGQudjEuUmVtb3ZlUGVlclJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbW92ZVBlZXJSZXNwb25zZRJICglUcnVzdFBlZXISHC5waW5mb2xkLnYxLlRydXN0UGVlclJlcXVlc3QaHS5waW5mb2xkLnYxLlRydXN0UGVlclJlc3BvbnNlEkoKCVBsYW5EcmFpbhIcLnBpbmZvbGQudjEuUGxhbkRyYWluUmVxdWVzdBodLnBpbmZvbGQudjEuUGxhbkRyYWluUmVzcG9uc2UwARJKCglEcmFpblBlZXISHC5waW5mb2xkLnYxLkRyYWluUGVlclJlcXVlc3QaHS5waW5mb2xkLnYxLkRyYWluUGVlclJlc3BvbnNlMAESTgoLVW5kcmFpblBlZXISHi5waW5mb2xkLnYxLlVuZHJhaW5QZWVyUmVxdWVzdBofLnBpbmZvbGQudjEuVW5kcmFpblBlZXJSZXNwb25zZRJZCg5Db2xsZWN0R2FyYmFnZRIhLnBpbmZvbGQudjEuQ29sbGVjdEdhcmJhZ2VSZXF1ZXN0GiIucGluZm9sZC52MS5Db2xsZWN0R2FyYmFnZVJlc3BvbnNlMAESTQoKU2NydWJTdG9yZRIdLnBpbmZvbGQudjEuU2NydWJTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlNjcnViU3RvcmVSZXNwb25zZTABEk0KClBsYW5SZXBhaXISHS5waW5mb2xkLnYxLlBsYW5SZXBhaXJSZXF1ZXN0Gh4ucGluZm9sZC52MS5QbGFuUmVwYWlyUmVzcG9uc2UwARJQCgtBcHBseVJlcGFpchIeLnBpbmZvbGQudjEuQXBwbHlSZXBhaXJSZXF1ZXN0Gh8ucGluZm9sZC52MS5BcHBseVJlcGFpclJlc3BvbnNlMAESSwoKUmVuZXdTdG9yZRIdLnBpbmZvbGQudjEuUmVuZXdTdG9yZVJlcXVlc3QaHi5waW5mb2xkLnYxLlJlbmV3U3RvcmVSZXNwb25zZRJOCgtSZWpvaW5TdG9yZRIeLnBpbmZvbGQudjEuUmVqb2luU3RvcmVSZXF1ZXN0Gh8ucGluZm9sZC52MS5SZWpvaW5TdG9yZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_peer_error, file_pinfold_v1_placement, file_pinfold_v1_repair]);
 
 /**
  * @generated from message pinfold.v1.GetPeerRequest
@@ -187,6 +189,170 @@ export const UndrainPeerResponseSchema: GenMessage<UndrainPeerResponse> = /*@__P
   messageDesc(file_pinfold_v1_peer_service, 9);
 
 /**
+ * @generated from message pinfold.v1.CollectGarbageRequest
+ */
+export type CollectGarbageRequest = Message<"pinfold.v1.CollectGarbageRequest"> & {
+  /**
+   * Whose nodes; none: that of the answering peer.
+   *
+   * @generated from field: repeated string peer_ids = 1;
+   */
+  peerIds: string[];
+
+  /**
+   * Those of all members. Not with `peer_ids`.
+   *
+   * @generated from field: bool all = 2;
+   */
+  all: boolean;
+
+  /**
+   * Nodes that collect at once, at most 16; 0: one.
+   *
+   * @generated from field: uint32 parallel = 3;
+   */
+  parallel: number;
+
+  /**
+   * Name what is removed.
+   *
+   * @generated from field: bool with_cids = 4;
+   */
+  withCids: boolean;
+};
+
+/**
+ * Describes the message pinfold.v1.CollectGarbageRequest.
+ * Use `create(CollectGarbageRequestSchema)` to create a new message.
+ */
+export const CollectGarbageRequestSchema: GenMessage<CollectGarbageRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 10);
+
+/**
+ * @generated from message pinfold.v1.CollectGarbageResponse
+ */
+export type CollectGarbageResponse = Message<"pinfold.v1.CollectGarbageResponse"> & {
+  /**
+   * @generated from oneof pinfold.v1.CollectGarbageResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: pinfold.v1.NodeCollection node = 1;
+     */
+    value: NodeCollection;
+    case: "node";
+  } | {
+    /**
+     * The last message.
+     *
+     * @generated from field: pinfold.v1.CollectionSummary summary = 2;
+     */
+    value: CollectionSummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message pinfold.v1.CollectGarbageResponse.
+ * Use `create(CollectGarbageResponseSchema)` to create a new message.
+ */
+export const CollectGarbageResponseSchema: GenMessage<CollectGarbageResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 11);
+
+/**
+ * How far the collection at one node is: told when it begins, as it goes, and when it has ended.
+ *
+ * @generated from message pinfold.v1.NodeCollection
+ */
+export type NodeCollection = Message<"pinfold.v1.NodeCollection"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * @generated from field: string peer_name = 2;
+   */
+  peerName: string;
+
+  /**
+   * Removed so far.
+   *
+   * @generated from field: uint64 blocks = 3;
+   */
+  blocks: bigint;
+
+  /**
+   * Of these blocks; 0 where the node does not tell (Kubo).
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * With `with_cids`: removed since the last message about this node. The codec is not known: each as raw.
+   *
+   * @generated from field: repeated string cids = 5;
+   */
+  cids: string[];
+
+  /**
+   * This is the last message about this node.
+   *
+   * @generated from field: bool ended = 6;
+   */
+  ended: boolean;
+
+  /**
+   * Set if it ended because it failed.
+   *
+   * @generated from field: pinfold.v1.PeerError error = 7;
+   */
+  error?: PeerError | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.NodeCollection.
+ * Use `create(NodeCollectionSchema)` to create a new message.
+ */
+export const NodeCollectionSchema: GenMessage<NodeCollection> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 12);
+
+/**
+ * @generated from message pinfold.v1.CollectionSummary
+ */
+export type CollectionSummary = Message<"pinfold.v1.CollectionSummary"> & {
+  /**
+   * Nodes that collected to the end, and that failed.
+   *
+   * @generated from field: uint32 nodes = 1;
+   */
+  nodes: number;
+
+  /**
+   * @generated from field: uint32 failed = 2;
+   */
+  failed: number;
+
+  /**
+   * @generated from field: uint64 blocks = 3;
+   */
+  blocks: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message pinfold.v1.CollectionSummary.
+ * Use `create(CollectionSummarySchema)` to create a new message.
+ */
+export const CollectionSummarySchema: GenMessage<CollectionSummary> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_peer_service, 13);
+
+/**
  * @generated from message pinfold.v1.RenewStoreRequest
  */
 export type RenewStoreRequest = Message<"pinfold.v1.RenewStoreRequest"> & {
@@ -197,7 +363,7 @@ export type RenewStoreRequest = Message<"pinfold.v1.RenewStoreRequest"> & {
  * Use `create(RenewStoreRequestSchema)` to create a new message.
  */
 export const RenewStoreRequestSchema: GenMessage<RenewStoreRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 10);
+  messageDesc(file_pinfold_v1_peer_service, 14);
 
 /**
  * @generated from message pinfold.v1.RenewStoreResponse
@@ -210,7 +376,7 @@ export type RenewStoreResponse = Message<"pinfold.v1.RenewStoreResponse"> & {
  * Use `create(RenewStoreResponseSchema)` to create a new message.
  */
 export const RenewStoreResponseSchema: GenMessage<RenewStoreResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 11);
+  messageDesc(file_pinfold_v1_peer_service, 15);
 
 /**
  * @generated from message pinfold.v1.RejoinStoreRequest
@@ -229,7 +395,7 @@ export type RejoinStoreRequest = Message<"pinfold.v1.RejoinStoreRequest"> & {
  * Use `create(RejoinStoreRequestSchema)` to create a new message.
  */
 export const RejoinStoreRequestSchema: GenMessage<RejoinStoreRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 12);
+  messageDesc(file_pinfold_v1_peer_service, 16);
 
 /**
  * @generated from message pinfold.v1.RejoinStoreResponse
@@ -248,7 +414,7 @@ export type RejoinStoreResponse = Message<"pinfold.v1.RejoinStoreResponse"> & {
  * Use `create(RejoinStoreResponseSchema)` to create a new message.
  */
 export const RejoinStoreResponseSchema: GenMessage<RejoinStoreResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 13);
+  messageDesc(file_pinfold_v1_peer_service, 17);
 
 /**
  * @generated from message pinfold.v1.Peer
@@ -337,7 +503,7 @@ export type Peer = Message<"pinfold.v1.Peer"> & {
  * Use `create(PeerSchema)` to create a new message.
  */
 export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 14);
+  messageDesc(file_pinfold_v1_peer_service, 18);
 
 /**
  * Whose operations and state a peer takes. Itself it always trusts.
@@ -365,7 +531,7 @@ export type TrustList = Message<"pinfold.v1.TrustList"> & {
  * Use `create(TrustListSchema)` to create a new message.
  */
 export const TrustListSchema: GenMessage<TrustList> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 15);
+  messageDesc(file_pinfold_v1_peer_service, 19);
 
 /**
  * @generated from message pinfold.v1.AddPeerRequest
@@ -384,7 +550,7 @@ export type AddPeerRequest = Message<"pinfold.v1.AddPeerRequest"> & {
  * Use `create(AddPeerRequestSchema)` to create a new message.
  */
 export const AddPeerRequestSchema: GenMessage<AddPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 16);
+  messageDesc(file_pinfold_v1_peer_service, 20);
 
 /**
  * @generated from message pinfold.v1.AddPeerResponse
@@ -401,7 +567,7 @@ export type AddPeerResponse = Message<"pinfold.v1.AddPeerResponse"> & {
  * Use `create(AddPeerResponseSchema)` to create a new message.
  */
 export const AddPeerResponseSchema: GenMessage<AddPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 17);
+  messageDesc(file_pinfold_v1_peer_service, 21);
 
 /**
  * @generated from message pinfold.v1.RemovePeerRequest
@@ -418,7 +584,7 @@ export type RemovePeerRequest = Message<"pinfold.v1.RemovePeerRequest"> & {
  * Use `create(RemovePeerRequestSchema)` to create a new message.
  */
 export const RemovePeerRequestSchema: GenMessage<RemovePeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 18);
+  messageDesc(file_pinfold_v1_peer_service, 22);
 
 /**
  * @generated from message pinfold.v1.RemovePeerResponse
@@ -458,7 +624,7 @@ export type RemovePeerResponse = Message<"pinfold.v1.RemovePeerResponse"> & {
  * Use `create(RemovePeerResponseSchema)` to create a new message.
  */
 export const RemovePeerResponseSchema: GenMessage<RemovePeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 19);
+  messageDesc(file_pinfold_v1_peer_service, 23);
 
 /**
  * @generated from message pinfold.v1.TrustPeerRequest
@@ -489,7 +655,7 @@ export type TrustPeerRequest = Message<"pinfold.v1.TrustPeerRequest"> & {
  * Use `create(TrustPeerRequestSchema)` to create a new message.
  */
 export const TrustPeerRequestSchema: GenMessage<TrustPeerRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 20);
+  messageDesc(file_pinfold_v1_peer_service, 24);
 
 /**
  * @generated from message pinfold.v1.TrustPeerResponse
@@ -508,7 +674,7 @@ export type TrustPeerResponse = Message<"pinfold.v1.TrustPeerResponse"> & {
  * Use `create(TrustPeerResponseSchema)` to create a new message.
  */
 export const TrustPeerResponseSchema: GenMessage<TrustPeerResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 21);
+  messageDesc(file_pinfold_v1_peer_service, 25);
 
 /**
  * @generated from message pinfold.v1.IpfsNode
@@ -549,7 +715,7 @@ export type IpfsNode = Message<"pinfold.v1.IpfsNode"> & {
  * Use `create(IpfsNodeSchema)` to create a new message.
  */
 export const IpfsNodeSchema: GenMessage<IpfsNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 22);
+  messageDesc(file_pinfold_v1_peer_service, 26);
 
 /**
  * @generated from message pinfold.v1.PeerMetric
@@ -588,7 +754,7 @@ export type PeerMetric = Message<"pinfold.v1.PeerMetric"> & {
  * Use `create(PeerMetricSchema)` to create a new message.
  */
 export const PeerMetricSchema: GenMessage<PeerMetric> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_peer_service, 23);
+  messageDesc(file_pinfold_v1_peer_service, 27);
 
 /**
  * @generated from enum pinfold.v1.PeerHealth
@@ -788,6 +954,17 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof UndrainPeerRequestSchema;
     output: typeof UndrainPeerResponseSchema;
+  },
+  /**
+   * Has IPFS nodes remove every block that no pin holds, one node after the other unless `parallel` says otherwise. What fails at one
+   * does not stop the others. Cancelling ends the collections under way, and no further one begins; what is removed stays removed.
+   *
+   * @generated from rpc pinfold.v1.PeerService.CollectGarbage
+   */
+  collectGarbage: {
+    methodKind: "server_streaming";
+    input: typeof CollectGarbageRequestSchema;
+    output: typeof CollectGarbageResponseSchema;
   },
   /**
    * Re-reads the store of the answering peer to find what its disk changed or lost.

@@ -15,6 +15,7 @@ import {
   TrustPeerResponseSchema,
   UndrainPeerResponseSchema,
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
+import type { Collecting } from '../../cluster/collecting.ts';
 import type { Membership } from '../../cluster/membership.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
 import type { Draining } from '../../cluster/reallocation/draining.ts';
@@ -23,6 +24,7 @@ import type { StoreKeeping } from '../../cluster/store-keeping.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
 import type { NodeStateName } from '../../ipfs/node-state.ts';
 import type { Handlers } from '../handlers.ts';
+import { collectMethods } from './collecting.ts';
 import { drainMethods } from './placement.ts';
 import { repairMethods } from './repair.ts';
 
@@ -31,6 +33,7 @@ export interface PeerServiceNeeds {
   trusting: Trusting;
   membership: Membership;
   draining: Draining;
+  collecting: Collecting;
   storeCare: StoreCare;
   store: StoreKeeping;
 }
@@ -40,12 +43,14 @@ export function peerService({
   trusting,
   membership,
   draining,
+  collecting,
   storeCare,
   store,
 }: PeerServiceNeeds): Handlers<typeof PeerService> {
   return {
     ...repairMethods(storeCare),
     ...drainMethods(draining),
+    ...collectMethods(collecting),
     async getPeer({ peerId }) {
       return create(GetPeerResponseSchema, { peer: peerMessage(overview.peer(peerId)) });
     },
