@@ -212,6 +212,24 @@ t.test('the RPC behind a proxy with TLS', options, async (t) => {
   t.match(unbelieving.states.current, { name: 'restarting', detail: /certificate/ });
 });
 
+for (const how of ['SIGTERM', 'SIGKILL'] as const) {
+  t.test(`a restart by ${how} between two looks is noticed with nobody calling`, options, async (t) => {
+    const kubo = await KuboNode.start(t);
+    const connector = await connectorOf(t, kubo.api, { watchIntervalMs: 600_000 });
+    const { root, blocks } = dag('restarted unseen');
+    await connector.putBlocks(blocks, { signal });
+    await connector.pin(wish(root.cid), { signal, stallTimeoutMs: 5_000 });
+    const seen: NodeStateName[] = [];
+    connector.states.onChange(({ name }) => seen.push(name));
+    await kubo.stop(how);
+    await kubo.empty();
+    await kubo.start();
+    await isIn(connector, 'up');
+    t.same([...new Set(seen)], ['restarting', 'up']);
+    t.equal(await connector.pinned(root.cid, { signal }), 'none');
+  });
+}
+
 t.test('without space nothing is stored, and unpinning goes on', options, async (t) => {
   const kubo = await KuboNode.start(t);
   const { root, blocks } = dag('no space');

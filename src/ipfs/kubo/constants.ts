@@ -42,7 +42,10 @@ export const COMMANDS_MAX = 64;
 /** Connections kept open for the next command. */
 export const SOCKETS_IDLE_MAX = 16;
 
-/** An idle connection is closed after so long: less than a proxy usually waits, ms. */
+/**
+ * An idle connection is closed after so long, ms: less than a proxy usually waits, and more than the watch does between two
+ * looks, so that one is always there, whose end tells of a restart.
+ */
 export const SOCKET_IDLE_MS = 15_000;
 
 /** Blocks and bytes that go to the node in one request. */
@@ -76,6 +79,9 @@ export const DOWN_PROBE_MS = 5_000;
 
 /** How often a node that answers is asked who it is and how much space it has, ms. */
 export const WATCH_INTERVAL_MS = 10_000;
+
+/** After a connection that ended unasked had the node looked at, others that do are let be for so long, ms. */
+export const UNASKED_END_PAUSE_MS = 1_000;
 
 /** Asking it: ms. */
 export const WATCH_TIMEOUT_MS = 5_000;

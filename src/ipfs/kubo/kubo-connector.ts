@@ -85,7 +85,7 @@ export class KuboConnector implements Connector {
     this.#needs = needs;
     this.#condition = new Condition(init, needs);
     const metrics = kuboMetrics(needs.metrics, this.#condition);
-    const onConnectionEnd = () => this.#watch.connectionEnded();
+    const onConnectionEnd = (end: { unasked: boolean }) => this.#watch.connectionEnded(end);
     this.#rpc = new KuboRpc(init, { ...needs, metrics, onConnectionEnd });
     const shared = { rpc: this.#rpc, condition: this.#condition, ...needs };
     this.#watch = new KuboWatch(init, { ...shared, identity: new IdentityFile(init.folder) });

@@ -1,11 +1,11 @@
 import { deadlineSignal, mergeSignals } from '../../runtime/abort.ts';
-import { sleep, type Timers } from '../../runtime/clock.ts';
+import { sleep, type Timer, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ConnectorError, type IpfsNodeId } from '../connector.ts';
 import { FREE_BYTES_MIN } from '../constants.ts';
 import { freeDiskBytes, nodeId } from './answers.ts';
 import type { Condition } from './condition.ts';
-import { ABSENT_PROBE_MS, DOWN_PROBE_MS, FREE_BYTES_ENOUGH, WATCH_INTERVAL_MS, WATCH_TIMEOUT_MS } from './constants.ts';
+import { ABSENT_PROBE_MS, DOWN_PROBE_MS, FREE_BYTES_ENOUGH, UNASKED_END_PAUSE_MS, WATCH_INTERVAL_MS, WATCH_TIMEOUT_MS } from './constants.ts';
 import type { IdentityFile } from './identity-file.ts';
 import type { KuboRpc } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';
@@ -19,8 +19,8 @@ export interface KuboWatchNeeds {
 }
 
 /**
- * Asks the node who it is: now and then, after every call that it did not answer, and before a call when a connection has
- * ended since: another node may have come up at its address. It alone says whether the node is there.
+ * Asks the node who it is: now and then, after every call that it did not answer, when it ended a connection unasked, and before
+ * a call when a connection has ended since: another node may have come up at its address. It alone says whether the node is there.
  */
 export class KuboWatch {
   readonly #needs: KuboWatchNeeds;
@@ -29,6 +29,7 @@ export class KuboWatch {
   #wake = () => {};
   #known: string | undefined;
   #isVerified = false;
+  #pause: Timer | undefined;
   #looking: Promise<void> | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -47,12 +48,22 @@ export class KuboWatch {
 
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the IPFS connector is stopping'));
+    this.#pause?.cancel();
     await this.#running;
     await this.#looking;
   }
 
-  connectionEnded(): void {
+  /**
+   * A connection that the node ended unasked is the trace of a restart: looked at now it is still away, and a node that was
+   * away is audited. A proxy that ends what lies idle costs a look, one a second at most.
+   */
+  connectionEnded({ unasked }: { unasked: boolean }): void {
     this.#isVerified = false;
+    if (!unasked || this.#pause !== undefined || this.#stopping.signal.aborted) return;
+    this.#pause = this.#needs.timers.after(UNASKED_END_PAUSE_MS, () => {
+      this.#pause = undefined;
+    });
+    void this.look();
   }
 
   /** Rejects with UNREACHABLE when the node cannot be asked, or is not the one of this peer. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { mergeSignals, raceSignal, type ScopedSignal } from '../../runtime/abort.ts';
 import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
@@ -37,8 +38,11 @@ export interface RpcNeeds {
   timers: Timers;
   clock: Clock;
   metrics: KuboMetrics;
-  /** A connection ended: what answers the next time may be another node. */
-  onConnectionEnd: () => void;
+  /**
+   * A connection ended: what answers the next time may be another node. `unasked`: the other side ended one that was kept
+   * for further calls, so that perhaps no call tells of it.
+   */
+  onConnectionEnd: (end: { unasked: boolean }) => void;
 }
 
 export interface RpcCall {
@@ -238,7 +242,7 @@ function answered(request: ClientRequest, { timers, onConnectionEnd }: RpcNeeds)
     let opening: Timer | undefined;
     request.on('socket', (socket) => {
       if (!request.reusedSocket) {
-        socket.once('close', onConnectionEnd);
+        tellEnd(socket, onConnectionEnd);
         opening = timers.after(OPEN_TIMEOUT_MS, () =>
           request.destroy(new Error(`no connection within ${OPEN_TIMEOUT_MS} ms`)),
         );
@@ -257,6 +261,17 @@ function answered(request: ClientRequest, { timers, onConnectionEnd }: RpcNeeds)
       resolve(response);
     });
   });
+}
+
+/** A socket says `free` when the answer that came on it was whole and it is kept for the next call. */
+function tellEnd(socket: Socket, onConnectionEnd: RpcNeeds['onConnectionEnd']): void {
+  let wasKept = false;
+  socket.once('free', () => {
+    wasKept = true;
+  });
+  socket.once('close', (hadError) =>
+    onConnectionEnd({ unasked: wasKept && (hadError || socket.readableEnded) }),
+  );
 }
 
 async function failureOf(response: IncomingMessage): Promise<RpcError> {
