@@ -65,6 +65,11 @@ export interface Wish {
   mode: HoldMode;
   /** Multiaddrs (with /p2p/) of who may have the content: connected to first, and again on a stall. */
   sources: readonly string[];
+  /**
+   * A hint: a CID that this one replaces, and that the node may hold recursively. A node that can does not walk again what
+   * the two have in common; others ignore it.
+   */
+  updates?: Uint8Array;
 }
 
 export interface Block {

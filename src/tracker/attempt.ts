@@ -44,7 +44,8 @@ export async function attempt(cid: Uint8Array, job: Job, needs: AttemptNeeds, op
   const { signal } = controller;
   if (job.action === 'pin') {
     if (want.kind !== 'pin') throw new Error('a pin that nobody wants');
-    const wish = { cid, mode: want.mode, sources: [...want.origins, ...sources(want.allocations)] };
+    const { mode, origins, allocations, updates } = want;
+    const wish = { cid, mode, sources: [...origins, ...sources(allocations)], ...(updates && { updates }) };
     return connector.pin(wish, { signal, stallTimeoutMs: options.pinTimeoutMs });
   }
   const timer = timers.after(options.unpinTimeoutMs, () =>

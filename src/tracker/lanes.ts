@@ -1,7 +1,8 @@
+import { mark } from '../runtime/mark.ts';
 import type { Job } from './attempt.ts';
 import { RETRY_PART_MAX, RETRY_SHARE } from './constants.ts';
 import type { DueLane } from './tables.ts';
-import type { Wanted } from './wish.ts';
+import type { Occasion, Wanted } from './wish.ts';
 import type { Piece } from './work.ts';
 
 /** `front`: asked for by a person. `retry`: has failed before, or has waited. */
@@ -107,4 +108,23 @@ function isRetriedPin({ action, lane }: Job): boolean {
 
 function newQueues(): Queues {
   return { front: [], fresh: [], retry: [] };
+}
+
+/** Tells an entry what is wanted now, and its job, if that does something else. */
+export function changeWant(entry: Entry, want: Wanted, occasion: Occasion): void {
+  const { job } = entry;
+  entry.want = want;
+  if (job === undefined) return;
+  const isServed = job.action === 'pin' ? want.kind === 'pin' && isSameMode(job.want, want) : want.kind !== 'pin';
+  if (!isServed) {
+    mark('tracker: an attempt is overtaken by its wish');
+    job.isStale = true;
+    job.controller.abort(new Error('the wish has changed'));
+  } else if (occasion === 'changed' && want.kind === 'pin') {
+    entry.isAgain = true;
+  }
+}
+
+function isSameMode(a: Wanted, b: Wanted): boolean {
+  return a.kind === 'pin' && b.kind === 'pin' && a.mode === b.mode;
 }

@@ -1,5 +1,6 @@
 import type { HoldMode } from '../ipfs/connector.ts';
-import { isAllocatedTo } from '../model/pin.ts';
+import { toV1 } from '../model/cid.ts';
+import { isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
 import { unlessCorrupt } from '../pinset/rows.ts';
 import { isUnpin, type StatusRow } from './status-row.ts';
@@ -14,6 +15,8 @@ export type Wanted =
       readonly allocations: readonly string[];
       /** When the newest claim was created. */
       readonly createdMs: number;
+      /** What it replaced (CID in version 1), if a recursive pin did; by the newest claim that says so. */
+      readonly updates: Uint8Array | undefined;
     }
   /** Claimed, but not here. */
   | { readonly kind: 'remote' }
@@ -36,7 +39,17 @@ export function wanted(claims: readonly StoredPin[], peerId: string): Wanted {
     origins: union(pins.map(({ origins }) => origins)),
     allocations: isEverywhere ? [] : union(pins.map(({ allocations }) => allocations)),
     createdMs: Math.max(...pins.map(({ createdMs }) => createdMs)),
+    updates: replacedBy(pins),
   };
+}
+
+function replacedBy(pins: readonly Pin[]): Uint8Array | undefined {
+  let newest: Pin | undefined;
+  for (const pin of pins) {
+    if (pin.mode !== 'recursive' || pin.updatedFrom === undefined) continue;
+    if (newest === undefined || pin.createdMs > newest.createdMs) newest = pin;
+  }
+  return newest?.updatedFrom && toV1(newest.updatedFrom);
 }
 
 function union(lists: readonly (readonly string[])[]): readonly string[] {

@@ -22,13 +22,14 @@ import {
   SHOW_ATTEMPT_AFTER_MS,
   STARTS_PER_TURN,
 } from './constants.ts';
-import { type Entry, type LaneName, Lanes } from './lanes.ts';
+import { changeWant, type Entry, type LaneName, Lanes } from './lanes.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import type { NodeWatch } from './node-watch.ts';
 import type { TrackerOptions } from './options.ts';
 import type { SaidOtherwise } from './said-otherwise.ts';
 import type { StatusIndex } from './status-index.ts';
 import type { StatusRow } from './status-row.ts';
+import { Successors } from './successors.ts';
 import type { DueLane } from './tables.ts';
 import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wantedIn } from './wish.ts';
 
@@ -66,6 +67,7 @@ export class Work {
   readonly lanes = new Lanes();
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Set<Entry>();
+  readonly #successors = new Successors();
   readonly #open = { feed: 0, walk: 0 };
   #room = Promise.withResolvers<void>();
   #ended = Promise.withResolvers<void>();
@@ -170,6 +172,7 @@ export class Work {
       job: undefined,
     };
     this.#entries.set(key, entry);
+    this.#successors.add(entry);
     return entry;
   }
 
@@ -274,6 +277,7 @@ export class Work {
       this.#settle(entry);
       return;
     }
+    if (decision.kind === 'unpin' && this.#successors.holdBack(entry)) return;
     if (this.#startsLeft-- === STARTS_PER_TURN) this.#nextTurn();
     const job = newJob(decision.kind, entry, this.#needs.clock);
     entry.job = job;
@@ -320,6 +324,7 @@ export class Work {
       }
     }
     entry.hasRow = index.newest(entry.cid) !== undefined;
+    this.#letFollow(entry);
     this.#goOn(entry);
     this.pump();
   }
@@ -362,7 +367,13 @@ export class Work {
     else this.#settle(entry);
   }
 
+  #letFollow(entry: Entry): void {
+    const waited = this.#successors.ended(entry);
+    if (waited !== undefined) this.#enqueue(waited);
+  }
+
   #settle(entry: Entry): void {
+    this.#letFollow(entry);
     this.#entries.delete(entry.key);
     for (const piece of entry.pieces) {
       this.#open[piece.source]--;
@@ -375,23 +386,4 @@ export class Work {
     this.#room.resolve();
     this.#room = Promise.withResolvers();
   }
-}
-
-/** Tells an entry what is wanted now, and its job, if that does something else. */
-function changeWant(entry: Entry, want: Wanted, occasion: Occasion): void {
-  const { job } = entry;
-  entry.want = want;
-  if (job === undefined) return;
-  const isServed = job.action === 'pin' ? want.kind === 'pin' && isSameMode(job.want, want) : want.kind !== 'pin';
-  if (!isServed) {
-    mark('tracker: an attempt is overtaken by its wish');
-    job.isStale = true;
-    job.controller.abort(new Error('the wish has changed'));
-  } else if (occasion === 'changed' && want.kind === 'pin') {
-    entry.isAgain = true;
-  }
-}
-
-function isSameMode(a: Wanted, b: Wanted): boolean {
-  return a.kind === 'pin' && b.kind === 'pin' && a.mode === b.mode;
 }

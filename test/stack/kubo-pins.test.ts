@@ -7,7 +7,7 @@ import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { noMetrics } from '../../src/runtime/metrics.ts';
 import { failsWith, keepAlive } from '../suites/connector.suite.ts';
-import { dag, leaf, type TestDag, version0 } from '../suites/dags.ts';
+import { dag, leaf, pbNode, type TestDag, version0 } from '../suites/dags.ts';
 import { emptyFolder, KuboNode, withoutKubo } from '../support/kubo.ts';
 import { kuboProxy, type Meddler } from '../support/kubo-proxy.ts';
 
@@ -137,6 +137,38 @@ t.test('a recursive pin that cannot become a direct one stays', options, async (
   isBroken = true;
   await failsWith(t, connector.pin(wish(one, 'direct'), { signal, stallTimeoutMs: 5_000 }), 'FAILED');
   t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']]);
+});
+
+t.test('what replaces a pin is built on it, and made anew where that fails', options, async (t) => {
+  const commands: string[] = [];
+  let answer: ((response: ServerResponse) => void) | undefined;
+  const { kubo, connector } = await made(t, (command, _query, response) => {
+    if (command.startsWith('pin/')) commands.push(command);
+    if (command !== 'pin/update' || answer === undefined) return false;
+    answer(response);
+    return true;
+  });
+  const old = dag('old');
+  const replacing = async (text: string) => {
+    const added = leaf(text);
+    const root = pbNode([old.root, added]);
+    await connector.putBlocks([added, root], { signal });
+    commands.length = 0;
+    await connector.pin({ ...wish({ root }), updates: old.root.cid }, { signal, stallTimeoutMs: 2_000 });
+    t.equal(await connector.pinned(root.cid, { signal }), 'recursive', text);
+    return commands.filter((command) => command === 'pin/update' || command === 'pin/add');
+  };
+  await connector.putBlocks(old.blocks, { signal });
+  t.same(await replacing('the old one is not held'), ['pin/update', 'pin/add']);
+  await kubo.ipfs('pin', 'add', formatCid(old.root.cid));
+  t.same(await replacing('it is held'), ['pin/update']);
+  t.equal(await connector.pinned(old.root.cid, { signal }), 'recursive', 'and stays');
+  answer = (response) => response.end('{"Pins":[]}');
+  t.same(await replacing('it says nothing'), ['pin/update', 'pin/add']);
+  answer = () => {};
+  t.same(await replacing('it does not answer'), ['pin/update', 'pin/add']);
+  answer = (response) => response.destroy();
+  await failsWith(t, replacing('the connection breaks'), 'UNREACHABLE');
 });
 
 t.test('a listing that breaks off is no listing', options, async (t) => {

@@ -120,6 +120,36 @@ export function connectorSuite(t: Test, makeNode: NodeMaker, traits: ConnectorTr
     else t.equal(progress.at(-1), blocks.length, 'all counted');
   });
 
+  test('a hint of what a pin replaces changes nothing but its cost', async (t) => {
+    const [from, to] = [await makeNode(t), await makeNode(t)];
+    const old = dag('replaced');
+    const hints = {
+      held: old.root.cid,
+      'held, version 0': version0(old.root),
+      absent: leaf('x').cid,
+      none: new Uint8Array(3),
+    };
+    await to.connector.putBlocks(old.blocks, { signal: forever });
+    await pin(to.connector, { cid: old.root.cid });
+    const all = [formatCid(old.root.cid)];
+    for (const [what, updates] of Object.entries(hints)) {
+      const added = leaf(`added, with a hint that is ${what}`);
+      const root = pbNode([old.root, added]);
+      await from.connector.putBlocks([...old.blocks, added, root], { signal: forever });
+      await pin(to.connector, { cid: root.cid, sources: await addresses(from), updates });
+      await holdsAll(t, to.connector, [...old.blocks, added, root]);
+      all.push(formatCid(root.cid));
+    }
+    t.same(
+      await listed(to.connector),
+      all.sort().map((cid) => [cid, 'recursive']),
+    );
+    const direct = leaf('direct, with a hint');
+    await to.connector.putBlocks([direct], { signal: forever });
+    await pin(to.connector, { cid: direct.cid, mode: 'direct', updates: old.root.cid });
+    t.equal(await held(to.connector, direct.cid), 'direct');
+  });
+
   test('a pin fetches from its sources', async (t) => {
     const [from, to] = [await makeNode(t), await makeNode(t)];
     const { root, blocks } = dag('fetch');

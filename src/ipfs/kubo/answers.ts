@@ -26,6 +26,13 @@ export function pinAddLine(line: unknown): { blocks: number } | { pinned: string
   return { blocks: progress };
 }
 
+/** The answer of `pin/update`: what it was given, old and new. */
+export function updatedPins(answer: unknown): string[] {
+  const { Pins: pins } = object(answer, 'pin/update');
+  if (!isTexts(pins)) throw unexpected('pin/update');
+  return pins;
+}
+
 /** One line of `pin/ls` with `stream`. */
 export function pinLsLine(line: unknown): { cid: Uint8Array } {
   return { cid: cidOf(object(line, 'pin/ls').Cid, 'pin/ls') };

@@ -208,7 +208,11 @@ export class KuboConnector implements Connector {
     try {
       // Kubo pins nothing directly that it has pinned recursively, and puts a recursive pin in place of a direct one itself.
       if (wish.mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);
-      await new PinCall(cid, wish, options, { ...this.#needs, ...this.#pinNeeds() }).run();
+      // Kubo would leave a direct record beside the one that it updates.
+      const isNew = wish.mode === 'recursive' && before.length === 0;
+      const updates = isNew ? hinted(wish.updates) : undefined;
+      const { mode, sources } = wish;
+      await new PinCall({ cid, mode, sources, updates }, options, { ...this.#needs, ...this.#pinNeeds() }).run();
       options.signal.throwIfAborted();
     } catch (cause) {
       await this.#undo(cid, before);
@@ -311,6 +315,15 @@ export class KuboConnector implements Connector {
 
   #checkUp(): void {
     if (!this.#isRunning) throw new ConnectorError('UNREACHABLE', 'the IPFS connector is not running');
+  }
+}
+
+/** What is no CID is no reason to fail. */
+function hinted(updates: Uint8Array | undefined): CID | undefined {
+  try {
+    return updates && wishCid(updates);
+  } catch {
+    return undefined;
   }
 }
 

@@ -5,7 +5,14 @@ import { ConnectorError, type IpfsNodeId } from '../connector.ts';
 import { FREE_BYTES_MIN } from '../constants.ts';
 import { freeDiskBytes, nodeId } from './answers.ts';
 import type { Condition } from './condition.ts';
-import { ABSENT_PROBE_MS, DOWN_PROBE_MS, FREE_BYTES_ENOUGH, UNASKED_END_PAUSE_MS, WATCH_INTERVAL_MS, WATCH_TIMEOUT_MS } from './constants.ts';
+import {
+  ABSENT_PROBE_MS,
+  DOWN_PROBE_MS,
+  FREE_BYTES_ENOUGH,
+  UNASKED_END_PAUSE_MS,
+  WATCH_INTERVAL_MS,
+  WATCH_TIMEOUT_MS,
+} from './constants.ts';
 import type { IdentityFile } from './identity-file.ts';
 import type { KuboRpc } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';

@@ -269,9 +269,7 @@ function tellEnd(socket: Socket, onConnectionEnd: RpcNeeds['onConnectionEnd']): 
   socket.once('free', () => {
     wasKept = true;
   });
-  socket.once('close', (hadError) =>
-    onConnectionEnd({ unasked: wasKept && (hadError || socket.readableEnded) }),
-  );
+  socket.once('close', (hadError) => onConnectionEnd({ unasked: wasKept && (hadError || socket.readableEnded) }));
 }
 
 async function failureOf(response: IncomingMessage): Promise<RpcError> {

@@ -100,7 +100,14 @@ t.test('fingerprints know what was added and, but for chance, nothing else', asy
 
 t.test('decisions', async (t) => {
   const at = { nowMs: 1000, unpinDelayMs: 60 };
-  const pin: Wanted = { kind: 'pin', mode: 'recursive', origins: [], allocations: [], createdMs: 0 };
+  const pin: Wanted = {
+    kind: 'pin',
+    mode: 'recursive',
+    origins: [],
+    allocations: [],
+    createdMs: 0,
+    updates: undefined,
+  };
   const held = pinnedRow('recursive', 1);
   const failed: StatusRow = { ...held, status: 'pin_error', held: 'none', retryAtMs: 2000 };
   const known = (row?: StatusRow, maybeHeld = false) => ({ row, maybeHeld });

@@ -1,4 +1,10 @@
-import { type Connector, ConnectorError, type ConnectorErrorKind, type HoldMode } from '../../../src/ipfs/connector.ts';
+import {
+  type Connector,
+  ConnectorError,
+  type ConnectorErrorKind,
+  type HoldMode,
+  type Wish,
+} from '../../../src/ipfs/connector.ts';
 import { byteString } from '../../../src/model/bytes.ts';
 import { sleep, type Timers } from '../../../src/runtime/clock.ts';
 
@@ -8,7 +14,7 @@ export type TrackedConnector = Pick<Connector, 'id' | 'pin' | 'unpin' | 'pinned'
 /** An IPFS node that does what the test says, and remembers. It survives the peers that use it. */
 export class ScriptedNode {
   readonly records = new Map<string, { cid: Uint8Array; mode: HoldMode }>();
-  readonly calls: { kind: 'pin' | 'unpin'; cid: Uint8Array; sources: readonly string[] }[] = [];
+  readonly calls: { kind: 'pin' | 'unpin'; cid: Uint8Array; wish: Wish | undefined }[] = [];
   isDown = false;
   underWay = 0;
   underWayMax = 0;
@@ -35,9 +41,9 @@ export class ScriptedNode {
       if (isKilled) throw new Error('killed');
       if (node.isDown) throw new ConnectorError('UNREACHABLE', 'connection refused');
     };
-    const act = async (kind: 'pin' | 'unpin', cid: Uint8Array, signal: AbortSignal, sources: readonly string[]) => {
+    const act = async (kind: 'pin' | 'unpin', cid: Uint8Array, signal: AbortSignal, wish?: Wish) => {
       check();
-      node.calls.push({ kind, cid, sources });
+      node.calls.push({ kind, cid, wish });
       const { afterMs = 0, error } = node.answer(kind, cid);
       node.underWayMax = Math.max(node.underWayMax, ++node.underWay);
       try {
@@ -58,11 +64,11 @@ export class ScriptedNode {
         return { peerId: 'node', addresses: [], agent: 'scripted/1' };
       },
       async pin(wish, { signal }) {
-        await act('pin', wish.cid, signal, wish.sources);
+        await act('pin', wish.cid, signal, wish);
         node.records.set(byteString(wish.cid), { cid: wish.cid, mode: wish.mode });
       },
       async unpin(cid, { signal }) {
-        await act('unpin', cid, signal, []);
+        await act('unpin', cid, signal);
         node.records.delete(byteString(cid));
       },
       async pinned(cid) {

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { equalBytes } from '../../../src/model/bytes.ts';
 import { toV0 } from '../../../src/model/cid.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
 import { tableSets } from '../../../src/pinset/tables.ts';
@@ -42,7 +43,7 @@ t.test('claims of both CID versions and several namespaces are one wish', async 
     ['pin_queued'],
   );
   await world.until('pinned', () => world.node.mode(a) === 'recursive' && world.status(v0).status === 'pinned');
-  t.strictSame([...(world.node.calls.at(-1)?.sources ?? [])].sort(), ['/o/1', '/o/2']);
+  t.strictSame([...(world.node.calls.at(-1)?.wish?.sources ?? [])].sort(), ['/o/1', '/o/2']);
   await world.unpin([v0], 'n');
   await world.until('direct again', () => world.node.mode(a) === 'direct');
   t.equal(world.node.attempts(a, 'unpin'), 0, 'a claim is left');
@@ -59,11 +60,30 @@ t.test('what is allocated to others is remote, and left alone on the node', asyn
   await world.until('pinned', () => world.status(b).status === 'pinned');
   t.equal(world.status(a).status, 'remote');
   t.equal(world.node.attempts(a), 0);
-  t.strictSame(world.node.calls[0]?.sources, [`/memory/${self}`, `/memory/${other}`]);
+  t.strictSame(world.node.calls[0]?.wish?.sources, [`/memory/${self}`, `/memory/${other}`]);
   await world.unpin([a]);
   await world.time.advance(1000);
   t.equal(world.node.attempts(a, 'unpin'), 0);
   await world.end();
+});
+
+t.test('what is replaced stays until the first attempt at what follows it has ended', async (t) => {
+  for (const error of [undefined, 'NO_PROVIDER'] as const) {
+    const world = await TrackerWorld.open();
+    await world.tracker.start();
+    await world.pin([a]);
+    await world.until('pinned', () => world.status(a).status === 'pinned');
+    world.node.answer = (kind) => (kind === 'pin' ? { afterMs: 500, ...(error && { error }) } : {});
+    await Promise.all([world.unpin([a]), world.pin([b], { updatedFrom: toV0(a) as Uint8Array })]);
+    await world.until('begun', () => world.node.attempts(b) === 1);
+    t.ok(equalBytes(world.node.calls.at(-1)?.wish?.updates ?? b, a), 'told to the node, in version 1');
+    await world.time.advance(300);
+    t.equal(world.node.mode(a), 'recursive');
+    t.equal(world.status(a).status, 'unpin_queued');
+    await world.until('gone', () => world.status(a).status === 'unpinned');
+    t.equal(world.status(b).status, error === undefined ? 'pinned' : 'pin_error');
+    await world.end();
+  }
 });
 
 t.test('unpinDelay: re-allocated away it stays for a minute, removed from the pinset it goes at once', async (t) => {
