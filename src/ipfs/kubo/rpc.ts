@@ -263,13 +263,16 @@ function answered(request: ClientRequest, { timers, onConnectionEnd }: RpcNeeds)
   });
 }
 
-/** A socket says `free` when the answer that came on it was whole and it is kept for the next call. */
+/** `free`: the answer that came was whole. `timeout`: it lay idle for long, and the agent ends it. */
 function tellEnd(socket: Socket, onConnectionEnd: RpcNeeds['onConnectionEnd']): void {
-  let wasKept = false;
-  socket.once('free', () => {
-    wasKept = true;
+  let isKept = false;
+  socket.on('free', () => {
+    isKept = !socket.destroyed;
   });
-  socket.once('close', (hadError) => onConnectionEnd({ unasked: wasKept && (hadError || socket.readableEnded) }));
+  socket.on('timeout', () => {
+    isKept = false;
+  });
+  socket.once('close', () => onConnectionEnd({ unasked: isKept }));
 }
 
 async function failureOf(response: IncomingMessage): Promise<RpcError> {
