@@ -21,7 +21,7 @@ import { SaidOtherwise } from './said-otherwise.ts';
 import { StatusIndex } from './status-index.ts';
 import { type StatusRow, wishStatus } from './status-row.ts';
 import type { IndexedStatus, StatusCounts, StatusFeed, Tracker, WorkPlace } from './tracker.ts';
-import { saidOf, type Wanted, wanted } from './wish.ts';
+import { saidOf, type Wanted, wanted, wantedIn } from './wish.ts';
 import { Work } from './work.ts';
 import { stageOf } from './work-stage.ts';
 
@@ -41,6 +41,9 @@ export interface TrackerNeeds {
   logger: Logger;
   metrics: MetricsRegister;
 }
+
+/** Of what nobody knows whether it is claimed. */
+const unknownWish: Wanted = { kind: 'none' };
 
 /** The tracker of this peer. The store, the pinset and the connector must be open before it starts. */
 export function tracker(options: TrackerOptions, needs: TrackerNeeds): Tracker {
@@ -200,8 +203,9 @@ class WishTracker implements Tracker {
   }
 
   #status(cid: Uint8Array): WishStatus {
-    const want = this.#want(cid);
+    const want = this.#wantIfKnown(cid) ?? unknownWish;
     const row = this.#index.flushed(cid);
+    if (want === unknownWish && row !== undefined) return wishStatus(cid, row);
     // A claim that came back: the node has let go of it, or is about to, and that is not on the disk yet.
     const isLeft =
       row?.status === 'pinned' &&
@@ -211,7 +215,8 @@ class WishTracker implements Tracker {
 
   /** A row may be told as it is but when it would say too much: a direct pin of what is to be recursive now. */
   #told(cid: Uint8Array, row: StatusRow): WishStatus {
-    if (row.status === 'pinned' && row.held === 'direct') return this.#said(cid, this.#want(cid), row);
+    const want = row.status === 'pinned' && row.held === 'direct' ? this.#wantIfKnown(cid) : undefined;
+    if (want !== undefined) return this.#said(cid, want, row);
     return wishStatus(cid, row);
   }
 
@@ -221,6 +226,11 @@ class WishTracker implements Tracker {
     if (row !== undefined) this.#saidOtherwise.note(cid);
     const sinceMs = want.kind === 'pin' ? want.createdMs : (row?.sinceMs ?? 0);
     return { cid, status, sinceMs, attempts: 0, errorClass: undefined, error: '', retryAtMs: 0 };
+  }
+
+  /** Undefined: a row that it rests on is damaged. What was known of the others must still be told. */
+  #wantIfKnown(cid: Uint8Array): Wanted | undefined {
+    return wantedIn(this.#needs.pinset, cid, this.#needs.peerId);
   }
 
   #want(cid: Uint8Array): Wanted {

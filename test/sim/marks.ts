@@ -9,7 +9,7 @@ export const outOfReach: Readonly<Record<string, string>> = {
   'crdt fork: an operation taken in too early': notRolledBack,
   'crdt fork: the log cut above what rests on a given-up branch': notRolledBack,
   'crdt rebuild: the feed does not reach back': 'feeds keep the last minute, and a rebuild takes seconds',
-  'pinset: the digest is counted anew': 'no bytes are damaged',
+  'pinset: the digest is counted anew': 'the feed reaches back to the digest on disk, and rows of neither are damaged',
 };
 
 /** Marks that a run of seeds reached, and those there are. */

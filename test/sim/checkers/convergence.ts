@@ -241,16 +241,18 @@ function storyDifference(
 ): string | undefined {
   const pins = listed(process).filter(({ pin }) => event.namespace === undefined || pin.namespace === event.namespace);
   const keys = new Set(pins.map(({ key }) => hexOf(key)));
+  // Who was told by a peer whose disk had changed it, and goes on at another, is not told again.
+  const isMistold = (key: string) => peers.size > 1 && damages.wasEver(key);
   // Only a machine that stays down may know of that, or a disk that is lost.
   const isExcused = (key: string) => {
     const teller = story.tellers.get(key);
-    // Who was told by a peer whose disk had lost it, and goes on at another, is not told again.
-    if (peers.size > 1 && damages.wasEver(key)) return true;
     return teller !== undefined && (teller.machine.isGone || teller.machine.identityStamp !== teller.store);
   };
   for (const key of story.pins.keys())
-    if (!keys.has(key) && !isExcused(key)) return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
+    if (!keys.has(key) && !isExcused(key) && !isMistold(key))
+      return `watch ${id} still tells of ${key.slice(0, 8)}, which is gone`;
   for (const { key, etag, pin } of pins) {
+    if (isMistold(hexOf(key))) continue;
     const told = story.pins.get(hexOf(key));
     if (told?.etag !== hexOf(etag) && !isExcused(hexOf(key)))
       return `watch ${id} at ${process.name} has missed ${hexOf(key).slice(0, 8)} ${pin.name}`;

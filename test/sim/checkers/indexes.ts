@@ -68,9 +68,9 @@ export function isIndexed(
       const text = `${table} ${hexOf(entry)}`;
       const isOwn = hexOf(entryKeyHash(set, table, entry)) === hexOf(key.subarray(0, 8));
       // Pins of one CID in several namespaces share their hash.
-      const isOther = isOwn && namespaceOf(set, table, entry) !== namespaceNumber(names, key);
-      if (expected.delete(text) || isOther) continue;
-      if (isOwn || strays.includes(text)) return false;
+      const isOther = namespaceOf(set, table, entry) !== namespaceNumber(names, key);
+      if (expected.delete(text)) continue;
+      if (strays.includes(text) || (isOwn && !isOther)) return false;
     }
   }
   return expected.size === 0;

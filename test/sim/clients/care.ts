@@ -27,9 +27,10 @@ export async function care(world: World, machine: Machine): Promise<void> {
   }
 }
 
-/** Again and again, until nothing is damaged anywhere. */
+/** Again and again, until all run and nothing is damaged anywhere. */
 export async function careForAll(world: World): Promise<void> {
-  while (world.damagesLeft() !== undefined) {
+  const areUp = () => world.machines.every(({ isGone, process }) => isGone || process?.isRunning === true);
+  while (world.damages.wereAny && (!areUp() || world.damagesLeft() !== undefined)) {
     for (const { machine } of world.up()) await care(world, machine);
     await pause(world, pauseMs);
   }

@@ -736,4 +736,81 @@ export const catalogue: readonly PlantedFault[] = [
       },
     ],
   },
+  {
+    name: 'lost-bucket-is-whole',
+    says: 'a scrub passes over buckets without rows, also those that have lost them',
+    breaks: ['DAMAGE'],
+    profile: 'damage',
+    edits: [
+      {
+        file: 'src/pinset/scrub/store-scrub.ts',
+        find: 'const isOff = sum !== digest && unreadable.length === 0;',
+        replace: 'const isOff = sum !== digest && unreadable.length === 0 && rows.length > 0;',
+      },
+    ],
+  },
+  {
+    name: 'damaged-side-is-right',
+    says: 'a repair takes the side that is not what its digest says for the right one',
+    breaks: ['DAMAGE', 'I1', 'I2'],
+    profile: 'damage',
+    edits: [
+      {
+        file: `${crdt}/core/repair.ts`,
+        find: "if (!isSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';",
+        replace: "if (!isSound && isTheirsSound && theirs.sum === mine.digest) return 'keep';",
+      },
+      {
+        file: `${crdt}/core/repair.ts`,
+        find: "if (isSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';",
+        replace: "if (isSound && !isTheirsSound && mine.sum === theirs.digest) return 'restore';",
+      },
+    ],
+  },
+  {
+    name: 'digest-of-damaged-rows',
+    says: 'a start counts the digest from the rows, whatever has become of them',
+    breaks: ['DAMAGE', 'DIGEST'],
+    profile: 'damage',
+    edits: [
+      {
+        file: 'src/pinset/local-pinset.ts',
+        find: 'if (!replay(this.#sums, read, this.#checkpoint, this.#revision)) {',
+        replace: 'if (replay(this.#sums, read, this.#checkpoint, this.#revision) && this.#revision > 0) {',
+      },
+    ],
+  },
+  {
+    name: 'written-on-damaged-rows',
+    says: 'a write sees dots that only damage can have put there, so that others take nothing more of its author',
+    breaks: ['I8', 'I3'],
+    profile: 'damage',
+    edits: [
+      {
+        file: `${crdt}/writable-row.ts`,
+        find: 'if (sequence > covered)',
+        replace: 'if (sequence > covered && covered < 0)',
+      },
+    ],
+  },
+  {
+    name: 'unreadable-row-stops-the-tracker',
+    says: 'the tracker ends at a row that cannot be read, and the next start with it',
+    breaks: ['NODE', 'START', 'DEFECT'],
+    profile: 'damage',
+    edits: [
+      {
+        file: 'src/tracker/wish.ts',
+        find: 'return unlessCorrupt(() => wanted(pinset.claims(cid), peerId));',
+        replace: 'return wanted(pinset.claims(cid), peerId);',
+      },
+    ],
+  },
+  {
+    name: 'lost-row-goes-unsaid',
+    says: 'the feed does not name a key that was unpinned when a disk had lost its row already',
+    breaks: ['WATCH', 'NODE'],
+    profile: 'damage',
+    edits: [{ file: `${crdt}/intake.ts`, find: 'rows.changesAndAbsent()', replace: 'rows.changes()' }],
+  },
 ];
