@@ -9,8 +9,8 @@ export interface Damaged {
   /** Pin key, hex. */
   readonly key: string;
   readonly bucket: number;
-  /** Where it was when this was done to it: `table entry`, hex; of a `flip-entry` also that which no pin stands for. */
-  readonly entries: readonly string[];
+  /** Of a `flip-entry` what came of it: `table entry`, hex. */
+  readonly strays: readonly string[];
 }
 
 /** What is damaged in the store of one machine: left out of what is checked there until it is whole again, and nothing else. */
@@ -44,8 +44,8 @@ export class DamagedStore {
 
   /** Whether an entry of an index is of a key that is damaged. */
   isEntryDamaged(keyHash: string, entry: string): boolean {
-    for (const { key, entries } of this.keys.values())
-      if (key.startsWith(keyHash) || entries.includes(entry)) return true;
+    for (const { key, strays } of this.keys.values())
+      if (key.startsWith(keyHash) || strays.includes(entry)) return true;
     return false;
   }
 

@@ -191,13 +191,13 @@ export class StoreChecker {
     return isCovered && this.truth.row(key).every(({ dot }) => dots.has(dot));
   }
 
-  #isWhole(reader: Reader, set: TableSet, { key, entries }: Damaged): boolean {
+  #isWhole(reader: Reader, set: TableSet, { key, strays }: Damaged): boolean {
     const bytes = Buffer.from(key, 'hex');
     try {
       this.#checkRow(reader, set, key);
       const stored = reader.get(set.pins, bytes);
       const row = stored === undefined ? [] : decodePinRow(stored);
-      return isIndexed(reader, this.#names as Names, set, { key: bytes, row, strays: entries });
+      return isIndexed(reader, this.#names as Names, set, { key: bytes, row, strays });
     } catch {
       return false;
     }

@@ -46,13 +46,13 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
     .filter((key) => hexOf(key.subarray(0, 8)) === hexOf(keyHash));
   if (keys.length === 0 || keys.some((key) => isTaken(world, key))) return;
   store.control.damage(table, entry, undefined);
-  const entries = [`${table} ${hexOf(entry)}`];
+  const strays: string[] = [];
   if (event.what === 'flip-entry') {
     const flipped = bitFlipped(entry, event.at);
     store.control.damage(table, flipped, new Uint8Array(0));
-    entries.push(`${table} ${hexOf(flipped)}`);
+    strays.push(`${table} ${hexOf(flipped)}`);
   }
-  for (const key of keys) note(world, machine, event, key, entries);
+  for (const key of keys) note(world, machine, event, key, strays);
 }
 
 /** A transaction of a running peer that should not have been. */
@@ -69,8 +69,8 @@ function forget(world: World, machine: Machine, event: DamageEvent, key: Uint8Ar
   if (isDone) note(world, machine, event, key, []);
 }
 
-function note(world: World, machine: Machine, { what }: DamageEvent, key: Uint8Array, entries: string[]): void {
-  const damaged = { what, key: hexOf(key), bucket: bucketOf(key), entries };
+function note(world: World, machine: Machine, { what }: DamageEvent, key: Uint8Array, strays: string[]): void {
+  const damaged = { what, key: hexOf(key), bucket: bucketOf(key), strays };
   world.damages.of(machine.name).add(damaged);
   // Whoever believes what is in such a row may take it for expired.
   world.history.removals.damaged(damaged.key);
