@@ -3,6 +3,7 @@ import type { AddEntry, Added, Adder } from '../adder/adder.ts';
 import type { AckLevel } from '../consensus/consensus.ts';
 import type { Connector } from '../ipfs/connector.ts';
 import type { CallContext } from '../model/call-context.ts';
+import { toV1 } from '../model/cid.ts';
 import { invalidField, PinfoldError } from '../model/errors.ts';
 import { mergeSignals } from '../runtime/abort.ts';
 import { BoundedQueue } from '../runtime/bounded-queue.ts';
@@ -36,12 +37,14 @@ const progressStepBytes = 1024 * 1024;
 /**
  * Takes content into this peer's node and then, its blocks being on the disk, pins it; this peer is always one of the
  * allocations, since it has the blocks and the others fetch them from it. A stream that breaks pins nothing.
- * Blocks are protected from the collector until the pins are committed.
+ * Blocks are protected from the collector until the node has a record of the pins: a commit alone holds no block.
  */
 export function addContent(needs: {
   adder: Adder;
   pins: Pick<Pins, 'pin' | 'check'>;
   connector: Pick<Connector, 'protect'>;
+  /** Resolves when the node here is done with these, or will not be soon; never rejects. */
+  held: (cids: readonly Uint8Array[]) => Promise<void>;
   peerId: string;
 }): AddContent {
   return async function* add(start, entries, call) {
@@ -49,7 +52,8 @@ export function addContent(needs: {
     const protection = needs.connector.protect();
     using scope = mergeSignals(call.signal);
     const events = new BoundedQueue<AddEvent>({ limit: eventsWaitingMax });
-    const working = work(start, entries, { ...call, signal: scope.signal }, events).then(
+    const pinned: Uint8Array[] = [];
+    const working = work(start, entries, { ...call, signal: scope.signal }, events, pinned).then(
       () => events.close(),
       (failure) => events.fail(failure),
     );
@@ -58,7 +62,9 @@ export function addContent(needs: {
     } finally {
       scope.abort(new PinfoldError('CANCELLED', 'the caller has gone away'));
       await working;
-      protection.release();
+      // Nobody waits for that; also what failed half way may have pinned some.
+      if (pinned.length === 0) protection.release();
+      else void needs.held(pinned).then(() => protection.release());
     }
   };
 
@@ -67,6 +73,7 @@ export function addContent(needs: {
     entries: AsyncIterable<AddEntry>,
     call: CallContext,
     events: BoundedQueue<AddEvent>,
+    pinned: Uint8Array[],
   ): Promise<void> {
     const { signal } = call;
     const { wrapWithDirectory } = start;
@@ -84,6 +91,8 @@ export function addContent(needs: {
     }
     if (roots.length === 0) throw invalidField('entry', 'nothing was added: send at least one file or directory');
     for (const root of roots) {
+      // Before its answer, which may be lost.
+      pinned.push(toV1(root.cid));
       await events.push({ kind: 'pinned', written: await pinRoot(root, start, call) }, { signal });
     }
   }

@@ -102,3 +102,6 @@ export const COLLECTION_PROGRESS_INTERVAL_MS = 250;
 export const COLLECTED_CIDS_PER_MESSAGE = 1_000;
 /** Words that wait for the reader. Beyond, progress is left out, and what has CIDs waits. */
 export const COLLECTED_EVENTS_WAITING_MAX = 64;
+
+/** The blocks of an add are kept from collection after its pins are committed until the node has them pinned, but not longer than this, ms. */
+export const HELD_WAIT_MS_MAX = 600_000;

@@ -17,6 +17,7 @@ import { clusterService } from '../api/services/cluster-service.ts';
 import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
 import { addContent } from '../cluster/add.ts';
+import { heldHere } from '../cluster/held-here.ts';
 import { storeKeeping } from '../cluster/store-keeping.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import { libp2pNetwork } from '../network/libp2p/libp2p-network.ts';
@@ -135,7 +136,11 @@ async function assemble(
         status: core.status,
         explainPin: core.explainPin,
         watchPins: core.watchPins,
-        add: addContent({ adder: adder({ blocks: connector, metrics }), pins: core.pins, connector, peerId }),
+        add: addContent({
+          adder: adder({ blocks: connector, metrics }),
+          held: heldHere({ tracker: core.tracker, timers }),
+          ...{ pins: core.pins, connector, peerId },
+        }),
       }),
     ),
     mount(ClusterService, clusterService(core)),

@@ -39,7 +39,9 @@ const reading: Adder = {
   },
 };
 
-function world(init: { adder?: Adder; refuse?: PinfoldError; pin?: () => Promise<void> } = {}) {
+function world(
+  init: { adder?: Adder; refuse?: PinfoldError; pin?: () => Promise<void>; held?: () => Promise<void> } = {},
+) {
   const pinned: { write: PinWrite; options: WriteOptions }[] = [];
   let protections = 0;
   const add = addContent({
@@ -62,6 +64,7 @@ function world(init: { adder?: Adder; refuse?: PinfoldError; pin?: () => Promise
         return { release: () => protections-- };
       },
     },
+    held: init.held ?? (async () => {}),
     peerId: 'self',
   });
   return { add, pinned, protections: () => protections };
@@ -77,6 +80,9 @@ async function* entries(...paths: string[]): AsyncGenerator<AddEntry> {
     };
   }
 }
+
+/** What has been resolved has been followed up. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 async function collect(events: AsyncIterable<AddEvent>): Promise<string[]> {
   const seen: string[] = [];
@@ -142,6 +148,17 @@ t.test('what would be refused is refused before content is read', async (t) => {
   }
   await t.rejects(collect(add(start, watched(), anyone())), { code: 'FOLLOWER' });
   t.notOk(isRead);
+  t.equal(protections(), 0);
+});
+
+t.test('blocks stay protected until the node has a record of what was pinned', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { add, protections } = world({ held: () => promise });
+  for await (const _ of add(start, entries('a'), anyone()));
+  await settled();
+  t.equal(protections(), 1);
+  resolve();
+  await settled();
   t.equal(protections(), 0);
 });
 
