@@ -1,5 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CID } from 'multiformats/cid';
+import * as raw from 'multiformats/codecs/raw';
 import t from 'tap';
 import { runPinfold, spawnPinfold, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
@@ -35,13 +37,13 @@ t.test('collecting on the embedded node and on Kubo', { skip: withoutKubo, timeo
       'it is unpinned at both',
       async () => (await refusal(embedded.clients.pins.getPinStatus({ cid: gone }))) === 'PIN_NOT_FOUND',
     );
-    t.match(await kubo.ipfs('--offline', 'refs', 'local'), gone);
+    t.match(await kubo.ipfs('--offline', 'refs', 'local'), blockName(gone));
     const { stdout } = await runPinfold(['ipfs', 'gc', '--all', '--host', embedded.host]);
     t.match(stdout, new RegExp(`${embedded.peerId}  embedded  5 blocks removed, 977 KiB\n`));
     t.match(stdout, new RegExp(`${onKubo.peerId}  on-kubo  \\d+ blocks removed\n`));
     const left = await kubo.ipfs('--offline', 'refs', 'local');
-    t.notMatch(left, gone);
-    t.match(left, kept);
+    t.notMatch(left, blockName(gone));
+    t.match(left, blockName(kept));
   });
 
   await t.test('an add under way loses nothing', async (t) => {
@@ -64,4 +66,9 @@ t.test('collecting on the embedded node and on Kubo', { skip: withoutKubo, timeo
 
 async function blockCount(kubo: KuboNode): Promise<number> {
   return (await kubo.ipfs('--offline', 'refs', 'local')).trim().split('\n').length;
+}
+
+/** As Kubo lists its blocks: it keeps them by multihash, and tells all of them as raw. */
+function blockName(cid: string): string {
+  return CID.createV1(raw.code, CID.parse(cid).multihash).toString();
 }
