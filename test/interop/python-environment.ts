@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -39,12 +39,9 @@ function makeStubs(python: string): string {
   const stubs = join(folder, 'stubs');
   mkdirSync(stubs, { recursive: true });
   const google = join(root, 'node_modules/google-proto-files');
-  const files = [
-    'pinfold/v1/pin.proto',
-    'pinfold/v1/pin_service.proto',
-    'google/rpc/status.proto',
-    'google/rpc/error_details.proto',
-  ];
+  // All of the public package: they import each other.
+  const own = readdirSync(join(root, 'proto/pinfold/v1')).map((file) => `pinfold/v1/${file}`);
+  const files = [...own, 'google/rpc/status.proto', 'google/rpc/error_details.proto'];
   const paths = ['-I', join(root, 'proto'), '-I', google];
   run(python, ['-m', 'grpc_tools.protoc', ...paths, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]);
   return stubs;
