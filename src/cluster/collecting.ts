@@ -24,6 +24,7 @@ import {
   READER_STALL_MS_MAX,
 } from './constants.ts';
 import { notFound } from './membership.ts';
+import { requestOf } from './peer-calls.ts';
 import { type PeerError, peerError } from './peer-statuses.ts';
 import { wrongAnswer } from './status-rows.ts';
 
@@ -87,16 +88,9 @@ export function collectingHandlers(
 ): Pick<PeerRpcHandlers, 'collectGarbage'> {
   return {
     async *collectGarbage(requests, { signal }) {
-      for await (const { withCids } of requests) {
-        for await (const { blocks, bytes, cids } of collectHere(needs, withCids, signal))
-          yield create(CollectGarbageResponseSchema, {
-            blocks: BigInt(blocks),
-            bytes: BigInt(bytes),
-            cids: [...cids],
-          });
-        return;
-      }
-      throw invalidField('request', 'is missing');
+      const { withCids } = await requestOf(requests);
+      for await (const { blocks, bytes, cids } of collectHere(needs, withCids, signal))
+        yield create(CollectGarbageResponseSchema, { blocks: BigInt(blocks), bytes: BigInt(bytes), cids: [...cids] });
     },
   };
 }

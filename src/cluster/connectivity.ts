@@ -11,11 +11,11 @@ import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import type { Member, Monitor } from '../monitor/monitor.ts';
 import type { Network } from '../network/network.ts';
 import type { PeerRpcHandlers } from '../network/peer-methods.ts';
-import { deadlineSignal, raceSignal } from '../runtime/abort.ts';
+import { deadlineSignal } from '../runtime/abort.ts';
 import type { Clock, Timers } from '../runtime/clock.ts';
 import { CONNECTIVITY_ASKED_AT_ONCE, PEER_ANSWER_TIMEOUT_MS, STATUS_ERROR_LENGTH_MAX } from './constants.ts';
+import { answerOf } from './peer-calls.ts';
 import { type PeerError, peerError } from './peer-statuses.ts';
-import { wrongAnswer } from './status-rows.ts';
 
 /** Who is connected with whom, as each member says. Members that do not say so in time are named, and never waited for. */
 export type Connectivity = (call: CallContext) => Promise<{ peers: PeerConnections[]; errors: PeerError[] }>;
@@ -42,9 +42,14 @@ export function connectivity(needs: ConnectivityNeeds): Connectivity {
     const answered = new Map<string, GetConnectionsResponse>();
     const errors: PeerError[] = [];
     const members = monitor.members();
+    const { rpc } = needs.network;
+    const request = create(GetConnectionsRequestSchema);
     await forEachLimited(members, CONNECTIVITY_ASKED_AT_ONCE, async ({ peerId, self }) => {
       try {
-        answered.set(peerId, self ? ownConnections(needs) : await askPeer(needs, peerId, scope.signal));
+        answered.set(
+          peerId,
+          self ? ownConnections(needs) : await answerOf(rpc, peerId, 'getConnections', request, scope.signal),
+        );
       } catch (error) {
         call.signal.throwIfAborted();
         errors.push(peerError(needs, peerId, error));
@@ -83,19 +88,6 @@ function ownConnections({ network, ipfsState }: ConnectivityNeeds): GetConnectio
 /** What was measured is at least one: none is "not measured". */
 function microseconds(ms: number | undefined): number {
   return ms === undefined ? 0 : Math.min(0xffffffff, Math.max(1, Math.round(ms * 1_000)));
-}
-
-async function askPeer(
-  { network }: ConnectivityNeeds,
-  peerId: string,
-  signal: AbortSignal,
-): Promise<GetConnectionsResponse> {
-  const answer = async () => {
-    const request = create(GetConnectionsRequestSchema);
-    for await (const response of network.rpc.call(peerId, 'getConnections', [request], { signal })) return response;
-    throw wrongAnswer('nothing');
-  };
-  return await raceSignal(answer(), signal);
 }
 
 function peerConnections({ peerId, name, ipfs }: Member, answer: GetConnectionsResponse): PeerConnections {

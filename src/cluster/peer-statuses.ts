@@ -5,7 +5,7 @@ import { type ErrorCode, isPinfoldError } from '../model/errors.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
-import { deadlineSignal, raceSignal } from '../runtime/abort.ts';
+import { deadlineSignal } from '../runtime/abort.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import type { Tracker } from '../tracker/tracker.ts';
 import {
@@ -15,6 +15,7 @@ import {
   PEER_ANSWER_TIMEOUT_MS,
   STATUSES_ASKED_MAX,
 } from './constants.ts';
+import { answerOf } from './peer-calls.ts';
 import { fromStatusRow, wrongAnswer } from './status-rows.ts';
 
 /** A peer whose word is missing. */
@@ -84,12 +85,7 @@ async function askPeer(
   const timeoutMs = isDown ? DOWN_PEER_ANSWER_TIMEOUT_MS : PEER_ANSWER_TIMEOUT_MS;
   using scope = deadlineSignal(timers, Math.min(timeoutMs, withinMs), outer);
   const request = create(GetStatusesRequestSchema, { cids: [...cids] });
-  const { signal } = scope;
-  const answer = async () => {
-    for await (const { rows } of rpc.call(peerId, 'getStatuses', [request], { signal })) return rows;
-    throw wrongAnswer('nothing');
-  };
-  const rows = await raceSignal(answer(), signal);
+  const { rows } = await answerOf(rpc, peerId, 'getStatuses', request, scope.signal);
   if (rows.length !== cids.length) throw wrongAnswer(`${rows.length} rows for ${cids.length} CIDs`);
   return rows.map((row, i) => {
     if (!equalBytes(row.cid, cids[i] as Uint8Array)) throw wrongAnswer('rows for other CIDs');

@@ -1,18 +1,13 @@
 import { create } from '@bufbuild/protobuf';
-import {
-  ExplainWishRequestSchema,
-  type ExplainWishResponse,
-  ExplainWishResponseSchema,
-} from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { ExplainWishRequestSchema, ExplainWishResponseSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { type PinWork, PinWorkSchema } from '../../gen/pinfold/v1/explain_pb.ts';
 import { type NodeState, nodeStateNames } from '../ipfs/node-state.ts';
 import { checkCid } from '../model/cid.ts';
-import { invalidField } from '../model/errors.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PeerRpcHandlers } from '../network/peer-methods.ts';
-import { raceSignal } from '../runtime/abort.ts';
 import { type Tracker, type WorkPlace, workStages } from '../tracker/tracker.ts';
 import { STATUS_ERROR_LENGTH_MAX } from './constants.ts';
+import { answerOf, requestOf } from './peer-calls.ts';
 import { wrongAnswer } from './status-rows.ts';
 
 export interface PinWorkNeeds {
@@ -41,12 +36,9 @@ export function ownPinWork({ tracker, ipfsState }: PinWorkNeeds, cid: Uint8Array
 export function pinWorkHandlers(needs: PinWorkNeeds): Pick<PeerRpcHandlers, 'explainWish'> {
   return {
     async *explainWish(requests) {
-      for await (const { cid } of requests) {
-        checkCid(cid, 'cid');
-        yield create(ExplainWishResponseSchema, { work: ownPinWork(needs, cid) });
-        return;
-      }
-      throw invalidField('request', 'is missing');
+      const { cid } = await requestOf(requests);
+      checkCid(cid, 'cid');
+      yield create(ExplainWishResponseSchema, { work: ownPinWork(needs, cid) });
     },
   };
 }
@@ -58,12 +50,8 @@ export async function askPinWork(
   cid: Uint8Array,
   signal: AbortSignal,
 ): Promise<PinWork> {
-  const answer = async (): Promise<ExplainWishResponse> => {
-    const request = create(ExplainWishRequestSchema, { cid });
-    for await (const response of rpc.call(peerId, 'explainWish', [request], { signal })) return response;
-    throw wrongAnswer('nothing');
-  };
-  const { work } = await raceSignal(answer(), signal);
+  const request = create(ExplainWishRequestSchema, { cid });
+  const { work } = await answerOf(rpc, peerId, 'explainWish', request, signal);
   if (work === undefined) throw wrongAnswer('no work');
   return work;
 }

@@ -15,6 +15,7 @@ import type { PeerRpcHandlers } from '../network/peer-methods.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import type { IndexedStatus, StatusFeed, Tracker } from '../tracker/tracker.ts';
 import { RECOVER_CIDS_MAX, STATUS_ROWS_PER_MESSAGE, STATUSES_ASKED_MAX } from './constants.ts';
+import { requestOf } from './peer-calls.ts';
 import { matchesStatus, type StatusFilter } from './status-filter.ts';
 import { indexedStatusOf, isIndexed, toStatusRow } from './status-rows.ts';
 
@@ -30,13 +31,13 @@ export function statusHandlers(
   const { tracker, timers } = needs;
   return {
     async *getStatuses(requests) {
-      const { cids } = await only(requests);
+      const { cids } = await requestOf(requests);
       const rows = tracker.statuses(wishCids(cids, STATUSES_ASKED_MAX)).map(toStatusRow);
       yield create(GetStatusesResponseSchema, { rows });
     },
 
     async *listStatuses(requests, { signal }) {
-      const { statuses, afterCid, sinceAfterMs, sinceBeforeMs } = await only(requests);
+      const { statuses, afterCid, sinceAfterMs, sinceBeforeMs } = await requestOf(requests);
       if (statuses.length === 0) throw invalidField('statuses', 'at least one must be named');
       const filter = {
         statuses: statuses.map(indexedStatusOf),
@@ -49,11 +50,11 @@ export function statusHandlers(
     },
 
     async *watchStatus(requests, { signal }) {
-      yield* watchStatus(needs, await only(requests), signal);
+      yield* watchStatus(needs, await requestOf(requests), signal);
     },
 
     async *recover(requests, { signal }) {
-      const { cids } = await only(requests);
+      const { cids } = await requestOf(requests);
       const wishes = cids.length === 0 ? undefined : wishCids(cids, RECOVER_CIDS_MAX);
       for await (const queued of tracker.recover(wishes, { signal })) {
         for (let i = 0; i < queued.length; i += STATUS_ROWS_PER_MESSAGE) {
@@ -168,11 +169,6 @@ async function* pages(
 export function leave(iterator: AsyncIterator<unknown>): void {
   // What fails while it ends concerns nobody any more.
   iterator.return?.().catch(() => {});
-}
-
-async function only<T>(requests: AsyncIterable<T>): Promise<T> {
-  for await (const request of requests) return request;
-  throw invalidField('request', 'is missing');
 }
 
 function wishCids(cids: readonly Uint8Array[], max: number): Uint8Array[] {

@@ -9,6 +9,7 @@ import type { Pinset } from '../../pinset/pinset.ts';
 import { sleep } from '../../runtime/clock.ts';
 import { type AllocatedNeeds, allocatedTo } from '../allocated.ts';
 import { notFound } from '../membership.ts';
+import { answerOf, requestOf } from '../peer-calls.ts';
 import { DRAIN_COUNT_PAUSE_MS, DRAIN_COUNT_REST } from './constants.ts';
 import { pinPages } from './pages.ts';
 import type { Places } from './places.ts';
@@ -38,7 +39,7 @@ export function draining(needs: DrainingNeeds): Draining {
     if (!monitor.isMember(peerId)) throw notFound(peerId);
     if (peerId === needs.peerId) return monitor.setDraining(isDraining);
     const request = create(SetDrainingRequestSchema, { draining: isDraining });
-    for await (const _ of needs.rpc.call(peerId, 'setDraining', [request], { signal }));
+    await answerOf(needs.rpc, peerId, 'setDraining', request, signal);
   }
 
   return {
@@ -84,10 +85,9 @@ export function draining(needs: DrainingNeeds): Draining {
 export function drainingHandlers(monitor: Pick<Monitor, 'setDraining'>): Pick<PeerRpcHandlers, 'setDraining'> {
   return {
     async *setDraining(requests) {
-      for await (const { draining } of requests) {
-        await monitor.setDraining(draining);
-        yield create(SetDrainingResponseSchema);
-      }
+      const { draining } = await requestOf(requests);
+      await monitor.setDraining(draining);
+      yield create(SetDrainingResponseSchema);
     },
   };
 }
