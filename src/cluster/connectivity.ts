@@ -6,7 +6,7 @@ import {
   GetConnectionsResponseSchema,
 } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { forEachLimited } from '../ipfs/for-each-limited.ts';
-import { type NodeState, nodeStateNames } from '../ipfs/node-state.ts';
+import type { NodeState } from '../ipfs/node-state.ts';
 import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import type { Member, Monitor } from '../monitor/monitor.ts';
 import type { Network } from '../network/network.ts';
@@ -14,6 +14,7 @@ import type { PeerRpcHandlers } from '../network/peer-methods.ts';
 import { deadlineSignal } from '../runtime/abort.ts';
 import type { Clock, Timers } from '../runtime/clock.ts';
 import { CONNECTIVITY_ASKED_AT_ONCE, PEER_ANSWER_TIMEOUT_MS, STATUS_ERROR_LENGTH_MAX } from './constants.ts';
+import { nodeStateNumbers, nodeStateOfNumber } from './node-state-numbers.ts';
 import { answerOf } from './peer-calls.ts';
 import { type PeerError, peerError } from './peer-statuses.ts';
 
@@ -79,8 +80,7 @@ function ownConnections({ network, ipfsState }: ConnectivityNeeds): GetConnectio
     .map((peerId) => ({ peerId, latencyUs: microseconds(network.latencyMs(peerId)) }));
   return create(GetConnectionsResponseSchema, {
     connections: connections.map((each) => create(ConnectionSchema, each)),
-    // The enum has the order of the names.
-    ipfsState: (nodeStateNames.indexOf(name) + 1) as GetConnectionsResponse['ipfsState'],
+    ipfsState: nodeStateNumbers[name],
     ipfsError: detail.slice(0, STATUS_ERROR_LENGTH_MAX),
   });
 }
@@ -91,7 +91,7 @@ function microseconds(ms: number | undefined): number {
 }
 
 function peerConnections({ peerId, name, ipfs }: Member, answer: GetConnectionsResponse): PeerConnections {
-  const state = nodeStateNames[answer.ipfsState - 1];
+  const state = nodeStateOfNumber(answer.ipfsState);
   const connections = answer.connections
     .map((each) => ({ peerId: each.peerId, latencyMs: each.latencyUs === 0 ? undefined : each.latencyUs / 1_000 }))
     .sort((a, b) => (a.peerId < b.peerId ? -1 : 1));

@@ -1,10 +1,10 @@
 import type { Capabilities, Consensus, LogStatus, RebuildStatus } from '../consensus/consensus.ts';
 import type { NodeState } from '../ipfs/node-state.ts';
-import { PinfoldError } from '../model/errors.ts';
 import type { Alert, Member, Monitor } from '../monitor/monitor.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import type { StatusCounts, Tracker } from '../tracker/tracker.ts';
 import type { Alerts } from './alerts.ts';
+import { notFound } from './membership.ts';
 import type { TrustPort } from './trusting.ts';
 
 /** The cluster and its members, as this peer sees them. */
@@ -86,7 +86,7 @@ export function overview(needs: OverviewNeeds): Overview {
     peer(peerId) {
       const member = peerId === '' ? monitor.members()[0] : monitor.member(peerId);
       if (member !== undefined) return peerOverview()(member);
-      throw new PinfoldError('PEER_NOT_FOUND', `no member has the peer ID ${peerId}; "pinfold peers ls" lists them`);
+      throw notFound(peerId);
     },
   };
 }

@@ -1,12 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { ExplainWishRequestSchema, ExplainWishResponseSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { type PinWork, PinWorkSchema } from '../../gen/pinfold/v1/explain_pb.ts';
-import { type NodeState, nodeStateNames } from '../ipfs/node-state.ts';
+import type { NodeState } from '../ipfs/node-state.ts';
 import { checkCid } from '../model/cid.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PeerRpcHandlers } from '../network/peer-methods.ts';
 import { type Tracker, type WorkPlace, workStages } from '../tracker/tracker.ts';
 import { STATUS_ERROR_LENGTH_MAX } from './constants.ts';
+import { nodeStateNumbers } from './node-state-numbers.ts';
 import { answerOf, requestOf } from './peer-calls.ts';
 import { wrongAnswer } from './status-rows.ts';
 
@@ -20,13 +21,13 @@ export function ownPinWork({ tracker, ipfsState }: PinWorkNeeds, cid: Uint8Array
   const place = tracker.placeOf(cid);
   const node = nodeStateOf(place, ipfsState());
   return create(PinWorkSchema, {
-    // Both enums have the order of the names.
+    // The enum has the order of the names.
     stage: (workStages.indexOf(place.stage) + 1) as PinWork['stage'],
     lane: place.lane ?? '',
     ahead: place.ahead,
     underWay: place.underWay,
     underWayMax: place.underWayMax,
-    ipfsState: (nodeStateNames.indexOf(node.name) + 1) as PinWork['ipfsState'],
+    ipfsState: nodeStateNumbers[node.name],
     ipfsError: node.detail.slice(0, STATUS_ERROR_LENGTH_MAX),
     waitsFor: waitsFor(place, node).slice(0, 2 * STATUS_ERROR_LENGTH_MAX),
   });

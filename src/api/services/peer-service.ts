@@ -3,7 +3,6 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   AddPeerResponseSchema,
   GetPeerResponseSchema,
-  IpfsNodeState,
   ListPeersResponseSchema,
   type Peer,
   PeerHealth,
@@ -17,12 +16,12 @@ import {
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
 import type { Collecting } from '../../cluster/collecting.ts';
 import type { Membership } from '../../cluster/membership.ts';
+import { nodeStateNumbers } from '../../cluster/node-state-numbers.ts';
 import type { Overview, PeerOverview } from '../../cluster/overview.ts';
 import type { Draining } from '../../cluster/reallocation/draining.ts';
 import type { StoreCare } from '../../cluster/store-care.ts';
 import type { StoreKeeping } from '../../cluster/store-keeping.ts';
 import type { Trusting } from '../../cluster/trusting.ts';
-import type { NodeStateName } from '../../ipfs/node-state.ts';
 import type { Handlers } from '../handlers.ts';
 import { collectMethods } from './collecting.ts';
 import { drainMethods } from './placement.ts';
@@ -104,20 +103,14 @@ export function peerMessage(peer: PeerOverview): Peer {
   });
 }
 
-const ipfsStates: Record<NodeStateName, IpfsNodeState> = {
-  up: IpfsNodeState.UP,
-  restarting: IpfsNodeState.RESTARTING,
-  down: IpfsNodeState.DOWN,
-  unauthorized: IpfsNodeState.UNAUTHORIZED,
-  other_identity: IpfsNodeState.OTHER_IDENTITY,
-  no_space: IpfsNodeState.NO_SPACE,
-  collecting: IpfsNodeState.COLLECTING,
-};
-
 export function ipfsMessage({ ipfs, ipfsState }: Pick<PeerOverview, 'ipfs' | 'ipfsState'>) {
   const unknown = ipfs === undefined ? 'the IPFS node of this peer is not known' : '';
   if (ipfsState === undefined) return { ...ipfs, error: unknown };
-  return { ...ipfs, state: ipfsStates[ipfsState.name], error: ipfsState.detail === '' ? unknown : ipfsState.detail };
+  return {
+    ...ipfs,
+    state: nodeStateNumbers[ipfsState.name],
+    error: ipfsState.detail === '' ? unknown : ipfsState.detail,
+  };
 }
 
 function trustMessage(trusts: readonly string[] | 'all') {

@@ -20,18 +20,13 @@ export class Absences {
   readonly #needs: AbsencesNeeds;
   /** Monotonic, ms. As large as the set of peers that pins were ever allocated to (4,096 at most). */
   readonly #since = new Map<string, number>();
-  readonly #stopListening: () => void;
 
   constructor(init: AbsencesInit, needs: AbsencesNeeds) {
     this.#init = init;
     this.#needs = needs;
-    this.#stopListening = needs.monitor.onChange((change) => {
+    needs.monitor.onChange((change) => {
       if (change.kind === 'health') this.#note(change.peerId);
     });
-  }
-
-  stop(): void {
-    this.#stopListening();
   }
 
   /**
