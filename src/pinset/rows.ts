@@ -24,6 +24,8 @@ export function rowFromDisk(names: StoredNames, key: PinKey, bytes: Uint8Array |
 }
 
 function checkNumbers(names: StoredNames, dot: LiveDot): void {
+  // No other peer would read them.
+  if (dot.sequence < 1 || dot.stamp < 1) throw new Malformed('a dot without sequence or stamp');
   if (!names.replicas.has(dot.replica) || !names.replicas.has(dot.placementReplica)) {
     throw new Malformed('a replica that was never met');
   }

@@ -142,18 +142,30 @@ t.test('a damaged row refuses what is written to it, and no other request of the
   const cluster = new TestCluster();
   const [a, b] = [await cluster.add({ name: 'a' }), await cluster.add({ name: 'b' })];
   await cluster.until(() => [a, b].every(({ consensus }) => consensus.status().phase === 'ready'), 'ready');
-  await a.commit({ ops: [pinOp(1)] }, { ops: [pinOp(2)] }, { ops: [pinOp(3)] });
+  await a.commit(
+    { ops: [pinOp(1)] },
+    { ops: [pinOp(2)] },
+    { ops: [pinOp(3)] },
+    { ops: [pinOp(5)] },
+    { ops: [pinOp(6)] },
+  );
   const row = (number: number) => a.storage.transaction((tx) => a.pinset.row(tx, testKey(number))).value;
   const damagedValue = row(2).map((dot) => ({ ...dot, value: Buffer.of(0xff) }));
   // Whoever took in an operation that sees it would take nothing more of its author (R6).
   const beyondClock = row(3).map((dot) => ({ ...dot, sequence: dot.sequence + 64 }));
+  // Nobody else would read them.
+  const withoutSequence = row(5).map((dot) => ({ ...dot, sequence: 0 }));
+  const withoutStamp = row(6).map((dot) => ({ ...dot, stamp: 0 }));
   await a.storage.transaction((tx) => {
+    tx.put(tableSets.a.pins, testKey(5), encodePinRow(withoutSequence));
+    tx.put(tableSets.a.pins, testKey(6), encodePinRow(withoutStamp));
     tx.put(tableSets.a.pins, testKey(1), Buffer.of(0xff));
     tx.put(tableSets.a.pins, testKey(2), encodePinRow(damagedValue));
     tx.put(tableSets.a.pins, testKey(3), encodePinRow(beyondClock));
   }).flushed;
-  const requests = [pinOp(1), unpinOp(2), pinOp(4), unpinOp(3)].map((op) => ({ ops: [op] }));
-  t.same(codes(await a.commit(...requests)), ['DATA_CORRUPT', 'DATA_CORRUPT', 'ok', 'DATA_CORRUPT']);
+  const requests = [pinOp(1), unpinOp(2), pinOp(4), unpinOp(3), unpinOp(5), pinOp(6)].map((op) => ({ ops: [op] }));
+  const damaged = 'DATA_CORRUPT';
+  t.same(codes(await a.commit(...requests)), [damaged, damaged, 'ok', damaged, damaged, damaged]);
   await cluster.until(() => b.pinset.get(testKey(4)) !== undefined, 'the other has what was written');
   await cluster.stop();
 });
