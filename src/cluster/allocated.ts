@@ -17,10 +17,11 @@ export async function allocatedTo(
   peerId: string,
   { pinset, clock, timers }: AllocatedNeeds,
   signal: AbortSignal,
+  withinMs = ALLOCATED_SCAN_MS_MAX,
 ): Promise<{ pins: number; more: boolean }> {
   const number = pinset.names.peers.find(peerId);
   if (number === undefined) return { pins: 0, more: false };
-  const untilMs = clock.monotonicMs() + ALLOCATED_SCAN_MS_MAX;
+  const untilMs = clock.monotonicMs() + withinMs;
   let pins = 0;
   for (let from = 0; from < bucketCount; from += ALLOCATED_BUCKETS_PER_STEP) {
     if (clock.monotonicMs() > untilMs) return { pins, more: true };

@@ -25,7 +25,7 @@ export interface Draining {
 
 export interface DrainingNeeds extends AllocatedNeeds {
   peerId: string;
-  pinset: Pick<Pinset, 'list' | 'count' | 'snapshot' | 'names'>;
+  pinset: Pick<Pinset, 'keys' | 'get' | 'count' | 'snapshot' | 'names'>;
   monitor: Pick<Monitor, 'members' | 'member' | 'metric' | 'isMember' | 'setDraining'>;
   rpc: Pick<PeerRpc, 'call'>;
   places: () => Places;
@@ -69,7 +69,8 @@ export function draining(needs: DrainingNeeds): Draining {
       await tell(peerId, true, call);
       for (;;) {
         const begunMs = clock.monotonicMs();
-        const { pins } = await allocatedTo(peerId, needs, call.signal);
+        // All of them, however long it takes: "none left" is what a peer is switched off upon.
+        const { pins } = await allocatedTo(peerId, needs, call.signal, Number.POSITIVE_INFINITY);
         yield pins;
         if (pins === 0) return;
         // A large pinset must not be read all the time.

@@ -2,6 +2,7 @@ import type { Consensus, Request } from '../../consensus/consensus.ts';
 import type { PinKey } from '../../model/pin.ts';
 import type { Monitor } from '../../monitor/monitor.ts';
 import type { Pinset } from '../../pinset/pinset.ts';
+import { unlessCorrupt } from '../../pinset/rows.ts';
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { MetricsRegister } from '../../runtime/metrics.ts';
@@ -30,7 +31,7 @@ export interface ReallocatorInit {
 }
 
 export interface ReallocatorNeeds extends PeerStatusesNeeds {
-  pinset: Pick<Pinset, 'get' | 'list' | 'feed'>;
+  pinset: Pick<Pinset, 'get' | 'keys' | 'feed'>;
   consensus: Pick<Consensus, 'commit' | 'refusal'>;
   monitor: Pick<Monitor, 'members' | 'member' | 'raise' | 'clear'>;
   isTrusted: (peerId: string) => boolean;
@@ -137,7 +138,7 @@ export class Reallocator {
   }
 
   #concern(key: PinKey, places: Places): Concern {
-    const stored = this.#needs.pinset.get(key);
+    const stored = unlessCorrupt(() => this.#needs.pinset.get(key));
     return stored && concernOf(stored, places);
   }
 
@@ -217,7 +218,7 @@ export class Reallocator {
     const { pinset, consensus } = this.#needs;
     const { signal } = this.#abort;
     const plans = keys
-      .flatMap((key) => pinset.get(key) ?? [])
+      .flatMap((key) => unlessCorrupt(() => pinset.get(key)) ?? [])
       .filter((stored) => concernOf(stored, places) !== undefined)
       .map((stored) => ({ stored, desired: places.desired(stored) }));
     const holding = await holdings(

@@ -21,7 +21,7 @@ export interface RebalancingInit {
 }
 
 export interface RebalancingNeeds {
-  pinset: Pick<Pinset, 'list' | 'count'>;
+  pinset: Pick<Pinset, 'keys' | 'get' | 'count'>;
   consensus: Pick<Consensus, 'commit' | 'refusal'>;
   monitor: Pick<Monitor, 'members' | 'member' | 'metric'>;
   places: () => Places;

@@ -4,6 +4,7 @@ import { balanced } from '../../../../src/allocator/balanced.ts';
 import { Places } from '../../../../src/cluster/reallocation/places.ts';
 import { Reallocator } from '../../../../src/cluster/reallocation/reallocator.ts';
 import type { Outcome, Request } from '../../../../src/consensus/consensus.ts';
+import { PinfoldError } from '../../../../src/model/errors.ts';
 import type { Member } from '../../../../src/monitor/monitor.ts';
 import type { StoredPin } from '../../../../src/pinset/pinset.ts';
 import { silentLogger } from '../../../../src/runtime/logger.ts';
@@ -17,9 +18,11 @@ function world(standings: Record<string, Standing>, acting = 1) {
   const time = virtualTime();
   const pins: StoredPin[] = [];
   const moved: string[] = [];
+  const damaged = new Set<string>();
+  const written: { revision: number; everything: boolean; keys: Uint8Array[] }[] = [];
   const peerIds = Object.keys(standings);
   const find = (key: Uint8Array) => pins.find((pin) => Buffer.compare(pin.key, key) === 0);
-  const feed = { revision: 0, flushedRevision: 0, read: () => [], wait: async () => {} };
+  const feed = { revision: 0, flushedRevision: 0, read: (after: number) => written.slice(after), wait: async () => {} };
   const allocator = balanced(defaults);
   const places = () =>
     new Places(
@@ -42,8 +45,12 @@ function world(standings: Record<string, Standing>, acting = 1) {
   const reallocator = new Reallocator({ pinsPerSecondMax: 1_000 }, {
     peerId: peerIds[0] as string,
     pinset: {
-      get: find,
-      list: () => ({ pins, cursor: undefined }),
+      get(key: Uint8Array) {
+        const pin = find(key);
+        if (pin !== undefined && damaged.has(pin.pin.name)) throw new PinfoldError('DATA_CORRUPT', 'x');
+        return pin;
+      },
+      keys: () => pins.map(({ key }) => key),
       feed,
     },
     consensus: {
@@ -94,7 +101,7 @@ function world(standings: Record<string, Standing>, acting = 1) {
         replicationMax,
       },
     });
-  return { time, pins, moved, reallocator, add, standings };
+  return { time, pins, moved, damaged, written, feed, reallocator, add, standings };
 }
 
 t.test('those that have the fewest copies left are moved first', async (t) => {
@@ -131,3 +138,23 @@ t.test('of many peers each acts on its share', async (t) => {
   t.ok(share > 10 && share < 60, `${share} of 90`);
   await reallocator.stop();
 });
+
+t.test(
+  'a damaged row keeps no other pin where it is, when all are looked at and when it was just written',
+  async (t) => {
+    const { time, moved, damaged, written, feed, reallocator, add } = world({ a: 'takes', lost: 'leaves' });
+    add('damaged', ['lost'], 1, 1);
+    add('whole', ['lost'], 1, 1);
+    damaged.add('damaged');
+    await reallocator.start();
+    await time.advance(10_000);
+    t.same([...new Set(moved)], ['whole']);
+    add('written later', ['lost'], 1, 1);
+    written.push({ revision: 1, everything: false, keys: [testKey('damaged'), testKey('written later')] });
+    feed.revision = 1;
+    await time.advance(120_000);
+    t.ok(moved.includes('written later'));
+    t.notOk(moved.includes('damaged'));
+    await reallocator.stop();
+  },
+);
