@@ -65,11 +65,10 @@ function isGood(world: World, peerId: string): boolean {
   const machine = world.machines.find((each) => each.peerId === peerId);
   if (machine === undefined || machine.wasDrained) return false;
   const { nowMs } = world.time;
-  const { cluster, monitor } = machine.config;
-  // The others may have heard of it last half a time to live before it went, and then wait for a whole one.
-  const lostAfterMs = cluster.reallocationGraceMs + monitor.metricTtlMs / 2;
+  // Not more: who has just started itself waits for no silence before it counts.
+  const graceMs = machine.config.cluster.reallocationGraceMs;
   const absences = [...machine.absences, ...(machine.awaySinceMs === undefined ? [] : [[machine.awaySinceMs, nowMs]])];
-  return !absences.some(([from = 0, to = 0]) => to - from >= lostAfterMs && to >= nowMs - heardWithinMs);
+  return !absences.some(([from = 0, to = 0]) => to - from >= graceMs && to >= nowMs - heardWithinMs);
 }
 
 /** What is not where it should be, once all is healed. */
