@@ -22,8 +22,8 @@ const growthMibMax = 450;
 const here = await daemons();
 const [victim, other] = (await here.cluster(2)) as [LocalPeer, LocalPeer];
 
-/** Raves when the promise resolves; `stop` answers how much of what it sent. */
-async function madPeer(way: 'gossip' | 'call'): Promise<{ stop(): Promise<Record<string, number>> }> {
+/** Connected when the promise resolves; `stop` answers how much of what it sent. */
+async function madPeer(way: 'gossip' | 'call'): Promise<{ rave(): void; stop(): Promise<Record<string, number>> }> {
   const secret = (await readFile(here.secretFile, 'utf8')).trim();
   const args = ['test/support/mad-peer-child.ts', way, secret, victim.address as string];
   const child = spawn(process.execPath, args, {
@@ -31,8 +31,9 @@ async function madPeer(way: 'gossip' | 'call'): Promise<{ stop(): Promise<Record
   });
   t.teardown(() => child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  if ((await lines.next()).value !== 'raving') throw new Error('the mad peer did not come up');
+  if ((await lines.next()).value !== 'connected') throw new Error('the mad peer did not come up');
   return {
+    rave: () => child.stdin.write('\n'),
     async stop() {
       child.stdin.end();
       return JSON.parse((await lines.next()).value ?? '{}');
@@ -66,6 +67,7 @@ t.test('a peer that a mad one floods answers, stays small, and goes on with the 
   await pins.pin({ cid: kept });
   const beforeMib = await memoryMib(victim);
   const mad = await Promise.all([madPeer('gossip'), madPeer('call')]);
+  for (const each of mad) each.rave();
   const endMs = performance.now() + floodMs;
   const latencies: number[] = [];
   let peakMib = 0;

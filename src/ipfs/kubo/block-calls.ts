@@ -11,7 +11,7 @@ import { multipart } from './multipart.ts';
 import type { KuboRpc } from './rpc.ts';
 import { isRefusal, RpcError } from './rpc-error.ts';
 
-interface CheckedBlock {
+export interface CheckedBlock {
   cid: CID;
   bytes: Uint8Array;
 }
@@ -27,25 +27,26 @@ export function checkedBlocks(blocks: readonly Block[]): CheckedBlock[] {
 }
 
 /**
- * Blocks in the form that one request can have: of one codec and one hash function, and not too many. Whether they are
- * flushed when the answer is there is a matter of Kubo's datastore: flatfs has `sync` for it, off by default.
+ * Blocks in the form that one request can have, in their order: of one codec and one hash function, and not too many. Whether
+ * they are flushed when the answer is there is a matter of Kubo's datastore: flatfs has `sync` for it, off by default.
  */
 export function* putRequests(blocks: readonly CheckedBlock[]): Generator<CheckedBlock[]> {
-  const kinds = Map.groupBy(blocks, ({ cid }) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`);
-  for (const kind of kinds.values()) {
-    let request: CheckedBlock[] = [];
-    let length = 0;
-    for (const block of kind) {
-      if (request.length >= PUT_BLOCKS_MAX || (request.length > 0 && length + block.bytes.length > PUT_BYTES_MAX)) {
-        yield request;
-        [request, length] = [[], 0];
-      }
-      request.push(block);
-      length += block.bytes.length;
+  let request: CheckedBlock[] = [];
+  let length = 0;
+  for (const block of blocks) {
+    const [first] = request;
+    const full = request.length >= PUT_BLOCKS_MAX || length + block.bytes.length > PUT_BYTES_MAX;
+    if (first !== undefined && (full || kindOf(first) !== kindOf(block))) {
+      yield request;
+      [request, length] = [[], 0];
     }
-    yield request;
+    request.push(block);
+    length += block.bytes.length;
   }
+  if (request.length > 0) yield request;
 }
+
+const kindOf = ({ cid }: CheckedBlock) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`;
 
 /** Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
 export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], signal: AbortSignal): Promise<void> {

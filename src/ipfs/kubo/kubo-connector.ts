@@ -15,13 +15,14 @@ import {
   type PinCallOptions,
   type Wish,
 } from '../connector.ts';
+import { isLeaf } from '../dag/links.ts';
 import { forEachLimited } from '../for-each-limited.ts';
 import type { NodeStates } from '../node-state.ts';
 import { Turns } from '../turns.ts';
 import { wishCid } from '../wish-cid.ts';
 import type { RpcAddress } from './address.ts';
 import { collectedLine, repoSize } from './answers.ts';
-import { checkedBlocks, getBlock, putBlocks, putRequests } from './block-calls.ts';
+import { type CheckedBlock, checkedBlocks, getBlock, putBlocks, putRequests } from './block-calls.ts';
 import { CollectionGate } from './collection-gate.ts';
 import { Condition } from './condition.ts';
 import {
@@ -150,10 +151,20 @@ export class KuboConnector implements Connector {
     return this.#calls.run(options, (signal) => this.#dialler.connect(addresses, { signal }));
   }
 
+  /**
+   * Leaves first, the others one request after the other in their order. Kubo looks for a block and only then listens for it: a
+   * walk under way that comes upon a parent may miss the moment at which its children come, so they are there before.
+   */
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
     return this.#whileUp(options, async (signal) => {
-      const requests = [...putRequests(checkedBlocks(blocks))];
-      await this.#gate.pass(signal, () => forEachLimited(requests, 2, (request) => this.#put(request, { signal })));
+      const checked = checkedBlocks(blocks);
+      const leaves = [...putRequests(checked.filter(({ cid }) => isLeaf(cid)))];
+      const parents = [...putRequests(checked.filter(({ cid }) => !isLeaf(cid)))];
+      const put = (request: readonly CheckedBlock[]) => this.#put(request, { signal });
+      await this.#gate.pass(signal, async () => {
+        await forEachLimited(leaves, 2, put);
+        await forEachLimited(parents, 1, put);
+      });
     });
   }
 
@@ -196,7 +207,7 @@ export class KuboConnector implements Connector {
     });
   }
 
-  async #put(request: ReturnType<typeof checkedBlocks>, options: CallOptions): Promise<void> {
+  async #put(request: readonly CheckedBlock[], options: CallOptions): Promise<void> {
     this.#condition.requireSpace();
     await this.#command(options, (signal) => putBlocks(this.#rpc, request, signal));
   }
