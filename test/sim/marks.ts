@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 
-const notRolledBack = 'no store is rolled back under its own identity stamp';
+const notRolledBack = 'whoever is rolled back meets the others before it writes';
 
 /** Marks that no world gets to as worlds are made now, and why. Whoever makes one that does takes it from here. */
 export const outOfReach: Readonly<Record<string, string>> = {

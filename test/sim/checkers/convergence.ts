@@ -246,7 +246,7 @@ function storyDifference(
   // Only a machine that stays down may know of that, or a disk that is lost.
   const isExcused = (key: string) => {
     const teller = story.tellers.get(key);
-    return teller !== undefined && (teller.machine.isGone || teller.machine.identityStamp !== teller.store);
+    return teller !== undefined && (teller.machine.isGone || teller.machine.storeName !== teller.store);
   };
   for (const key of story.pins.keys())
     if (!keys.has(key) && !isExcused(key) && !isMistold(key))

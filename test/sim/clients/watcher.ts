@@ -14,7 +14,7 @@ import { pause } from './call.ts';
 export interface Story {
   readonly pins: Map<string, { name: string; etag: string }>;
   /** Which machine has told of a key last, and of which store. */
-  readonly tellers: Map<string, { readonly machine: Machine; readonly store: Uint8Array }>;
+  readonly tellers: Map<string, { readonly machine: Machine; readonly store: string }>;
   readonly statuses: Map<string, Map<string, string>>;
 }
 
@@ -33,7 +33,7 @@ export class Watcher {
   /** Why the stream that is open ended; undefined: it goes on. */
   #token: Uint8Array | undefined;
   /** Whose story it is: another one after a copy was put back. */
-  #store: Uint8Array | undefined;
+  #store: string | undefined;
   #controller = new AbortController();
   #isOver = false;
   /** So often in a row the peer had not seen what the token names. */
@@ -90,9 +90,9 @@ export class Watcher {
     const { pins, tellers } = this.story;
     this.story = copied(this.#atToken);
     // What the same store has told of pins, it still has.
-    if (this.#token !== undefined && this.#store === process.machine.identityStamp)
+    if (this.#token !== undefined && this.#store === process.machine.storeName)
       Object.assign(this.story, { pins, tellers });
-    this.#store = process.machine.identityStamp;
+    this.#store = process.machine.storeName;
     this.process = process;
     this.peers.add(process.machine.name);
     this.isCaughtUp = false;
@@ -131,7 +131,7 @@ export class Watcher {
   #toldOf(key: string): void {
     if (this.process === undefined) return;
     const { machine } = this.process;
-    this.story.tellers.set(key, { machine, store: machine.identityStamp });
+    this.story.tellers.set(key, { machine, store: machine.storeName });
   }
 
   #tell(event: Told): void {

@@ -36,6 +36,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     ...logBounds(profile.cutsLog, random),
     shadowStallTimeoutMs: random.pick([5_000, 30_000]),
     rangesServedMax: random.pick([1, 2]),
+    ...(profile.comparesWithAll ? { restartCompareTimeoutMs: 600_000 } : {}),
   };
   const cluster = {
     ...defaults.cluster,

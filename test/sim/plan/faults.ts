@@ -59,6 +59,9 @@ const makers: Partial<Record<EventKind, Maker>> = {
   trust: ({ random, machines, machine }) => ({ kind: 'trust', machine, trusts: trustedBy(random, machines) }),
   backup: ({ machine }) => ({ kind: 'backup', machine }),
   restore: ({ machine, forMs }) => ({ kind: 'restore', machine, downMs: forMs }),
+  // The first machine is told of no other: alone, with a copy from before it met any, it has nobody to compare with.
+  rollback: ({ random, machines, forMs }) =>
+    machines < 2 ? undefined : { kind: 'rollback', machine: random.int(1, machines - 1), downMs: forMs },
   wipe: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'wipe', machine, downMs: forMs }),
   twin: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'twin', machine, forMs }),
   ipfs: ({ random, machine, forMs }) => ({ kind: 'ipfs', machine, faults: nodeFaults(random), forMs }),

@@ -76,8 +76,8 @@ function eventsOf(context: PlanContext, what: 'work' | 'faults'): Omit<PlannedEv
 }
 
 /** Most of the time all are healed; never fewer than half, and nobody is left that knows of none but who is not there. */
-function leftDown({ random, machines }: PlanContext, plans: readonly MachinePlan[]): number[] {
-  if (machines < 3 || !random.chance(0.15)) return [];
+function leftDown({ random, machines, profile }: PlanContext, plans: readonly MachinePlan[]): number[] {
+  if (machines < 3 || profile.comparesWithAll || !random.chance(0.15)) return [];
   const down = random.int(1, machines - 1);
   const isNeeded = plans.some(({ bootstrap }) => bootstrap.length > 0 && bootstrap.every((other) => other === down));
   return isNeeded ? [] : [down];

@@ -146,6 +146,8 @@ export type FaultEvent =
   | { readonly kind: 'trust'; readonly machine: number; readonly trusts: readonly number[] | 'all' }
   | { readonly kind: 'backup'; readonly machine: number }
   | { readonly kind: 'restore'; readonly machine: number; readonly downMs: number }
+  /** An older copy, under the identity stamp that the store has: a snapshot of a disk or of a whole machine. */
+  | { readonly kind: 'rollback'; readonly machine: number; readonly downMs: number }
   | { readonly kind: 'wipe'; readonly machine: number; readonly downMs: number }
   | { readonly kind: 'twin'; readonly machine: number; readonly forMs: number }
   | {

@@ -21,6 +21,8 @@ export interface Profile {
   readonly cutsLog: number;
   /** Peers count as lost within seconds; else not in a world's time. */
   readonly reallocates: boolean;
+  /** Who starts compares clocks with all others that it knows before it writes, however long they are away (N3). */
+  readonly comparesWithAll: boolean;
 }
 
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
@@ -58,6 +60,7 @@ const usual = {
   lateJoins: 0.25,
   cutsLog: 0.3,
   reallocates: false,
+  comparesWithAll: false,
 } satisfies Omit<Profile, 'says'>;
 
 export const profiles = {
@@ -152,6 +155,27 @@ export const profiles = {
     faultRate: [0.2, 0.6],
     weights: { ...work, backup: 6, restore: 5, twin: 2, crash: 2, partition: 2, wipe: 1 },
   },
+  rollback: {
+    ...usual,
+    says: 'disks are put back under their stores, whose files look the same, and others are there to tell',
+    peers: [2, 4],
+    workRate: [1, 5],
+    faultRate: [0.2, 0.6],
+    weights: {
+      write: 20,
+      list: 1,
+      recover: 0.3,
+      bulk: 1,
+      backup: 6,
+      rollback: 6,
+      crash: 2,
+      partition: 1,
+      'slow-disk': 1,
+    },
+    lateJoins: 0,
+    cutsLog: 0,
+    comparesWithAll: true,
+  },
   damage: {
     ...usual,
     says: 'disks change and lose rows and index entries; operators scrub and repair',
@@ -226,6 +250,7 @@ export const profileWeights: Record<ProfileName, number> = {
   join: 2,
   rebuild: 3,
   restore: 2,
+  rollback: 1,
   damage: 2,
   members: 2,
   trust: 2,

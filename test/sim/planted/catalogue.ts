@@ -130,6 +130,32 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'restart-compares-with-nobody',
+    says: 'a peer that starts writes before it has compared clocks with others (N3)',
+    breaks: ['I6'],
+    profile: 'rollback',
+    edits: [
+      {
+        file: `${crdt}/forks/first-contact.ts`,
+        find: 'options.restartCompareTimeoutMs === 0',
+        replace: 'options.restartCompareTimeoutMs > 0',
+      },
+    ],
+  },
+  {
+    name: 'ahead-of-itself',
+    says: 'a peer that hears of more operations of its own than it has goes on as the replica that it was (N3)',
+    breaks: ['I6'],
+    profile: 'rollback',
+    edits: [
+      {
+        file: `${crdt}/forks/forks.ts`,
+        find: "    if (replica === this.#needs.store.own) this.incarnations.renew('the store was put back');\n",
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'dependencies-left-out',
     says: 'a batch does not name what its author took in last (inc one short)',
     breaks: ['I2', 'I3', 'I8'],

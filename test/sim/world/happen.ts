@@ -11,7 +11,7 @@ import { write } from '../clients/write.ts';
 import type { FaultEvent, PlannedEvent } from '../plan/plan.ts';
 import { content } from './contents.ts';
 import { damage } from './damage.ts';
-import { restore, twin, wipe } from './stores.ts';
+import { restore, rollBack, twin, wipe } from './stores.ts';
 import type { World } from './world.ts';
 
 /** Carries out one event of the plan. */
@@ -106,6 +106,9 @@ const handlers: Handlers = {
     if (process !== undefined) backups.push(process.disk.inner.control.copy());
   },
   restore: (world, event) => restore(world, event),
+  rollback(world, event) {
+    world.client(rollBack(world, event));
+  },
   wipe: (world, event) => wipe(world, event),
   twin: (world, event) => twin(world, event),
   ipfs(world, { machine, faults, forMs }) {

@@ -38,6 +38,7 @@ export class Machine {
   /** Trust lists that it had, and until when. */
   readonly #lists: { untilMs: number; peerIds: readonly string[] }[] = [];
   identityStamp: Uint8Array;
+  #putBack = 0;
   processes = 0;
   /** Copies of it that run now, and have run. */
   twins = 0;
@@ -109,8 +110,19 @@ export class Machine {
 
   /** The store was put back or copied: N1 finds that it is another file. */
   putStore(store: MemoryStorage): void {
-    this.store = store;
+    this.rollBack(store);
     this.identityStamp = this.#nextStamp();
+  }
+
+  /** The disk below the store was put back: nothing shows it (N1). */
+  rollBack(store: MemoryStorage): void {
+    this.store = store;
+    this.#putBack++;
+  }
+
+  /** Another one after each time that a store was put in the place of the one before. */
+  get storeName(): string {
+    return `${this.name} ${this.#putBack}`;
   }
 
   #nextStamp(): Uint8Array {

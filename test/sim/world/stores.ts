@@ -20,6 +20,34 @@ export function restore(world: World, { machine, downMs }: Of<'restore'>): void 
   world.startLater(restored, downMs);
 }
 
+/**
+ * The disk is put back to what it was, and the file looks like the one that was there. Only what all others have is lost by it: whoever
+ * the peer compares with first knows more of it than it does itself, so that it writes nothing twice (N3).
+ */
+export async function rollBack(world: World, { machine, downMs }: Of<'rollback'>): Promise<void> {
+  const rolled = world.machine(machine);
+  const backup = rolled.backups.at(-1);
+  if (backup === undefined || rolled.process?.isRunning !== true) return;
+  await world.stop(rolled);
+  if (rolled.process !== undefined) return;
+  if (isKnownToAll(world, rolled)) {
+    world.trace.add(world.time.nowMs, `the disk of ${rolled.name} is put back`);
+    world.promises.diskLost(rolled);
+    rolled.rollBack(backup.control.copy());
+    rolled.isRestored = true;
+    world.checkerOf(rolled).replaced();
+  }
+  world.startLater(rolled, downMs);
+}
+
+/** What the machine wrote is on the disks of all others. */
+function isKnownToAll(world: World, machine: Machine): boolean {
+  const { clock } = world.checkerOf(machine).truth;
+  const own = [...world.history.all].filter(([, batches]) => batches[0]?.author === machine.peerId);
+  const others = world.machines.filter((other) => other !== machine);
+  return own.every(([rid]) => others.every((other) => world.checkerOf(other).covers(rid, clock.get(rid) ?? 0)));
+}
+
 /** The disk is lost with all that was on it; the peer comes back with its key and an empty one. */
 export function wipe(world: World, { machine, downMs }: Of<'wipe'>): void {
   const wiped = world.machine(machine);

@@ -1,6 +1,7 @@
 import { PinfoldError } from '../../../model/errors.ts';
 import type { Clock, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
+import { mark } from '../../../runtime/mark.ts';
 import type { Alerts } from '../alerts.ts';
 import type { HeardEntry } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
@@ -183,6 +184,7 @@ export class Forks {
 
   /** N3: somebody has more of an own replica than this store. */
   ownAhead(replica: Replica, sequence: number, from: string): void {
+    mark('crdt incarnation: behind what others have of it');
     this.#rolledBack.heard(replica, sequence, from);
     if (replica === this.#needs.store.own) this.incarnations.renew('the store was put back');
   }
