@@ -14,8 +14,8 @@ export interface Connector {
    * Makes the node hold what the wish says, completely, and remember it durably: when this resolves, a crash of peer
    * and node loses neither blocks nor record. A recursive record replaces a direct one and the reverse; asked for
    * what is already so, it answers at once. Aborting undoes: no record is left that was not there before (blocks
-   * already fetched may stay for the collector). Two calls for one CID at once are run one after the other.
-   * Rejects with ConnectorError.
+   * already fetched may stay for the collector, and a direct record that was about to be replaced may be gone). Two calls
+   * for one CID at once are run one after the other. Rejects with ConnectorError; then there is no record that says the wish.
    */
   pin(wish: Wish, options: PinCallOptions): Promise<void>;
 

@@ -111,7 +111,7 @@ t.test('nothing but the last word and a whole answer is taken for success', opti
   await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
 });
 
-t.test('an answer that was cut may stand for a pin that was made: it is taken back', options, async (t) => {
+t.test('an answer that was cut may stand for a pin that was made: the record decides', options, async (t) => {
   const { kubo, connector } = await made(t, (command, query, response) => {
     if (command !== 'pin/add' || query.has('offline')) return false;
     const made = kubo.ipfs('pin', 'add', query.get('arg') ?? '');
@@ -120,8 +120,43 @@ t.test('an answer that was cut may stand for a pin that was made: it is taken ba
   });
   const one = dag('made all the same');
   await connector.putBlocks(one.blocks, { signal });
-  await failsWith(t, connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 }), 'UNREACHABLE');
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+  t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']]);
+});
+
+t.test('what an aborted pin has made is taken back', options, async (t) => {
+  const abort = new AbortController();
+  const { kubo, connector } = await made(t, (command, query) => {
+    if (command !== 'pin/add' || query.has('offline')) return false;
+    kubo.ipfs('pin', 'add', query.get('arg') ?? '').then(() => abort.abort(new Error('no longer wanted')));
+    return true;
+  });
+  const one = dag('made too late');
+  await connector.putBlocks(one.blocks, { signal });
+  const pinned = connector.pin(wish(one), { signal: abort.signal, stallTimeoutMs: 30_000 });
+  await t.rejects(pinned, { message: 'no longer wanted' });
   t.equal(await kubo.ipfs('pin', 'ls', '--type=recursive'), '');
+});
+
+t.test('a pin takes two calls, of a CID that others have not pinned under version 0', options, async (t) => {
+  const commands: string[] = [];
+  const { kubo, connector } = await made(t, (command) => {
+    commands.push(command);
+    return false;
+  });
+  const [one, other] = [dag('of others'), dag('with two calls')];
+  await connector.putBlocks([...one.blocks, ...other.blocks], { signal });
+  await kubo.ipfs('pin', 'add', formatCid(version0(one.root)));
+  t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']], 'now it is known what there is');
+  commands.length = 0;
+  await connector.pin(wish(other), { signal, stallTimeoutMs: 5_000 });
+  t.same(
+    commands.filter((command) => command.startsWith('pin/') || command.startsWith('block/')),
+    ['pin/ls', 'pin/add'],
+  );
+  commands.length = 0;
+  await connector.pin(wish(one), { signal, stallTimeoutMs: 5_000 });
+  t.notOk(commands.includes('pin/add'), 'what is there under version 0 is not pinned again');
 });
 
 t.test('a recursive pin that cannot become a direct one stays', options, async (t) => {

@@ -93,19 +93,4 @@ export async function getBlock(rpc: KuboRpc, cid: CID, signal: AbortSignal): Pro
   return bytes;
 }
 
-export async function hasBlock(rpc: KuboRpc, cid: CID, signal: AbortSignal): Promise<boolean> {
-  if (cid.multihash.code === IDENTITY_CODE) return true;
-  const query: [string, string][] = [
-    ['arg', formatCid(cid.bytes)],
-    ['offline', 'true'],
-  ];
-  try {
-    await rpc.one({ command: 'block/stat', query, signal });
-    return true;
-  } catch (cause) {
-    if (isRefusal(cause, notLocal)) return false;
-    throw cause;
-  }
-}
-
 const notLocal = /not found locally|could not find/;

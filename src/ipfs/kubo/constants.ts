@@ -30,8 +30,14 @@ export const COLLECTION_SILENCE_MS = 6 * 3_600_000;
  */
 export const STALL_TIMEOUT_MIN_MS = 1_200;
 
-/** A pin that takes no longer needs no second look at whether blocks come, ms: below the interval of its progress. */
-export const QUICK_PIN_MS = 250;
+/** Pins under version 0 that are remembered, in 16 bytes each. Of a node with more, each new pin costs some questions more. */
+export const V0_PINS_MAX = 1_000_000;
+
+/** Pins that begin within this, ms, share the question how many blocks the node had received before. */
+export const RECEIVED_FRESH_MS = 1_000;
+
+/** Asking it that: ms. Then it is not known. */
+export const RECEIVED_TIMEOUT_MS = 2_000;
 
 /** Pins under way in the node at once; Kubo itself has no limit, and each costs it a walk. Further ones wait. */
 export const PINS_MAX = 256;
@@ -52,7 +58,7 @@ export const SOCKET_IDLE_MS = 15_000;
 export const PUT_BLOCKS_MAX = 128;
 export const PUT_BYTES_MAX = 8 * 1024 * 1024;
 
-/** How long it may take to take back what an aborted pin has left, ms. The audit of the tracker finds what it did not. */
+/** How long it may take to see what a failed pin has left, and to take it back, ms. The audit of the tracker finds the rest. */
 export const UNDO_TIMEOUT_MS = 5_000;
 
 /** A pin that was cut off may just have been written: it is looked for once more after so long, ms. */

@@ -40,6 +40,7 @@ import { KuboWatch } from './kubo-watch.ts';
 import { kuboMetrics } from './metrics.ts';
 import { PinCall } from './pin-call.ts';
 import { forms, type HeldForm, PinForms } from './pin-forms.ts';
+import { ReceivedBlocks } from './received-blocks.ts';
 import { KuboRpc, type RpcTls } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';
 import { Slots } from './slots.ts';
@@ -73,6 +74,7 @@ export class KuboConnector implements Connector {
   readonly #condition: Condition;
   readonly #watch: KuboWatch;
   readonly #forms: PinForms;
+  readonly #received: ReceivedBlocks;
   readonly #dialler: Dialler;
   readonly #gate: CollectionGate;
   readonly #turns = new Turns();
@@ -91,6 +93,7 @@ export class KuboConnector implements Connector {
     const shared = { rpc: this.#rpc, condition: this.#condition, ...needs };
     this.#watch = new KuboWatch(init, { ...shared, identity: new IdentityFile(init.folder) });
     this.#forms = new PinForms(this.#rpc);
+    this.#received = new ReceivedBlocks(shared);
     this.#dialler = new Dialler(shared);
     this.#gate = new CollectionGate({ drainTimeoutMs: init.drainTimeoutMs ?? DRAIN_TIMEOUT_MS }, needs);
   }
@@ -213,21 +216,21 @@ export class KuboConnector implements Connector {
   }
 
   async #pin(cid: CID, wish: Wish, options: PinCallOptions): Promise<void> {
-    const before = await this.#forms.held(cid, options);
-    if (before[0]?.mode === wish.mode) return;
+    const { mode, sources } = wish;
+    const updates = mode === 'recursive' ? hinted(wish.updates) : undefined;
+    const isPlain = mode === 'recursive' && updates === undefined;
+    const before = await (isPlain ? this.#forms.inTheWay(cid, options) : this.#forms.held(cid, options));
+    if (before[0]?.mode === mode) return;
     this.#condition.requireSpace();
     try {
       // Kubo pins nothing directly that it has pinned recursively, and puts a recursive pin in place of a direct one itself.
-      if (wish.mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);
+      if (mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);
       // Kubo would leave a direct record beside the one that it updates.
-      const isNew = wish.mode === 'recursive' && before.length === 0;
-      const updates = isNew ? hinted(wish.updates) : undefined;
-      const { mode, sources } = wish;
-      await new PinCall({ cid, mode, sources, updates }, options, { ...this.#needs, ...this.#pinNeeds() }).run();
+      const call = { cid, mode, sources, updates: before.length === 0 ? updates : undefined };
+      await new PinCall(call, options, { ...this.#needs, ...this.#pinNeeds() }).run();
       options.signal.throwIfAborted();
     } catch (cause) {
-      await this.#undo(cid, before);
-      throw cause;
+      if (!(await this.#isMade(cid, mode, before, options.signal))) throw cause;
     }
     // The pin is made under version 1; what version 0 had before it is no longer asked for.
     const [v1] = forms(cid);
@@ -236,32 +239,43 @@ export class KuboConnector implements Connector {
 
   #pinNeeds() {
     const connect: Connector['connect'] = (addresses, options) => this.#dialler.connect(addresses, options);
-    return { rpc: this.#rpc, condition: this.#condition, connect, look: () => this.#watch.look() };
+    const look = () => this.#watch.look();
+    return { rpc: this.#rpc, condition: this.#condition, received: this.#received, connect, look };
   }
 
-  /** As it was before: also when the signal has aborted, and best effort, as the node may be what has failed. */
-  async #undo(cid: CID, before: readonly HeldForm[]): Promise<void> {
+  /**
+   * What a call that failed has left. Kubo writes the record last, so one that is there is the proof, whatever became of the
+   * answer. Otherwise, and after an abort, all is made as it was before: best effort, as the node may be what has failed.
+   */
+  async #isMade(cid: CID, mode: HoldMode, before: readonly HeldForm[], aborted: AbortSignal): Promise<boolean> {
     using scope = deadlineSignal(this.#needs.timers, UNDO_TIMEOUT_MS);
     const { signal } = scope;
+    const isThere = async () => {
+      const [v1] = forms(cid);
+      const now = await this.#forms.held(cid, { signal });
+      if (!aborted.aborted && now.some((form) => form.text === v1 && form.mode === mode)) return true;
+      await this.#restore(mode, { now, before }, signal);
+      return false;
+    };
     try {
-      await this.#restore(cid, before, signal);
+      if (await isThere()) return true;
       await sleep(this.#needs.timers, UNDO_LOOK_AGAIN_MS, signal);
-      await this.#restore(cid, before, signal);
+      return await isThere();
     } catch (error) {
-      this.#needs.logger.debug('what a pin left on the IPFS node could not be taken back', { error });
+      this.#needs.logger.debug('what a pin left on the IPFS node is not known, or could not be taken back', { error });
+      return false;
     }
   }
 
-  async #restore(cid: CID, before: readonly HeldForm[], signal: AbortSignal): Promise<void> {
+  async #restore(mode: HoldMode, { now, before }: Record<'now' | 'before', readonly HeldForm[]>, signal: AbortSignal) {
     const same = (one: HeldForm) => (other: HeldForm) => one.text === other.text && one.mode === other.mode;
-    const now = await this.#forms.held(cid, { signal });
-    for (const form of now) if (!before.some(same(form))) await this.#forms.remove(form.text, { signal });
+    const made = now.filter((form) => form.mode === mode && !before.some(same(form)));
+    for (const { text } of made) await this.#forms.remove(text, { signal });
     for (const form of before) {
       if (now.some(same(form))) continue;
-      const recursive = `${form.mode === 'recursive'}`;
       const query: [string, string][] = [
         ['arg', form.text],
-        ['recursive', recursive],
+        ['recursive', `${form.mode === 'recursive'}`],
         ['offline', 'true'],
       ];
       await this.#rpc.one({ command: 'pin/add', query, signal });

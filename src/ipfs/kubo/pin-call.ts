@@ -4,22 +4,22 @@ import { deadlineSignal, mergeSignals, type ScopedSignal } from '../../runtime/a
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import { ConnectorError, type PinCallOptions, type Wish } from '../connector.ts';
 import { type StallWatch, stallWatch } from '../stall-watch.ts';
-import { blocksReceived, pinAddLine, updatedPins } from './answers.ts';
-import { hasBlock } from './block-calls.ts';
+import { pinAddLine, updatedPins } from './answers.ts';
 import type { Condition } from './condition.ts';
 import {
   FOREIGN_COLLECTION_MS,
   LOCK_PROBE_INTERVAL_MS,
   LOCK_PROBE_TIMEOUT_MS,
-  QUICK_PIN_MS,
   STALL_TIMEOUT_MIN_MS,
 } from './constants.ts';
+import type { ReceivedBlocks } from './received-blocks.ts';
 import type { KuboRpc } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';
 
 export interface PinCallNeeds {
   rpc: KuboRpc;
   condition: Condition;
+  received: ReceivedBlocks;
   /** Best effort; rejects only by abort. */
   connect: (addresses: readonly string[], options: { signal: AbortSignal }) => Promise<void>;
   /** Has the condition looked at anew. */
@@ -46,19 +46,16 @@ export class PinCall {
   readonly #scope: ScopedSignal;
   readonly #watch: StallWatch;
   readonly #stallTimeoutMs: number;
-  readonly #startedMs: number;
+  /** By the node as a whole, when this began. */
+  readonly #receivedBefore: Promise<number | undefined>;
   #blocks = 0;
-  /** When this began: with it, blocks that are present need not have come now. */
-  #hadRoot = false;
-  /** By the node as a whole, before or soon after this began. */
-  #receivedBefore: Promise<number> | undefined;
 
   constructor(wish: PinCallInit, options: PinCallOptions, needs: PinCallNeeds) {
     this.#cid = wish.cid;
     this.#wish = wish;
     this.#options = options;
     this.#needs = needs;
-    this.#startedMs = needs.clock.monotonicMs();
+    this.#receivedBefore = needs.received.recent();
     this.#scope = mergeSignals(options.signal);
     this.#stallTimeoutMs = Math.max(options.stallTimeoutMs, STALL_TIMEOUT_MIN_MS);
     this.#watch = stallWatch(needs, {
@@ -71,7 +68,6 @@ export class PinCall {
   /** Resolves when Kubo has said that it is pinned, and that was the end of its answer. */
   async run(): Promise<void> {
     try {
-      this.#hadRoot = await hasBlock(this.#needs.rpc, this.#cid, this.#scope.signal);
       // Kubo asks whom it is connected to at once: what has to be dialled is heard of when it is.
       this.#connect();
       if (!(await this.#updated())) await this.#pin();
@@ -119,27 +115,11 @@ export class PinCall {
     for await (const line of this.#needs.rpc.lines({ command: 'pin/add', query, signal })) {
       const said = pinAddLine(line);
       if ('pinned' in said) isPinned = said.pinned.includes(text);
-      else this.#onLine(said.blocks);
+      else this.#progress(said.blocks);
     }
     if (!isPinned) throw new RpcError('garbled', 'the IPFS node ended its answer without saying that it has pinned');
     // Of a direct pin it tells no progress.
     if (this.#wish.mode === 'direct') this.#progress(1);
-  }
-
-  /** What is here already is mostly pinned at once, and needs no look at what the node receives. */
-  #onLine(blocks: number): void {
-    const isSlow = this.#needs.clock.monotonicMs() - this.#startedMs > QUICK_PIN_MS;
-    if (isSlow && this.#hadRoot && this.#receivedBefore === undefined) {
-      this.#receivedBefore = this.#received();
-      this.#receivedBefore.catch(() => {});
-    }
-    this.#progress(blocks);
-  }
-
-  async #received(): Promise<number> {
-    const { rpc, timers } = this.#needs;
-    using scope = deadlineSignal(timers, LOCK_PROBE_TIMEOUT_MS, this.#scope.signal);
-    return blocksReceived(await rpc.one({ command: 'bitswap/stat', signal: scope.signal }));
   }
 
   #progress(blocks: number): void {
@@ -216,16 +196,11 @@ export class PinCall {
   }
 
   /**
-   * Whether a block came in this call. Kubo counts blocks that it found and blocks that it fetched alike: without the root
-   * at the beginning they were fetched; with it, the node as a whole must have received some, be it for another pin.
+   * Whether a block came in this call: Kubo counts blocks that it found and blocks that it fetched alike. So the node as a whole must
+   * have received some, be it for another pin.
    */
   async #hasReceived(): Promise<boolean> {
-    if (!this.#hadRoot || this.#receivedBefore === undefined) return true;
-    try {
-      return (await this.#received()) > (await this.#receivedBefore);
-    } catch {
-      // Of a node with very many wants the answer is over the limit of a line. Then this is not known.
-      return true;
-    }
+    const [before, now] = await Promise.all([this.#receivedBefore, this.#needs.received.now()]);
+    return before === undefined || now === undefined || now > before;
   }
 }

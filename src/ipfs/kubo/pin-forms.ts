@@ -4,7 +4,7 @@ import type { HoldMode } from '../connector.ts';
 import { WALK_BLOCKS_MAX } from '../constants.ts';
 import { DigestSet } from '../dag/digest-set.ts';
 import { pinLsLine, pinMode } from './answers.ts';
-import { LOCKED_ANSWER_TIMEOUT_MS } from './constants.ts';
+import { LOCKED_ANSWER_TIMEOUT_MS, V0_PINS_MAX } from './constants.ts';
 import type { KuboRpc } from './rpc.ts';
 import { isRefusal } from './rpc-error.ts';
 
@@ -25,6 +25,8 @@ interface Options {
  */
 export class PinForms {
   readonly #rpc: KuboRpc;
+  /** Pins of others under version 0, by their CIDs in version 1, as of the last listing that came through. Undefined: not known. */
+  #v0: DigestSet | undefined;
 
   constructor(rpc: KuboRpc) {
     this.#rpc = rpc;
@@ -36,28 +38,42 @@ export class PinForms {
     return found.flat().sort((one, other) => rank(one) - rank(other));
   }
 
+  /**
+   * What a recursive pin that is about to be made has to know: whether it is there, and what is there under version 0, that others
+   * made. Where the last listing showed nothing of it under version 0 this is one question, and tells no direct pin.
+   */
+  async inTheWay(cid: CID, options: Options): Promise<HeldForm[]> {
+    if (this.#v0 === undefined || this.#v0.has(cid.bytes)) return this.held(cid, options);
+    const text = formatCid(cid.bytes);
+    return (await this.#isPinned(text, 'recursive', options)) ? [{ text, mode: 'recursive' }] : [];
+  }
+
   async mode(cid: CID, options: Options): Promise<HoldMode | 'none'> {
     return (await this.held(cid, options))[0]?.mode ?? 'none';
   }
 
-  /**
-   * Asked by each type: of a CID that is in no pin of its own, the type `all` would make Kubo walk every DAG that it has
-   * pinned, to see whether it is in one of them.
-   */
-  async #heldAs(text: string, { signal }: Options): Promise<HeldForm[]> {
-    for (const type of ['recursive', 'direct'] as const) {
-      try {
-        const query: [string, string][] = [
-          ['arg', text],
-          ['type', type],
-        ];
-        const mode = pinMode(await this.#rpc.one({ command: 'pin/ls', query, signal }));
-        if (mode !== 'none') return [{ text, mode }];
-      } catch (cause) {
-        if (!isRefusal(cause, /is not pinned/)) throw cause;
-      }
+  async #heldAs(text: string, options: Options): Promise<HeldForm[]> {
+    for (const mode of ['recursive', 'direct'] as const) {
+      if (await this.#isPinned(text, mode, options)) return [{ text, mode }];
     }
     return [];
+  }
+
+  /**
+   * Asked by type: of a CID that is in no pin of its own, the type `all` would make Kubo walk every DAG that it has pinned, to
+   * see whether it is in one of them.
+   */
+  async #isPinned(text: string, type: HoldMode, { signal }: Options): Promise<boolean> {
+    try {
+      const query: [string, string][] = [
+        ['arg', text],
+        ['type', type],
+      ];
+      return pinMode(await this.#rpc.one({ command: 'pin/ls', query, signal })) === type;
+    } catch (cause) {
+      if (!isRefusal(cause, /is not pinned/)) throw cause;
+      return false;
+    }
   }
 
   async removeAll(cid: CID, options: Options): Promise<void> {
@@ -83,12 +99,16 @@ export class PinForms {
    */
   async *list(options: Options): AsyncGenerator<{ cid: Uint8Array; mode: HoldMode }> {
     const told = new DigestSet(WALK_BLOCKS_MAX);
+    const v0 = new DigestSet(V0_PINS_MAX);
+    let isV0Known = true;
     for (const mode of ['recursive', 'direct'] as const) {
       for await (const cid of this.#listed(mode, options)) {
         const v1 = toV1(cid);
-        if (toV0(v1) === undefined || isNew(told, v1)) yield { cid: v1, mode };
+        if (cid.length !== v1.length) isV0Known &&= added(v0, v1) !== undefined;
+        if (toV0(v1) === undefined || added(told, v1) !== false) yield { cid: v1, mode };
       }
     }
+    this.#v0 = isV0Known ? v0 : undefined;
   }
 
   async *#listed(type: HoldMode, { signal }: Options): AsyncGenerator<Uint8Array> {
@@ -110,10 +130,11 @@ function rank({ mode }: HeldForm): number {
   return mode === 'recursive' ? 0 : 1;
 }
 
-function isNew(told: DigestSet, cid: Uint8Array): boolean {
+/** Whether it was new; undefined of a set that is full. */
+function added(set: DigestSet, cid: Uint8Array): boolean | undefined {
   try {
-    return told.add(cid);
+    return set.add(cid);
   } catch {
-    return true;
+    return undefined;
   }
 }
