@@ -80,9 +80,15 @@ export class DigestSet {
 
 /** The first word is never 0, which marks an empty slot. */
 function fingerprint(bytes: Uint8Array): Uint32Array {
-  const digest = hash('sha256', bytes, 'buffer');
-  const print = new Uint32Array(WORDS);
-  for (let word = 0; word < WORDS; word++) print[word] = digest.readUInt32LE(word * 4);
+  const print = digestWords(bytes);
   print[0] = print[0] === 0 ? 1 : (print[0] as number);
   return print;
+}
+
+/** 16 bytes of SHA-256. */
+export function digestWords(bytes: Uint8Array): Uint32Array {
+  const digest = hash('sha256', bytes, 'buffer');
+  const words = new Uint32Array(WORDS);
+  for (let word = 0; word < WORDS; word++) words[word] = digest.readUInt32LE(word * 4);
+  return words;
 }

@@ -30,9 +30,6 @@ export const COLLECTION_SILENCE_MS = 6 * 3_600_000;
  */
 export const STALL_TIMEOUT_MIN_MS = 1_200;
 
-/** Pins under version 0 that are remembered, in 16 bytes each. Of a node with more, each new pin costs some questions more. */
-export const V0_PINS_MAX = 1_000_000;
-
 /** Pins that begin within this, ms, share the question how many blocks the node had received before. */
 export const RECEIVED_FRESH_MS = 1_000;
 

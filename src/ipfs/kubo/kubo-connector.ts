@@ -222,6 +222,7 @@ export class KuboConnector implements Connector {
     const before = await (isPlain ? this.#forms.inTheWay(cid, options) : this.#forms.held(cid, options));
     if (before[0]?.mode === mode) return;
     this.#condition.requireSpace();
+    this.#forms.willBeMade(cid);
     try {
       // Kubo pins nothing directly that it has pinned recursively, and puts a recursive pin in place of a direct one itself.
       if (mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);

@@ -2,9 +2,10 @@ import type { CID } from 'multiformats/cid';
 import { formatCid, toV0, toV1 } from '../../model/cid.ts';
 import type { HoldMode } from '../connector.ts';
 import { WALK_BLOCKS_MAX } from '../constants.ts';
+import { DigestFilter } from '../dag/digest-filter.ts';
 import { DigestSet } from '../dag/digest-set.ts';
 import { pinLsLine, pinMode } from './answers.ts';
-import { LOCKED_ANSWER_TIMEOUT_MS, V0_PINS_MAX } from './constants.ts';
+import { LOCKED_ANSWER_TIMEOUT_MS } from './constants.ts';
 import type { KuboRpc } from './rpc.ts';
 import { isRefusal } from './rpc-error.ts';
 
@@ -25,8 +26,10 @@ interface Options {
  */
 export class PinForms {
   readonly #rpc: KuboRpc;
-  /** Pins of others under version 0, by their CIDs in version 1, as of the last listing that came through. Undefined: not known. */
-  #v0: DigestSet | undefined;
+  /** Wishes that the last whole listing told of, and those pinned since it began. Undefined before the first. */
+  #listed: DigestFilter | undefined;
+  /** Those of listings that are not through. */
+  readonly #listing = new Set<DigestFilter>();
 
   constructor(rpc: KuboRpc) {
     this.#rpc = rpc;
@@ -39,13 +42,17 @@ export class PinForms {
   }
 
   /**
-   * What a recursive pin that is about to be made has to know: whether it is there, and what is there under version 0, that others
-   * made. Where the last listing showed nothing of it under version 0 this is one question, and tells no direct pin.
+   * What is there before a recursive pin is made. Nothing is asked about what no listing told of: Kubo itself would answer a pin that
+   * is there by making it anew, and of those that others have made since there are few.
    */
   async inTheWay(cid: CID, options: Options): Promise<HeldForm[]> {
-    if (this.#v0 === undefined || this.#v0.has(cid.bytes)) return this.held(cid, options);
-    const text = formatCid(cid.bytes);
-    return (await this.#isPinned(text, 'recursive', options)) ? [{ text, mode: 'recursive' }] : [];
+    return this.#listed?.mayHave(cid.bytes) === false ? [] : this.held(cid, options);
+  }
+
+  /** To be said before. */
+  willBeMade(cid: CID): void {
+    for (const filter of this.#listing) filter.add(cid.bytes);
+    this.#listed?.add(cid.bytes);
   }
 
   async mode(cid: CID, options: Options): Promise<HoldMode | 'none'> {
@@ -99,19 +106,23 @@ export class PinForms {
    */
   async *list(options: Options): AsyncGenerator<{ cid: Uint8Array; mode: HoldMode }> {
     const told = new DigestSet(WALK_BLOCKS_MAX);
-    const v0 = new DigestSet(V0_PINS_MAX);
-    let isV0Known = true;
-    for (const mode of ['recursive', 'direct'] as const) {
-      for await (const cid of this.#listed(mode, options)) {
-        const v1 = toV1(cid);
-        if (cid.length !== v1.length) isV0Known &&= added(v0, v1) !== undefined;
-        if (toV0(v1) === undefined || added(told, v1) !== false) yield { cid: v1, mode };
+    const listed = new DigestFilter();
+    this.#listing.add(listed);
+    try {
+      for (const mode of ['recursive', 'direct'] as const) {
+        for await (const cid of this.#lines(mode, options)) {
+          const v1 = toV1(cid);
+          listed.add(v1);
+          if (toV0(v1) === undefined || isNew(told, v1)) yield { cid: v1, mode };
+        }
       }
+      this.#listed = listed;
+    } finally {
+      this.#listing.delete(listed);
     }
-    this.#v0 = isV0Known ? v0 : undefined;
   }
 
-  async *#listed(type: HoldMode, { signal }: Options): AsyncGenerator<Uint8Array> {
+  async *#lines(type: HoldMode, { signal }: Options): AsyncGenerator<Uint8Array> {
     const query: [string, string][] = [
       ['type', type],
       ['stream', 'true'],
@@ -130,11 +141,10 @@ function rank({ mode }: HeldForm): number {
   return mode === 'recursive' ? 0 : 1;
 }
 
-/** Whether it was new; undefined of a set that is full. */
-function added(set: DigestSet, cid: Uint8Array): boolean | undefined {
+function isNew(told: DigestSet, cid: Uint8Array): boolean {
   try {
-    return set.add(cid);
+    return told.add(cid);
   } catch {
-    return undefined;
+    return true;
   }
 }
