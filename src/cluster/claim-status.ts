@@ -1,6 +1,6 @@
 import { byteString } from '../model/bytes.ts';
 import { toV1 } from '../model/cid.ts';
-import { everywhere, isAllocatedTo, type Pin } from '../model/pin.ts';
+import { isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { ErrorClass, TrackerStatus, WishStatus } from '../model/status.ts';
 import type { Member } from '../monitor/monitor.ts';
 import type { PeerError } from './peer-statuses.ts';
@@ -48,14 +48,6 @@ export function unknownStatus(lost: PeerError): PeerPinStatus {
     error: lost.message,
     retryAtMs: 0,
   };
-}
-
-/** Members in their order, then allocations that are no members (any more). */
-export function peersOfPin(pin: Pick<Pin, 'replicationMin' | 'allocations'>, members: readonly Named[]): Named[] {
-  if (pin.replicationMin === everywhere) return [...members];
-  const known = new Set(members.map(({ peerId }) => peerId));
-  const gone = pin.allocations.filter((peerId) => !known.has(peerId));
-  return [...members, ...gone.map((peerId) => ({ peerId, name: '' }))];
 }
 
 export type Named = Pick<Member, 'peerId' | 'name'>;

@@ -1,8 +1,8 @@
 import { invalidField } from '../model/errors.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PeerMethod, PeerRpcRequests, PeerRpcResponses } from '../network/peer-methods.ts';
+import { callUnary } from '../network/rpc/client.ts';
 import { raceSignal } from '../runtime/abort.ts';
-import { wrongAnswer } from './status-rows.ts';
 
 /** A peer's answer to a unary call. Rejects with a PinfoldError, or at once with the signal's reason. */
 export async function answerOf<M extends PeerMethod>(
@@ -12,11 +12,7 @@ export async function answerOf<M extends PeerMethod>(
   request: PeerRpcRequests[M],
   signal: AbortSignal,
 ): Promise<PeerRpcResponses[M]> {
-  const answer = async () => {
-    for await (const response of rpc.call(peerId, method, [request], { signal })) return response;
-    throw wrongAnswer('nothing');
-  };
-  return await raceSignal(answer(), signal);
+  return await raceSignal(callUnary(rpc, peerId, method, request, { signal }), signal);
 }
 
 /** What a handler is asked that takes one request. */

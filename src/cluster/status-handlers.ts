@@ -37,14 +37,15 @@ export function statusHandlers(
     },
 
     async *listStatuses(requests, { signal }) {
-      const { statuses, afterCid, sinceAfterMs, sinceBeforeMs } = await requestOf(requests);
+      const { statuses, afterCid, sinceAfterMs, sinceBeforeMs, rowsMax } = await requestOf(requests);
       if (statuses.length === 0) throw invalidField('statuses', 'at least one must be named');
       const filter = {
         statuses: statuses.map(indexedStatusOf),
         ...(sinceAfterMs === 0n ? {} : { sinceAfterMs: Number(sinceAfterMs) }),
         ...(sinceBeforeMs === 0n ? {} : { sinceBeforeMs: Number(sinceBeforeMs) }),
       };
-      for await (const wishes of indexedPages({ tracker, timers }, filter, optionalCid(afterCid), signal)) {
+      const after = optionalCid(afterCid);
+      for await (const wishes of indexedPages({ tracker, timers }, filter, { after, rowsMax }, signal)) {
         yield create(ListStatusesResponseSchema, { rows: wishes.map(toStatusRow) });
       }
     },
@@ -115,8 +116,8 @@ async function* allRows(
   const list = (after: Uint8Array | undefined, limit: number) => tracker.listAll(after, limit);
   const rows =
     numbers.length > 0 && statuses.every(isIndexed)
-      ? indexedPages(needs, { statuses }, undefined, signal)
-      : pages(list, undefined, timers, signal);
+      ? indexedPages(needs, { statuses }, { after: undefined, rowsMax: 0 }, signal)
+      : pages(list, undefined, STATUS_ROWS_PER_MESSAGE, timers, signal);
   for await (const some of rows) {
     yield message(feed, { rows: some.filter((row) => numbers.length === 0 || statuses.includes(row.status)) });
   }
@@ -135,32 +136,46 @@ function message(
 
 export type IndexedFilter = StatusFilter & { statuses: readonly IndexedStatus[] };
 
+export interface IndexedPart {
+  /** CID in version 1. */
+  after: Uint8Array | undefined;
+  /** End after so many rows; 0: with the last. */
+  rowsMax: number;
+}
+
 /** Rows with indexed statuses, in pages. One of which the filter lets nothing through is empty: who waits sees that it goes on. */
 export async function* indexedPages(
   { tracker, timers }: Pick<StatusHandlersNeeds, 'timers'> & { tracker: Pick<Tracker, 'listIndexed'> },
   filter: IndexedFilter,
-  from: Uint8Array | undefined,
+  { after: from, rowsMax }: IndexedPart,
   signal: AbortSignal,
 ): AsyncIterable<WishStatus[]> {
+  let left = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax;
   const list = (after: Uint8Array | undefined, limit: number) => tracker.listIndexed(filter.statuses, after, limit);
-  for await (const wishes of pages(list, from, timers, signal)) {
-    yield wishes.filter((wish) => matchesStatus(filter, wish));
+  for await (const wishes of pages(list, from, Math.min(left, STATUS_ROWS_PER_MESSAGE), timers, signal)) {
+    const wanted = wishes.filter((wish) => matchesStatus(filter, wish)).slice(0, left);
+    left -= wanted.length;
+    yield wanted;
+    if (left === 0) return;
   }
 }
 
-/** Pages of a listing by CID; other work gets a turn between two. */
+/** Pages of a listing by CID, the first of `firstRows`; other work gets a turn between two. */
 async function* pages(
   list: (after: Uint8Array | undefined, limit: number) => WishStatus[],
   from: Uint8Array | undefined,
+  firstRows: number,
   timers: Timers,
   signal: AbortSignal,
 ): AsyncIterable<WishStatus[]> {
   let after = from;
+  let limit = firstRows;
   for (;;) {
-    const wishes = list(after, STATUS_ROWS_PER_MESSAGE);
+    const wishes = list(after, limit);
     if (wishes.length === 0) return;
     yield wishes;
     after = wishes[wishes.length - 1]?.cid;
+    limit = STATUS_ROWS_PER_MESSAGE;
     await sleep(timers, 0, signal);
   }
 }

@@ -1,16 +1,16 @@
 import { byteString, compareBytes } from '../model/bytes.ts';
 import { answerWithinMs, type CallContext } from '../model/call-context.ts';
-import { toV1 } from '../model/cid.ts';
-import { isAllocatedTo, type Pin } from '../model/pin.ts';
-import type { WishStatus } from '../model/status.ts';
+import { everywhere, isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { claimStatus, type Named, peersOfPin, unknownStatus, wishName } from './claim-status.ts';
+import { claimStatus, type Named, unknownStatus } from './claim-status.ts';
 import { STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
 import { askStatuses, type PeerError, type PeerStatusesNeeds, peerError } from './peer-statuses.ts';
+import { PeerWords } from './peer-words.ts';
 import type { PinSelection } from './pin-filter.ts';
 import type { PinStatus } from './status.ts';
+import type { MergedWish } from './wish-merge.ts';
 
 export interface StatusRoundNeeds extends PeerStatusesNeeds {
   pinset: Pick<Pinset, 'claims'>;
@@ -21,6 +21,7 @@ export interface StatusRoundNeeds extends PeerStatusesNeeds {
 /** What is asked of the members in one call: who is asked, and who did not answer. */
 export class StatusRound {
   readonly members: readonly Named[];
+  readonly #memberIds: ReadonlySet<string>;
   readonly #needs: StatusRoundNeeds;
   readonly #call: CallContext;
   readonly #only: ReadonlySet<string> | undefined;
@@ -32,6 +33,7 @@ export class StatusRound {
     this.#call = call;
     this.#only = peerIds.length === 0 ? undefined : new Set(peerIds);
     this.members = needs.monitor.members().filter(({ peerId }) => this.#isAsked(peerId));
+    this.#memberIds = new Set(this.peerIds());
   }
 
   get pinsPerPiece(): number {
@@ -63,48 +65,55 @@ export class StatusRound {
   }
 
   /** A peer that does not answer is left out of the pins allocated to it, or stands there with an error. */
-  async ofPins(pins: readonly StoredPin[], ifLost: 'leave out' | 'error'): Promise<PinStatus[]> {
-    const shown = pins.map(({ pin }) => ({ pin, peers: this.#peersOf(pin) }));
-    const asked = new Map<string, Map<string, Uint8Array>>();
-    for (const { pin, peers } of shown) {
-      for (const { peerId } of peers) if (isAllocatedTo(pin, peerId)) ask(asked, peerId, pin.cid);
+  async ofPins(
+    pins: readonly StoredPin[],
+    ifLost: 'leave out' | 'error',
+    words = new PeerWords(),
+  ): Promise<PinStatus[]> {
+    const shown = pins.map(({ pin }) => ({ pin, peers: this.#peersOf(pin), wish: words.wish(pin.cid) }));
+    for (const { pin, peers, wish } of shown) {
+      for (const { peerId } of peers) if (isAllocatedTo(pin, peerId)) words.want(peerId, wish);
     }
-    const words = await this.#ask(asked);
-    return shown.map(({ pin, peers }) => ({
+    await this.#ask(words);
+    return shown.map(({ pin, peers, wish }) => ({
       ...headOf(pin),
       peers: peers.flatMap((peer) => {
         const lost = isAllocatedTo(pin, peer.peerId) ? this.#lost.get(peer.peerId) : undefined;
         if (lost !== undefined) return ifLost === 'error' ? [unknownStatus(lost)] : [];
-        return [claimStatus(pin, peer, words.get(peer.peerId)?.get(wishName(pin.cid)))];
+        return [claimStatus(pin, peer, words.word(peer.peerId, wish))];
       }),
     }));
   }
 
   /** What is left on nodes of CIDs (version 1) that nobody claims; nothing for those of which nothing is left. */
-  async ofUnclaimed(cids: readonly Uint8Array[]): Promise<PinStatus[]> {
-    const asked = new Map<string, Map<string, Uint8Array>>();
-    for (const { peerId } of this.members) for (const cid of cids) ask(asked, peerId, cid);
-    const words = await this.#ask(asked);
+  async ofUnclaimed(cids: readonly Uint8Array[], words = new PeerWords()): Promise<PinStatus[]> {
+    for (const { peerId } of this.members) for (const cid of cids) words.want(peerId, words.wish(cid));
+    await this.#ask(words);
     return cids.flatMap((cid) => {
+      const wish = words.wish(cid);
       const peers = this.members.flatMap((peer) => {
-        const wish = words.get(peer.peerId)?.get(wishName(cid));
-        const isLeft = wish !== undefined && wish.status !== 'unpinned' && wish.status !== 'remote';
-        return isLeft ? [claimStatus(undefined, peer, wish)] : [];
+        const word = words.word(peer.peerId, wish);
+        const isLeft = word !== undefined && word.status !== 'unpinned' && word.status !== 'remote';
+        return isLeft ? [claimStatus(undefined, peer, word)] : [];
       });
       return peers.length === 0 ? [] : [{ ...unclaimed(cid), peers }];
     });
   }
 
-  /** Claims on these wishes, in order; if asked for, also the wishes that nobody claims. */
+  /** Claims on these wishes, in order; if asked for, also the wishes that nobody claims. Nobody is asked for a word that came with them. */
   async ofWishes(
-    cids: readonly Uint8Array[],
+    wishes: readonly MergedWish[],
     selection: PinSelection,
     showUnclaimed: boolean,
   ): Promise<{ wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[]> {
+    const cids = wishes.map(({ cid }) => cid);
     const claims = cids.map((cid) => this.#needs.pinset.claims(cid).sort((a, b) => compareBytes(a.key, b.key)));
     const bare = showUnclaimed ? cids.filter((cid, i) => claims[i]?.length === 0 && selection.matchesKey(cid, '')) : [];
     const matching = claims.map((some) => some.filter(({ pin }) => selection.matches(pin)));
-    const [ofPins, ofBare] = await Promise.all([this.ofPins(matching.flat(), 'leave out'), this.ofUnclaimed(bare)]);
+    const [ofPins, ofBare] = await Promise.all([
+      this.ofPins(matching.flat(), 'leave out', wordsOf(wishes)),
+      this.ofUnclaimed(bare, wordsOf(wishes)),
+    ]);
     const bareByName = new Map(ofBare.map((status) => [byteString(status.cid), status]));
     let next = 0;
     return cids.flatMap((wish, i): { wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[] => {
@@ -114,25 +123,25 @@ export class StatusRound {
     });
   }
 
-  async #ask(asked: ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>) {
-    const words = new Map<string, Map<string, WishStatus>>();
+  async #ask(words: PeerWords): Promise<void> {
     const { signal } = this.#call;
-    const one = async (peerId: string, cids: readonly Uint8Array[]) => {
+    await words.ask(async (peerId, cids) => {
+      if (this.#lost.has(peerId)) return undefined;
       try {
-        const wishes = await askStatuses(this.#needs, peerId, cids, signal, this.leftMs());
-        words.set(peerId, new Map(wishes.map((wish) => [byteString(wish.cid), wish])));
+        return await askStatuses(this.#needs, peerId, cids, signal, this.leftMs());
       } catch (error) {
         signal.throwIfAborted();
         this.lose(peerId, error);
+        return undefined;
       }
-    };
-    const open = [...asked].filter(([peerId]) => !this.#lost.has(peerId));
-    await Promise.all(open.map(([peerId, cids]) => one(peerId, [...cids.values()])));
-    return words;
+    });
   }
 
-  #peersOf(pin: Pin): Named[] {
-    return peersOfPin(pin, this.members).filter(({ peerId }) => this.#isAsked(peerId));
+  /** Members in their order, then allocations that are no members (any more). */
+  #peersOf({ replicationMin, allocations }: Pin): readonly Named[] {
+    if (replicationMin === everywhere) return this.members;
+    const gone = allocations.filter((peerId) => !this.#memberIds.has(peerId) && this.#isAsked(peerId));
+    return gone.length === 0 ? this.members : [...this.members, ...gone.map((peerId) => ({ peerId, name: '' }))];
   }
 
   #isAsked(peerId: string): boolean {
@@ -140,14 +149,13 @@ export class StatusRound {
   }
 }
 
-function ask(asked: Map<string, Map<string, Uint8Array>>, peerId: string, cid: Uint8Array): void {
-  let cids = asked.get(peerId);
-  if (cids === undefined) {
-    cids = new Map();
-    asked.set(peerId, cids);
+function wordsOf(wishes: readonly MergedWish[]): PeerWords {
+  const words = new PeerWords();
+  for (const { cid, words: said } of wishes) {
+    const wish = words.wish(cid);
+    for (const [peerId, word] of said) words.know(peerId, wish, word);
   }
-  const v1 = toV1(cid);
-  cids.set(byteString(v1), v1);
+  return words;
 }
 
 export function headOf({ namespace, cid, name, allocations, createdMs }: Pin): Omit<PinStatus, 'peers'> {

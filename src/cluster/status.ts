@@ -23,7 +23,7 @@ import { decodeStatusCursor, encodeStatusCursor, type StatusCursor } from './sta
 import { isAnyStatus, matchesStatus, type StatusFilter } from './status-filter.ts';
 import { headOf, StatusRound, unclaimed } from './status-round.ts';
 import { fromStatusRow, isIndexed } from './status-rows.ts';
-import { mergedWishes } from './wish-merge.ts';
+import { type MergedWish, mergedWishes } from './wish-merge.ts';
 
 /** How far the whole cluster is with its pins, asked at any peer. */
 export interface ClusterStatus {
@@ -181,10 +181,10 @@ async function* byWishes(
   const selection = new PinSelection(query.filter);
   const showUnclaimed = call.namespaces === 'all' && selection.isBare;
   let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
-  let cids: Uint8Array[] = [];
+  let wishes: MergedWish[] = [];
   const piece = async (behind: (StatusCursor & { mode: 'wishes' }) | undefined): Promise<StatusPiece> => {
-    const found = await round.ofWishes(cids, selection, showUnclaimed);
-    cids = [];
+    const found = await round.ofWishes(wishes, selection, showUnclaimed);
+    wishes = [];
     const matching = found.filter(({ key, status, wish }) => {
       if (!hasStatus(status, query)) return false;
       if (start?.key === undefined || compareBytes(wish, start.cid) !== 0) return true;
@@ -200,17 +200,17 @@ async function* byWishes(
     return { statuses: shown.map(({ status }) => status), errors: round.takeErrors(), cursor };
   };
   // A wish of which some claims were shown comes first; it may have lost the status since.
-  if (start?.key !== undefined) cids.push(start.cid);
+  if (start?.key !== undefined) wishes.push({ cid: start.cid, words: new Map() });
   const filter = { ...query, statuses: query.statuses.filter(isIndexed) };
-  const merge = { peerIds: round.peerIds(), filter, after: start?.cid };
+  const merge = { peerIds: round.peerIds(), filter, after: start?.cid, wishes: query.pageSize };
   const events = {
     onLost: (peerId: string, error: unknown) => round.lose(peerId, error),
     leftMs: () => round.leftMs(),
   };
-  for await (const cid of mergedWishes(needs, merge, events, call.signal)) {
-    cids.push(cid);
-    if (cids.length < Math.min(round.pinsPerPiece, left)) continue;
-    const made = await piece({ mode: 'wishes', cid, key: undefined });
+  for await (const wish of mergedWishes(needs, merge, events, call.signal)) {
+    wishes.push(wish);
+    if (wishes.length < Math.min(round.pinsPerPiece, left)) continue;
+    const made = await piece({ mode: 'wishes', cid: wish.cid, key: undefined });
     if (made.statuses.length > 0 || made.errors.length > 0) yield made;
     if (left <= 0) return;
   }

@@ -7,8 +7,8 @@ import type { PeerRpc } from '../network/network.ts';
 import { deadlineSignal, mergeSignals, raceSignal } from '../runtime/abort.ts';
 import type { Timers } from '../runtime/clock.ts';
 import type { Tracker } from '../tracker/tracker.ts';
-import { PEER_STREAM_TIMEOUT_MS } from './constants.ts';
-import { type IndexedFilter, indexedPages, leave } from './status-handlers.ts';
+import { PEER_STREAM_TIMEOUT_MS, STATUS_ROWS_PER_MESSAGE } from './constants.ts';
+import { type IndexedFilter, type IndexedPart, indexedPages, leave } from './status-handlers.ts';
 import { fromStatusRow, statusMessage, wrongAnswer } from './status-rows.ts';
 
 export interface WishMergeNeeds {
@@ -22,11 +22,20 @@ export interface WishMergeQuery {
   peerIds: readonly string[];
   filter: IndexedFilter;
   after: Uint8Array | undefined;
+  /** How many wishes are wanted, probably; 0: all. Up to a message's worth is asked for by itself, so that no more is read or sent. */
+  wishes: number;
+}
+
+export interface MergedWish {
+  /** Version 1. */
+  cid: Uint8Array;
+  /** By peer ID, of those that have it with one of the statuses. */
+  words: ReadonlyMap<string, WishStatus>;
 }
 
 /**
- * CIDs (version 1) of the wishes that have one of these statuses on one of these peers, each once, in the order of wish
- * keys: the peers' sorted streams, merged. Holds one message of each peer. A peer that fails, or says nothing for as long
+ * The wishes that have one of these statuses on one of these peers, each once, in the order of wish keys: the peers'
+ * sorted streams, merged. Holds one message of each peer. A peer that fails, or says nothing for as long
  * as `leftMs` says, is handed to `onLost` and left out from there on.
  */
 export async function* mergedWishes(
@@ -34,13 +43,13 @@ export async function* mergedWishes(
   query: WishMergeQuery,
   events: { onLost(peerId: string, error: unknown): void; leftMs(): number },
   signal: AbortSignal,
-): AsyncIterable<Uint8Array> {
+): AsyncIterable<MergedWish> {
   using scope = mergeSignals(signal);
   const streams = new Set<WishStream>();
   const all: WishStream[] = [];
-  const step = async (stream: WishStream) => {
+  const fill = async (stream: WishStream) => {
     try {
-      if (!(await stream.advance(Math.min(PEER_STREAM_TIMEOUT_MS, events.leftMs())))) streams.delete(stream);
+      if (!(await stream.fill(() => Math.min(PEER_STREAM_TIMEOUT_MS, events.leftMs())))) streams.delete(stream);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       streams.delete(stream);
@@ -50,12 +59,13 @@ export async function* mergedWishes(
   try {
     all.push(...query.peerIds.map((peerId) => new WishStream(needs, peerId, query, scope.signal)));
     for (const stream of all) streams.add(stream);
-    await Promise.all([...streams].map(step));
+    await Promise.all(all.map(fill));
     while (streams.size > 0) {
-      const first = [...streams].reduce((a, b) => (compareBytes(b.key, a.key) < 0 ? b : a));
-      const { key, cid } = first;
-      yield cid;
-      await Promise.all([...streams].filter((stream) => compareBytes(stream.key, key) === 0).map(step));
+      const { key, row } = [...streams].reduce((a, b) => (compareBytes(b.key, a.key) < 0 ? b : a));
+      const having = [...streams].filter((stream) => compareBytes(stream.key, key) === 0);
+      yield { cid: row.cid, words: new Map(having.map((stream) => [stream.peerId, stream.row])) };
+      const atEnd = having.filter((stream) => !stream.advance());
+      if (atEnd.length > 0) await Promise.all(atEnd.map(fill));
     }
   } finally {
     for (const stream of all) stream.leave();
@@ -69,57 +79,90 @@ class WishStream {
   readonly #iterator: AsyncIterator<WishStatus[]>;
   readonly #signal: AbortSignal;
   #rows: WishStatus[] = [];
-  #at = -1;
-  key: Uint8Array = new Uint8Array();
+  #keys: Uint8Array[] = [];
+  #at = 0;
 
   constructor(needs: WishMergeNeeds, peerId: string, query: WishMergeQuery, signal: AbortSignal) {
     this.peerId = peerId;
     this.#needs = needs;
     this.#signal = signal;
-    const source = peerId === needs.peerId ? ownRows(needs, query, signal) : peerRows(needs, peerId, query, signal);
-    this.#iterator = source[Symbol.asyncIterator]();
+    this.#iterator = rowsOf(needs, peerId, query, signal)[Symbol.asyncIterator]();
   }
 
-  get cid(): Uint8Array {
-    return (this.#rows[this.#at] as WishStatus).cid;
+  get row(): WishStatus {
+    return this.#rows[this.#at] as WishStatus;
+  }
+
+  /** Of the wish. */
+  get key(): Uint8Array {
+    return this.#keys[this.#at] as Uint8Array;
   }
 
   leave(): void {
     leave(this.#iterator);
   }
 
-  /** To the next row; false at the end. */
-  async advance(withinMs: number): Promise<boolean> {
+  /** To the next of the rows that came; false when there is none. */
+  advance(): boolean {
     this.#at++;
-    while (this.#at >= this.#rows.length) {
-      using scope = deadlineSignal(this.#needs.timers, withinMs, this.#signal);
+    return this.#at < this.#rows.length;
+  }
+
+  /** Has rows come, each lot within that time; false at the end. */
+  async fill(withinMs: () => number): Promise<boolean> {
+    let before = this.#keys.at(-1);
+    this.#rows = [];
+    while (this.#rows.length === 0) {
+      using scope = deadlineSignal(this.#needs.timers, withinMs(), this.#signal);
       const next = await raceSignal(this.#iterator.next(), scope.signal);
       if (next.done) return false;
       this.#rows = next.value;
-      this.#at = 0;
     }
-    const key = pinKeyPrefix(this.cid);
-    if (compareBytes(key, this.key) <= 0) throw wrongAnswer('rows out of order');
-    this.key = key;
+    this.#at = 0;
+    this.#keys = this.#rows.map(({ cid }) => pinKeyPrefix(cid));
+    for (const key of this.#keys) {
+      if (before !== undefined && compareBytes(key, before) <= 0) throw wrongAnswer('rows out of order');
+      before = key;
+    }
     return true;
   }
 }
 
-function ownRows(needs: WishMergeNeeds, { filter, after }: WishMergeQuery, signal: AbortSignal) {
-  return indexedPages(needs, filter, after, signal);
+/** Nothing, now and then: it goes on. */
+async function* rowsOf(
+  needs: WishMergeNeeds,
+  peerId: string,
+  { filter, after, wishes }: WishMergeQuery,
+  signal: AbortSignal,
+): AsyncIterable<WishStatus[]> {
+  const read = (part: IndexedPart) =>
+    peerId === needs.peerId ? indexedPages(needs, filter, part, signal) : peerRows(needs, peerId, filter, part, signal);
+  if (wishes === 0 || wishes > STATUS_ROWS_PER_MESSAGE) {
+    yield* read({ after, rowsMax: 0 });
+    return;
+  }
+  // Read to its end before anything is given: a call that is left costs its stream to the peer.
+  const first: WishStatus[] = [];
+  for await (const rows of read({ after, rowsMax: wishes })) {
+    first.push(...rows);
+    yield [];
+  }
+  yield first;
+  if (first.length >= wishes) yield* read({ after: first.at(-1)?.cid, rowsMax: 0 });
 }
 
 async function* peerRows(
   { rpc }: WishMergeNeeds,
   peerId: string,
-  { filter, after }: WishMergeQuery,
+  { statuses, sinceAfterMs = 0, sinceBeforeMs = 0 }: IndexedFilter,
+  { after, rowsMax }: IndexedPart,
   signal: AbortSignal,
 ): AsyncIterable<WishStatus[]> {
-  const { statuses, sinceAfterMs = 0, sinceBeforeMs = 0 } = filter;
   const request = create(ListStatusesRequestSchema, {
     statuses: statuses.map(statusMessage),
     sinceAfterMs: BigInt(sinceAfterMs),
     sinceBeforeMs: BigInt(sinceBeforeMs),
+    rowsMax,
     ...(after === undefined ? {} : { afterCid: after }),
   });
   for await (const { rows } of rpc.call(peerId, 'listStatuses', [request], { signal })) yield rows.map(fromStatusRow);

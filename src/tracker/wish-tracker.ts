@@ -126,7 +126,7 @@ class WishTracker implements Tracker {
   }
 
   listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
-    return this.#index.listIndexed(statuses, afterCid, limit);
+    return this.#index.listIndexed(statuses, afterCid, limit).map(({ cid }) => this.#status(cid));
   }
 
   listAll(afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
