@@ -3,7 +3,7 @@ import { answerWithinMs, type CallContext } from '../model/call-context.ts';
 import { everywhere, isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
-import type { Clock } from '../runtime/clock.ts';
+import { type Clock, sleep } from '../runtime/clock.ts';
 import { claimStatus, type Named, unknownStatus } from './claim-status.ts';
 import { STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
 import { askStatuses, type PeerError, type PeerStatusesNeeds, peerError } from './peer-statuses.ts';
@@ -127,6 +127,8 @@ export class StatusRound {
     const { signal } = this.#call;
     await words.ask(async (peerId, cids) => {
       if (this.#lost.has(peerId)) return undefined;
+      // The questions to the others leave first: they are at it meanwhile.
+      if (peerId === this.#needs.peerId && cids.length > 1) await sleep(this.#needs.timers, 0, signal);
       try {
         return await askStatuses(this.#needs, peerId, cids, signal, this.leftMs());
       } catch (error) {

@@ -141,7 +141,7 @@ async function* listStatuses(
     : byPins(needs, narrowed, start?.mode === 'pins' ? start.cursor : undefined, round, call);
 }
 
-/** Walks the pinset; asks the peers for each page. */
+/** Walks the pinset; asks the peers for each page, and for the next one while it waits for their answers and sends them. */
 async function* byPins(
   needs: ClusterStatusNeeds,
   query: StatusQuery,
@@ -149,25 +149,34 @@ async function* byPins(
   round: StatusRound,
   call: CallContext,
 ): AsyncIterable<StatusPiece> {
+  const isFiltered = !isAnyStatus(query);
+  const ask = (cursor: Uint8Array | undefined, most: number) => {
+    const limit = Math.min(most, round.pinsPerPiece);
+    const from = cursor === undefined ? {} : { cursor };
+    const page = needs.pinset.list({ filter: query.filter, order: 'key', limit, ...from });
+    const statuses = round.ofPins(page.pins, 'leave out');
+    statuses.catch(() => {}); // A listing that is left, or fails earlier, does not come to it.
+    return { page, statuses };
+  };
   let left = query.pageSize === 0 ? Number.POSITIVE_INFINITY : query.pageSize;
-  let cursor = start;
-  do {
-    const limit = Math.min(left, round.pinsPerPiece);
-    const page = needs.pinset.list({
-      filter: query.filter,
-      order: 'key',
-      limit,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
-    cursor = page.cursor;
-    const statuses = (await round.ofPins(page.pins, 'leave out')).filter((status) => hasStatus(status, query));
-    left -= statuses.length;
+  let asked = ask(start, left);
+  for (;;) {
+    const { page, statuses } = asked;
+    const leftBehind = left - page.pins.length;
+    // Of a filtered page nobody knows yet how many pins are shown.
+    const isAhead = page.cursor !== undefined && (isFiltered ? left === Number.POSITIVE_INFINITY : leftBehind > 0);
+    const ahead = isAhead ? ask(page.cursor, leftBehind) : undefined;
+    const shown = (await statuses).filter((status) => hasStatus(status, query));
+    left -= shown.length;
     const errors = round.takeErrors();
-    if (statuses.length > 0 || errors.length > 0 || cursor === undefined || left <= 0) {
-      yield { statuses, errors, cursor: cursor && encodeStatusCursor(query, { mode: 'pins', cursor }) };
+    if (shown.length > 0 || errors.length > 0 || page.cursor === undefined || left <= 0) {
+      const cursor = page.cursor && encodeStatusCursor(query, { mode: 'pins', cursor: page.cursor });
+      yield { statuses: shown, errors, cursor };
     }
+    if (page.cursor === undefined || left <= 0) return;
     await sleep(needs.timers, 0, call.signal);
-  } while (cursor !== undefined && left > 0);
+    asked = ahead ?? ask(page.cursor, left);
+  }
 }
 
 /** Merges what the peers have indexed; joins it with the claims. */

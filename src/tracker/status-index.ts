@@ -113,9 +113,16 @@ export class StatusIndex {
     return change === undefined ? this.#stored(cid) : change.row;
   }
 
+  /** Whether a row of it waits for the next group, or is on its way to the disk: the newest differs from the flushed one. */
+  isChanging(cid: Uint8Array): boolean {
+    if (this.#changes.size === 0 && this.#writing.size === 0) return false;
+    const key = byteString(cid);
+    return this.#changes.has(key) || this.#writing.has(key);
+  }
+
   /** The row as of the last flush: what others may be told. */
   flushed(cid: Uint8Array): StatusRow | undefined {
-    const written = this.#writing.get(byteString(cid));
+    const written = this.#writing.size === 0 ? undefined : this.#writing.get(byteString(cid));
     return written === undefined ? this.#stored(cid) : written.before;
   }
 

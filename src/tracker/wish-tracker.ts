@@ -209,7 +209,8 @@ class WishTracker implements Tracker {
     // A claim that came back: the node has let go of it, or is about to, and that is not on the disk yet.
     const isLeft =
       row?.status === 'pinned' &&
-      (this.#work.entry(cid)?.job?.action === 'unpin' || this.#index.newest(cid)?.status !== 'pinned');
+      (this.#work.entry(cid)?.job?.action === 'unpin' ||
+        (this.#index.isChanging(cid) && this.#index.newest(cid)?.status !== 'pinned'));
     return this.#said(cid, want, want.kind === 'pin' && isLeft ? undefined : row);
   }
 

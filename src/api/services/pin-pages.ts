@@ -2,9 +2,10 @@ import { create } from '@bufbuild/protobuf';
 import { type ListPinsResponse, ListPinsResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { ListingPiece } from '../../cluster/listing.ts';
 import { formatCid } from '../../model/cid.ts';
-import { varintSize, Writer } from '../../pinset/codec/writer.ts';
+import { Writer } from '../../pinset/codec/writer.ts';
 import type { StoredPin } from '../../pinset/pinset.ts';
 import { encodedBy } from '../encoded-form.ts';
+import { lazyField, messageField, timeField } from './by-hand.ts';
 import { pinMessage } from './convert.ts';
 
 // pinfold.v1.ListPinsResponse by hand: a listing is a million pins. Tags: field number x 8 + wire type.
@@ -27,8 +28,6 @@ const ORIGIN = 0x3a;
 const EXPIRES = 0x42;
 const PAIR_KEY = 0x0a;
 const PAIR_VALUE = 0x12;
-const SECONDS = 0x08;
-const NANOS = 0x10;
 /** As in the proto. */
 const modes = { recursive: 1, direct: 2 } as const;
 
@@ -41,14 +40,7 @@ const small = new Writer(1024);
 /** The message for a piece of a listing; its fields are made only for who looks at them. */
 export function pinPage({ pins, cursor = new Uint8Array() }: ListingPiece): ListPinsResponse {
   const message = create(ListPinsResponseSchema, { cursor });
-  let made: ListPinsResponse['pins'] | undefined;
-  Object.defineProperty(message, 'pins', {
-    enumerable: true,
-    get() {
-      made ??= pins.map(pinMessage);
-      return made;
-    },
-  });
+  lazyField(message, 'pins', () => pins.map(pinMessage));
   return encodedBy(message, () => encodePage(pins, cursor));
 }
 
@@ -56,7 +48,7 @@ function encodePage(pins: readonly StoredPin[], cursor: Uint8Array): Uint8Array 
   page.at = 0;
   for (const pin of pins) {
     writePin(pin);
-    put(page, PINS, pinWriter);
+    messageField(page, PINS, pinWriter);
   }
   if (cursor.length > 0) page.bytesField(CURSOR, cursor);
   return page.take();
@@ -67,9 +59,9 @@ function writePin({ pin, etag }: StoredPin): void {
   pinWriter.textField(NAMESPACE, pin.namespace);
   pinWriter.textField(CID, formatCid(pin.cid));
   writeOptions(pin);
-  put(pinWriter, OPTIONS, optionsWriter);
+  messageField(pinWriter, OPTIONS, optionsWriter);
   for (const peerId of pin.allocations) pinWriter.textField(ALLOCATION, peerId);
-  putTime(pinWriter, CREATED, pin.createdMs);
+  timeField(pinWriter, CREATED, pin.createdMs);
   pinWriter.bytesField(ETAG, etag);
   if (pin.updatedFrom !== undefined) pinWriter.textField(UPDATED_FROM, formatCid(pin.updatedFrom));
 }
@@ -85,10 +77,10 @@ function writeOptions(pin: StoredPin['pin']): void {
     small.at = 0;
     if (key !== '') small.textField(PAIR_KEY, key);
     if (value !== '') small.textField(PAIR_VALUE, value);
-    put(optionsWriter, METADATA, small);
+    messageField(optionsWriter, METADATA, small);
   }
   for (const origin of pin.origins) optionsWriter.textField(ORIGIN, origin);
-  if (pin.expiresMs !== 0) putTime(optionsWriter, EXPIRES, pin.expiresMs);
+  if (pin.expiresMs !== 0) timeField(optionsWriter, EXPIRES, pin.expiresMs);
 }
 
 /** Negative numbers are written as 64 bits of two's complement. */
@@ -104,23 +96,4 @@ function putInt32(tag: number, n: number): void {
   bytes[optionsWriter.at++] = ((n >> 28) & 0x7f) | 0x80;
   for (let i = 0; i < 4; i++) bytes[optionsWriter.at++] = 0xff;
   bytes[optionsWriter.at++] = 1;
-}
-
-function putTime(into: Writer, tag: number, ms: number): void {
-  const seconds = Math.floor(ms / 1000);
-  const nanos = (ms - seconds * 1000) * 1_000_000;
-  const size = (seconds === 0 ? 0 : 1 + varintSize(seconds)) + (nanos === 0 ? 0 : 1 + varintSize(nanos));
-  into.ensure(24);
-  into.bytes[into.at++] = tag;
-  into.varint(size);
-  into.varintField(SECONDS, seconds);
-  into.varintField(NANOS, nanos);
-}
-
-function put(into: Writer, tag: number, message: Writer): void {
-  into.ensure(message.at + 11);
-  into.bytes[into.at++] = tag;
-  into.varint(message.at);
-  message.bytes.copy(into.bytes, into.at, 0, message.at);
-  into.at += message.at;
 }

@@ -2,7 +2,6 @@ import { create } from '@bufbuild/protobuf';
 import {
   GetPinResponseSchema,
   GetPinStatusResponseSchema,
-  ListPinStatusesResponseSchema,
   type PinService,
   RecoverPinsResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
@@ -22,6 +21,7 @@ import { explanationMessage } from './explain.ts';
 import { cursorFrom, filterFrom, orderFrom, peersFrom, statusesFrom } from './pin-filter.ts';
 import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
+import { statusPage } from './status-pages.ts';
 import { pinStatusMessage } from './statuses.ts';
 import { watchMessage } from './watch.ts';
 import { writePins } from './write-pins.ts';
@@ -85,14 +85,8 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
       for await (const { statuses, cursor, errors } of status.listStatuses(query, call)) {
         const messages = inMessages(statuses);
         const last = messages.pop() ?? [];
-        for (const some of messages) {
-          yield create(ListPinStatusesResponseSchema, { statuses: some.map(pinStatusMessage) });
-        }
-        yield create(ListPinStatusesResponseSchema, {
-          statuses: last.map(pinStatusMessage),
-          cursor: cursor ?? nothing,
-          errors,
-        });
+        for (const some of messages) yield statusPage({ statuses: some, cursor: undefined, errors: [] });
+        yield statusPage({ statuses: last, cursor, errors });
       }
     },
 
@@ -124,8 +118,6 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
     add: (requests, call) => add(needs.add, requests, call),
   };
 }
-
-const nothing = new Uint8Array();
 
 /** Splits statuses so that no message has many more words of peers than its size allows. */
 function inMessages(statuses: readonly PinStatus[]): PinStatus[][] {

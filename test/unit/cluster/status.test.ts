@@ -124,7 +124,11 @@ t.test('a listing walks all pages; a lost peer is one error, and its word is lef
   t.match(partial.errors, [{ peerId: c.peerId, peerName: 'peer-3', reason: 'PEER_UNREACHABLE' }]);
   t.equal(partial.errors.length, 1);
   t.notOk(partial.statuses.some(({ peers }) => peers.some((p) => p.status === 'cluster_error')));
-  t.equal(a.calls.get('getStatuses'), 3 + 1, 'the lost one is asked once only');
+  t.equal(
+    a.calls.get('getStatuses'),
+    3 + 2,
+    'the lost one is asked for the page and the next, which is asked for at once',
+  );
 });
 
 t.test('a listing by a common status, of some peers, and page by page', async (t) => {
@@ -204,6 +208,39 @@ t.test('rare statuses come from the merged indexes, joined with the claims', asy
   w.heal(b.peerId);
   w.hanging.add(b.peerId);
   t.equal((await list({ statuses: ['pin_error'] })).errors.length, 1, 'one that hangs is left out');
+});
+
+t.test('a page of errors is one question to each peer for what it has, and no other where all have it', async (t) => {
+  const w = await world(3);
+  const [a, b, c] = w.peers as [WorldPeer, WorldPeer, WorldPeer];
+  for (let i = 0; i < 300; i++) {
+    await a.write(cidOf(i), { namespace: i % 2 === 0 ? 'even' : 'default' });
+    for (const { tracker } of w.peers) tracker.set(cidOf(i), 'pin_error', { error: 'nobody has it' });
+  }
+  const status = statusAt(a, w);
+  const page = (query: Partial<StatusQuery>) =>
+    run(w, collect(status.listStatuses({ ...all, statuses: ['pin_error'], pageSize: 100, ...query }, callContext())));
+  const rowsSent = () => a.rowsReceived.get('listStatuses');
+  const first = await page({});
+  t.equal(first.statuses.length, 100);
+  t.ok(first.statuses.every(({ peers }) => peers.length === 3 && peers.every((p) => p.error === 'nobody has it')));
+  t.same([...a.calls], [['listStatuses', 2]]);
+  t.equal(rowsSent(), 2 * 100, 'no more than the page');
+
+  a.calls.clear();
+  const even = await page({ filter: { namespaces: ['even'] } });
+  t.equal(even.statuses.length, 100);
+  t.same([...a.calls], [['listStatuses', 4]], 'where the filter leaves too few, the rest is asked for');
+
+  a.calls.clear();
+  b.tracker.set(even.statuses[0]?.cid as Uint8Array, 'pinned');
+  c.tracker.set(even.statuses[0]?.cid as Uint8Array, 'pinned');
+  t.same(words((await page({})).statuses.find(({ cid }) => compareBytes(cid, even.statuses[0]?.cid ?? cid) === 0)), [
+    'peer-1 pin_error',
+    'peer-2 pinned',
+    'peer-3 pinned',
+  ]);
+  t.equal(a.calls.get('getStatuses'), 2, 'only what is missing');
 });
 
 t.test('a peer that sends rows out of order is left out', async (t) => {

@@ -134,6 +134,8 @@ export interface WorldPeer {
   rpc: PeerRpc;
   /** Calls that this peer has open or made, by method. */
   calls: Map<string, number>;
+  /** Status rows that came in answers to this peer, by method. */
+  rowsReceived: Map<string, number>;
   write(cid: Uint8Array, pin: Partial<PinFields> & { namespace?: string; allocations?: string[] }): Promise<void>;
   remove(cid: Uint8Array, namespace?: string): Promise<void>;
 }
@@ -167,6 +169,7 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
     const replica = pinset.names.replicas.ensure(Buffer.from(peerId.slice(-16)));
     let sequence = 0;
     const calls = new Map<string, number>();
+    const rowsReceived = new Map<string, number>();
     const self: WorldPeer = {
       peerId,
       storage,
@@ -180,8 +183,9 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
           return () => listeners.delete(listener);
         },
       },
-      rpc: rpcOf(peerId, calls),
+      rpc: rpcOf(peerId, calls, rowsReceived),
       calls,
+      rowsReceived,
       async write(cid, { namespace = 'default', allocations = [], ...fields }) {
         const numbers = allocations.map((id) => pinset.names.peers.ensure(id)).sort((a, b) => a - b);
         pinset.names.namespaces.ensure(namespace);
@@ -225,7 +229,7 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
     return self;
   }
 
-  function rpcOf(from: string, calls: Map<string, number>): PeerRpc {
+  function rpcOf(from: string, calls: Map<string, number>, rowsReceived: Map<string, number>): PeerRpc {
     return {
       serve() {},
       async *call(to, method, requests, { signal }) {
@@ -247,8 +251,11 @@ export async function world(count: number, flush: 'auto' | 'manual' = 'auto') {
           const handler = handlers[method as keyof typeof handlers] as unknown as (
             requests: AsyncIterable<unknown>,
             context: { peerId: string; signal: AbortSignal },
-          ) => AsyncIterable<never>;
-          yield* handler(asAsync(requests), { peerId: from, signal: abort.signal });
+          ) => AsyncIterable<{ rows?: unknown[] }>;
+          for await (const response of handler(asAsync(requests), { peerId: from, signal: abort.signal })) {
+            rowsReceived.set(method, (rowsReceived.get(method) ?? 0) + (response.rows?.length ?? 0));
+            yield response as never;
+          }
         } finally {
           open.get(to)?.delete(abort);
         }
