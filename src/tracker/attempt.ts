@@ -61,19 +61,20 @@ export async function attempt(cid: Uint8Array, job: Job, needs: AttemptNeeds, op
 /** The row after a failure. A node that does not answer says nothing of this wish: no attempt is counted. */
 export function failedRow(
   job: Job,
-  init: { want: Wanted; row: StatusRow | undefined; failure: unknown; nowMs: number },
+  init: { want: Wanted; row: StatusRow | undefined; flow: number; failure: unknown; nowMs: number },
   options: TrackerOptions,
   random: Random,
 ): StatusRow {
-  const { want, row, failure, nowMs } = init;
+  const { want, row, flow, failure, nowMs } = init;
   const errorClass = classOf(failure);
   const message = failure instanceof Error ? failure.message : String(failure);
   const error = message.slice(0, ERROR_LENGTH_MAX).toWellFormed();
-  if (errorClass === 'node_unreachable') return { ...queuedRow(queuedStatus(want), nowMs, row), errorClass, error };
+  if (errorClass === 'node_unreachable')
+    return { ...queuedRow(queuedStatus(want), nowMs, row, flow), errorClass, error };
   const attempts = (row?.attempts ?? 0) + 1;
   const retryAtMs = nowMs + retryDelayMs(attempts, options, random);
   const status = job.action === 'pin' ? 'pin_error' : 'unpin_error';
-  return { status, sinceMs: nowMs, attempts, errorClass, error, retryAtMs, held: 'none' };
+  return { status, sinceMs: nowMs, attempts, errorClass, error, retryAtMs, held: 'none', flow };
 }
 
 export function queuedStatus(want: Wanted): RowStatus {
@@ -81,9 +82,14 @@ export function queuedStatus(want: Wanted): RowStatus {
 }
 
 /** A row that is to be worked on at once, or is being worked on; what failed before stays known. */
-export function queuedRow(status: RowStatus, sinceMs: number, row: StatusRow | undefined): StatusRow {
+export function queuedRow(
+  status: RowStatus,
+  sinceMs: number,
+  row: StatusRow | undefined,
+  flow = row?.flow ?? 0,
+): StatusRow {
   const { attempts = 0, errorClass, error = '', held = 'none' } = row ?? {};
-  return { status, sinceMs, attempts, errorClass, error, retryAtMs: 0, held };
+  return { status, sinceMs, attempts, errorClass, error, retryAtMs: 0, held, flow };
 }
 
 const classes: Record<ConnectorError['kind'], ErrorClass> = {

@@ -1,11 +1,12 @@
-/** Wishes taken from the feed and not settled, at most. The feed waits; it is kept for an hour. */
+/** Wishes taken from the feed and in memory, at most. Further ones wait on the disk. */
 export const WINDOW_WISHES_MAX = 4096;
 /** And what a walk takes of them, so that it cannot fill the window on its own. */
 export const WALK_WISHES_MAX = 1024;
 /** Keys looked at in one turn of the event loop. */
 export const SLICE_KEYS_MAX = 256;
-/** Retries that are due and in memory, of each lane. */
+/** Retries that are due and wait in memory, of each lane: shared by the flows, of each of which at least so many. */
 export const DUE_WISHES_MAX = 128;
+export const DUE_WISHES_OF_FLOW_MIN = 8;
 /** Wishes recovered and put in front of all others; more of them come first among the retries. */
 export const FRONT_WISHES_MAX = 1024;
 /** Wishes whose status may be asked for in one call. */

@@ -5,6 +5,7 @@ import { toV1 } from '../model/cid.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { FeedEntry, Pinset } from '../pinset/pinset.ts';
+import { raceSignal } from '../runtime/abort.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { mark } from '../runtime/mark.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -15,11 +16,12 @@ import {
   WALK_WISHES_MAX,
   WINDOW_WISHES_MAX,
 } from './constants.ts';
+import { flowOf } from './flow.ts';
 import type { Entry } from './lanes.ts';
 import type { StatusIndex } from './status-index.ts';
-import { intakeTable, numberKey, numberOf, positionKey, stateTable } from './tables.ts';
+import { intakeKey, intakeKeyParts, intakeTable, positionKey, stateTable } from './tables.ts';
 import type { Occasion } from './wish.ts';
-import type { Piece, Work } from './work.ts';
+import type { ConsiderInit, Piece, Work } from './work.ts';
 
 export interface IntakeNeeds {
   pinset: Pick<Pinset, 'feed' | 'keys' | 'count'>;
@@ -27,20 +29,34 @@ export interface IntakeNeeds {
   index: StatusIndex;
   work: Work;
   logger: Logger;
+  windowWishesMax?: number;
 }
 
 type Walk = 'none' | 'pins' | 'rows';
 const walks = ['none', 'pins', 'rows'] as const;
 
+/** Wishes by whose turn they take. */
+type Wishes = ReadonlyMap<number, readonly Uint8Array[]>;
+
+/** What waits on the disk of one flow. */
+interface Waiting {
+  /** The number of the first piece that was not read back. */
+  from: number;
+  wishes: number;
+}
+
 /**
  * Takes work from the pinset: follows its feed and, where the feed is gone or names everything, walks the pins and then
  * the status rows. Both positions are on disk. What is taken and not settled is in the table `tracker_intake`, written
- * in the same transaction as the position: one small sequential row for some hundred wishes, where a row for each
- * would cost a random insert. After a crash the intake is looked at again, and what it names may be held by the node.
+ * in the same transaction as the position: one small row for some hundred wishes, where a row for each would cost a random
+ * insert. The feed is always read to its end: what finds no room in memory stays in the table, by flow, and the flows take turns
+ * to be read back, so that no namespace waits for all that another has written. After a crash everything in the table waits so,
+ * and what it names may be held by the node.
  */
 export class Intake {
   readonly #needs: IntakeNeeds;
   readonly #signal: AbortSignal;
+  readonly #windowMax: number;
   /** Of the pinset's feed: all up to it is taken. */
   #revision = 0;
   #walk: Walk = 'none';
@@ -50,10 +66,17 @@ export class Intake {
   #walkBegun = Promise.withResolvers<void>();
   #nextPiece = 1;
   #backlog = { revision: 0, keys: 0 };
+  /** In the order of their turns. */
+  readonly #waiting = new Map<number, Waiting>();
+  #waitingWishes = 0;
+  #waitingBegun = Promise.withResolvers<void>();
+  /** Pieces below it were written before the peer was started. */
+  #firstPiece = 1;
 
   constructor(needs: IntakeNeeds, signal: AbortSignal) {
     this.#needs = needs;
     this.#signal = signal;
+    this.#windowMax = needs.windowWishesMax ?? WINDOW_WISHES_MAX;
   }
 
   open(): void {
@@ -67,16 +90,19 @@ export class Intake {
     }
     // Whoever asked before did not know how far the feed had been read.
     this.#backlog = { revision: this.#revision, keys: 0 };
-    const pieces = Array.from(storage.read.range(intakeTable), ({ key, value }) => ({
-      number: numberOf(key),
-      cids: fromBinary(IntakeRowSchema, value).cids,
-    }));
-    for (const { number, cids } of pieces) this.#retake(number, cids);
+    for (const { key, value } of storage.read.range(intakeTable)) {
+      const { flow, number } = intakeKeyParts(key);
+      this.#wait(flow, { from: number, wishes: fromBinary(IntakeRowSchema, value).cids.length });
+      this.#nextPiece = Math.max(this.#nextPiece, number + 1);
+    }
+    this.#firstPiece = this.#nextPiece;
+    if (this.#waiting.size > 0) mark('tracker: work is taken up again after a crash');
   }
 
   /** Runs until the signal aborts. */
   async run(): Promise<void> {
-    await Promise.all([this.#untilStopped(() => this.#followOn()), this.#untilStopped(() => this.#walkOn())]);
+    const steps = [() => this.#followOn(), () => this.#readBackOn(), () => this.#walkOn()];
+    await Promise.all(steps.map((step) => this.#untilStopped(step)));
   }
 
   /**
@@ -98,21 +124,7 @@ export class Intake {
         this.#backlog.revision = revision;
       }
     }
-    return Math.min(this.#backlog.keys, BACKLOG_KEYS_MAX);
-  }
-
-  /** What was being worked on when the peer ended. Attempts of then may have reached the node. */
-  #retake(number: number, cids: readonly Uint8Array[]): void {
-    mark('tracker: work is taken up again after a crash');
-    const piece: Piece = { number, source: 'feed', open: 0 };
-    const entries = this.#consider(cids, 'changed', piece, true).entries;
-    this.#nextPiece = Math.max(this.#nextPiece, number + 1);
-    if (piece.open === 0) this.#needs.index.release(number);
-    // Read before anything new was written: all of it is flushed once this is.
-    this.#needs.storage
-      .flushed()
-      .then(() => this.#needs.work.unhold(entries))
-      .catch((error) => this.#needs.logger.error('the store failed', { error }));
+    return Math.min(this.#backlog.keys + this.#waitingWishes, BACKLOG_KEYS_MAX);
   }
 
   async #untilStopped(step: () => Promise<void>): Promise<void> {
@@ -125,7 +137,6 @@ export class Intake {
 
   async #followOn(): Promise<void> {
     const { feed } = this.#needs.pinset;
-    await this.#needs.work.room('feed', WINDOW_WISHES_MAX, this.#signal);
     const head = feed.flushedRevision;
     if (this.#revision === head) return feed.wait(head, { flushed: true, signal: this.#signal });
     const entries = this.#revision > head ? 'gone' : feed.read(this.#revision, SLICE_KEYS_MAX);
@@ -137,13 +148,13 @@ export class Intake {
   }
 
   async #takeEntries(entries: readonly FeedEntry[], revision: number): Promise<void> {
-    const cids = wishesOf(entries.flatMap(({ keys }) => keys));
+    const keys = entries.flatMap(({ keys }) => keys);
     // One entry may name a million keys. The position moves with the last of them.
-    while (cids.length > SLICE_KEYS_MAX) {
-      await this.#take(cids.splice(0, SLICE_KEYS_MAX), 'changed', 'feed', () => {});
-      await this.#needs.work.room('feed', WINDOW_WISHES_MAX, this.#signal);
+    for (let from = 0; from + SLICE_KEYS_MAX < keys.length; from += SLICE_KEYS_MAX) {
+      await this.#take(wishesOf(keys.slice(from, from + SLICE_KEYS_MAX)), 'changed', 'feed', () => {});
     }
-    await this.#take(cids, 'changed', 'feed', () => this.#moveTo(revision));
+    const rest = keys.length - (keys.length % SLICE_KEYS_MAX || SLICE_KEYS_MAX);
+    await this.#take(wishesOf(keys.slice(Math.max(0, rest))), 'changed', 'feed', () => this.#moveTo(revision));
   }
 
   #moveTo(revision: number): void {
@@ -160,15 +171,15 @@ export class Intake {
     this.#cursor = undefined;
     this.#walkBegun.resolve();
     this.#walkBegun = Promise.withResolvers();
-    await this.#take([], 'seen', 'walk', () => {});
+    await this.#take(new Map(), 'seen', 'walk', () => {});
   }
 
   async #walkOn(): Promise<void> {
     if (this.#walk === 'none') return this.#walkWanted();
     await this.#needs.work.room('walk', WALK_WISHES_MAX, this.#signal);
     const number = this.#walkNumber;
-    const { cids, walk, cursor } = this.#walk === 'pins' ? this.#nextPins() : this.#nextRows();
-    await this.#take(cids, 'seen', 'walk', () => {
+    const { wishes, walk, cursor } = this.#walk === 'pins' ? this.#nextPins() : this.#nextRows();
+    await this.#take(wishes, 'seen', 'walk', () => {
       if (number !== this.#walkNumber) return;
       this.#walk = walk;
       this.#cursor = cursor;
@@ -177,64 +188,116 @@ export class Intake {
   }
 
   async #walkWanted(): Promise<void> {
-    const aborted = Promise.withResolvers<void>();
-    const onAbort = () => aborted.resolve();
-    this.#signal.addEventListener('abort', onAbort, { once: true });
-    await Promise.race([this.#walkBegun.promise, aborted.promise]);
-    this.#signal.removeEventListener('abort', onAbort);
+    await raceSignal(this.#walkBegun.promise, this.#signal);
   }
 
-  #nextPins(): { cids: Uint8Array[]; walk: Walk; cursor: Uint8Array | undefined } {
+  #nextPins(): { wishes: Wishes; walk: Walk; cursor: Uint8Array | undefined } {
     const keys = this.#needs.pinset.keys(this.#cursor, SLICE_KEYS_MAX);
     const last = keys.at(-1);
-    return { cids: wishesOf(keys), walk: last === undefined ? 'rows' : 'pins', cursor: last };
+    return { wishes: wishesOf(keys), walk: last === undefined ? 'rows' : 'pins', cursor: last };
   }
 
-  #nextRows(): { cids: Uint8Array[]; walk: Walk; cursor: Uint8Array | undefined } {
+  #nextRows(): { wishes: Wishes; walk: Walk; cursor: Uint8Array | undefined } {
     const rows = this.#needs.index.listAll(this.#cursor, SLICE_KEYS_MAX);
     const last = rows.at(-1)?.cid;
-    return { cids: rows.map(({ cid }) => cid), walk: last === undefined ? 'none' : 'rows', cursor: last };
+    const flows = Map.groupBy(rows, ({ row }) => row.flow);
+    const wishes = new Map(Array.from(flows, ([flow, rows]) => [flow, rows.map(({ cid }) => cid)]));
+    return { wishes, walk: last === undefined ? 'none' : 'rows', cursor: last };
   }
 
-  /** Looks at wishes, notes on disk those that need work and how far we are, and lets them begin when that is flushed. */
-  async #take(
-    cids: readonly Uint8Array[],
-    occasion: Occasion,
-    source: Piece['source'],
-    move: () => void,
-  ): Promise<void> {
+  /**
+   * Looks at wishes, notes on disk those that need work and how far we are, and lets those begin, when that is flushed, for which
+   * there is room.
+   */
+  async #take(wishes: Wishes, occasion: Occasion, source: Piece['source'], move: () => void): Promise<void> {
     const { storage, index, work } = this.#needs;
-    const piece: Piece = { number: this.#nextPiece++, source, open: 0 };
-    const { entries, noted } = this.#consider(cids, occasion, piece, false);
+    const isFull = source === 'feed' && (this.#waiting.size > 0 || !work.hasRoom('feed', this.#windowMax));
+    const taken: Piece[] = [];
+    const entries: Entry[] = [];
+    const rows: { key: Uint8Array; cids: Uint8Array[] }[] = [];
+    const waiting: [flow: number, Waiting][] = [];
+    for (const [flow, cids] of wishes) {
+      const piece: Piece = { flow, number: this.#nextPiece++, source, open: 0 };
+      const looked = this.#consider(cids, piece, { occasion, isFull, maybeHeld: false });
+      entries.push(...looked.entries);
+      if (looked.noted.length > 0) {
+        rows.push({ key: intakeKey(piece), cids: looked.noted });
+        taken.push(piece);
+      }
+      if (looked.left.length > 0) {
+        const from = this.#nextPiece++;
+        rows.push({ key: intakeKey({ flow, number: from }), cids: looked.left });
+        waiting.push([flow, { from, wishes: looked.left.length }]);
+      }
+    }
     move();
     const commit = storage.transaction((tx) => {
-      if (noted.length > 0) {
-        tx.put(
-          intakeTable,
-          numberKey(piece.number),
-          toBinary(IntakeRowSchema, create(IntakeRowSchema, { cids: noted })),
-        );
-      }
+      for (const { key, cids } of rows)
+        tx.put(intakeTable, key, toBinary(IntakeRowSchema, create(IntakeRowSchema, { cids })));
       tx.put(stateTable, positionKey, this.#position());
     });
-    if (noted.length > 0 && piece.open === 0) index.release(piece.number);
+    for (const piece of taken) if (piece.open === 0) index.release(piece);
     await Promise.all([commit.committed, commit.flushed]);
+    for (const [flow, init] of waiting) this.#wait(flow, init);
     work.unhold(entries);
   }
 
-  #consider(cids: readonly Uint8Array[], occasion: Occasion, piece: Piece, maybeHeld: boolean) {
+  #wait(flow: number, { from, wishes }: Waiting): void {
+    if (this.#waiting.size === 0) {
+      this.#waitingBegun.resolve();
+      this.#waitingBegun = Promise.withResolvers();
+    }
+    const waiting = this.#waiting.get(flow);
+    if (waiting === undefined) this.#waiting.set(flow, { from, wishes });
+    else waiting.wishes += wishes;
+    this.#waitingWishes += wishes;
+  }
+
+  async #readBackOn(): Promise<void> {
+    const { storage, work } = this.#needs;
+    if (this.#waiting.size === 0) return raceSignal(this.#waitingBegun.promise, this.#signal);
+    await work.room('feed', this.#windowMax, this.#signal);
+    const entries: Entry[] = [];
+    for (let read = 0; read < SLICE_KEYS_MAX && this.#waiting.size > 0; ) read += this.#readBack(entries);
+    await storage.flushed();
+    work.unhold(entries);
+  }
+
+  /** A piece of the flow whose turn it is. Answers how many wishes are in it. */
+  #readBack(into: Entry[]): number {
+    const { storage, index } = this.#needs;
+    const [[flow, waiting]] = this.#waiting as unknown as [[number, Waiting]];
+    const to = intakeKey({ flow, number: this.#nextPiece });
+    const [row] = storage.read.range(intakeTable, { from: intakeKey({ flow, number: waiting.from }), to, limit: 1 });
+    if (row === undefined) throw new Error(`of flow ${flow} ${waiting.wishes} wishes wait that are not on the disk`);
+    const { number } = intakeKeyParts(row.key);
+    const { cids } = fromBinary(IntakeRowSchema, row.value);
+    const left = waiting.wishes - cids.length;
+    this.#waitingWishes -= cids.length;
+    this.#waiting.delete(flow);
+    if (left > 0) this.#waiting.set(flow, { from: number + 1, wishes: left });
+    const piece: Piece = { flow, number, source: 'feed', open: 0 };
+    const maybeHeld = number < this.#firstPiece;
+    into.push(...this.#consider(cids, piece, { occasion: 'changed', isFull: false, maybeHeld }).entries);
+    if (piece.open === 0) index.release(piece);
+    return cids.length;
+  }
+
+  /** `noted`: those that are taken. `left`: those for which there is no room. */
+  #consider(cids: readonly Uint8Array[], piece: Piece, init: Pick<ConsiderInit, 'occasion' | 'isFull' | 'maybeHeld'>) {
     const { work } = this.#needs;
     const entries: Entry[] = [];
     const noted: Uint8Array[] = [];
+    const left: Uint8Array[] = [];
     for (const cid of cids) {
-      const entry = work.consider(cid, { occasion, lane: 'fresh', maybeHeld });
+      const entry = work.consider(cid, { ...init, lane: 'fresh', flow: piece.flow });
       if (entry === undefined) continue;
-      noted.push(cid);
-      if (entry === 'written') continue;
+      (entry === 'full' ? left : noted).push(cid);
+      if (typeof entry !== 'object') continue;
       work.attach(entry, piece);
       entries.push(entry);
     }
-    return { entries, noted };
+    return { entries, noted, left };
   }
 
   #position(): Uint8Array {
@@ -247,12 +310,16 @@ export class Intake {
   }
 }
 
-/** The wishes that keys belong to, each once. */
-function wishesOf(keys: readonly PinKey[]): Uint8Array[] {
-  const wishes = new Map<string, Uint8Array>();
+/** The wishes that keys belong to, each once a flow. */
+function wishesOf(keys: readonly PinKey[]): Wishes {
+  const flows = new Map<number, Map<string, Uint8Array>>();
   for (const key of keys) {
-    const cid = toV1(pinKeyParts(key).cid);
-    wishes.set(byteString(cid), cid);
+    const { cid, namespace } = pinKeyParts(key);
+    const flow = flowOf(namespace);
+    const wishes = flows.get(flow) ?? new Map<string, Uint8Array>();
+    flows.set(flow, wishes);
+    const v1 = toV1(cid);
+    wishes.set(byteString(v1), v1);
   }
-  return [...wishes.values()];
+  return new Map(Array.from(flows, ([flow, wishes]) => [flow, [...wishes.values()]]));
 }

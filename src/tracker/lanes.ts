@@ -1,6 +1,7 @@
 import { mark } from '../runtime/mark.ts';
 import type { Job } from './attempt.ts';
 import { RETRY_PART_MAX, RETRY_SHARE } from './constants.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { DueLane } from './tables.ts';
 import type { Occasion, Wanted } from './wish.ts';
 import type { Piece } from './work.ts';
@@ -13,6 +14,8 @@ export interface Entry {
   readonly cid: Uint8Array;
   want: Wanted;
   lane: LaneName;
+  /** Whose turn it takes: see `flowOf`. */
+  flow: number;
   /** Flushes that must end before it may begin. */
   holds: number;
   readonly pieces: Piece[];
@@ -25,11 +28,11 @@ export interface Entry {
   job: Job | undefined;
 }
 
-type Queues = Record<LaneName, Entry[]>;
+type Queues = Record<LaneName, FairQueue<Entry>>;
 
 /**
  * What waits to begin, by lane, pins and unpins apart. Fresh work goes first; one pin of eight is a retry while both
- * wait, and retries never take more than half of the places, so that fresh work finds one.
+ * wait, and retries never take more than half of the places, so that fresh work finds one. In each lane namespaces take turns.
  */
 export class Lanes {
   readonly #queues: Record<DueLane, Queues> = { pin: newQueues(), unpin: newQueues() };
@@ -37,8 +40,8 @@ export class Lanes {
   #runningRetries = 0;
   #picks = 0;
 
-  retries(lane: DueLane): number {
-    return this.#queues[lane].retry.length;
+  retries(lane: DueLane, flow: number): number {
+    return this.#queues[lane].retry.lengthOf(flow);
   }
 
   underWay(lane: DueLane): number {
@@ -52,16 +55,23 @@ export class Lanes {
 
   /** Somebody asks for it: it goes before what has only failed before. */
   toFront(entry: Entry): void {
+    this.#moved(entry, () => {
+      entry.lane = 'front';
+    });
+  }
+
+  /** A claim of another namespace is on it as well: it waits with those of whom fewer wait. */
+  toFlow(entry: Entry, flow: number): void {
     const queue = this.#queueOf(entry);
-    const at = queue.indexOf(entry);
-    if (at !== -1) queue.splice(at, 1);
-    entry.lane = 'front';
-    if (at !== -1) this.#queueOf(entry).push(entry);
+    if (queue.lengthOf(flow) >= queue.lengthOf(entry.flow)) return;
+    this.#moved(entry, () => {
+      entry.flow = flow;
+    });
   }
 
   /** Entries before that one in its lane. 0 also for one that is to be unpinned instead since it began to wait. */
   ahead(entry: Entry): number {
-    return Math.max(0, this.#queueOf(entry).indexOf(entry));
+    return this.#queueOf(entry).ahead(entry);
   }
 
   /** The next that may begin; it is not in a lane any more. */
@@ -83,7 +93,13 @@ export class Lanes {
     if (isRetriedPin(job)) this.#runningRetries--;
   }
 
-  #queueOf(entry: Entry): Entry[] {
+  #moved(entry: Entry, change: () => void): void {
+    const wasThere = this.#queueOf(entry).remove(entry);
+    change();
+    if (wasThere) this.#queueOf(entry).push(entry);
+  }
+
+  #queueOf(entry: Entry): FairQueue<Entry> {
     return this.#queues[entry.want.kind === 'pin' ? 'pin' : 'unpin'][entry.lane];
   }
 
@@ -107,7 +123,7 @@ function isRetriedPin({ action, lane }: Job): boolean {
 }
 
 function newQueues(): Queues {
-  return { front: [], fresh: [], retry: [] };
+  return { front: new FairQueue(), fresh: new FairQueue(), retry: new FairQueue() };
 }
 
 /** Tells an entry what is wanted now, and its job, if that does something else. */

@@ -1,5 +1,6 @@
 import { PinfoldError } from '../model/errors.ts';
 import { errorClasses } from '../model/status.ts';
+import { FLOWS } from './flow.ts';
 import { rowStatuses, type StatusRow } from './status-row.ts';
 
 const helds = ['none', 'recursive', 'direct'] as const;
@@ -23,6 +24,7 @@ export function encodeStatusRow(row: StatusRow): Uint8Array {
   }
   at = putField(bytes, at, 6, row.retryAtMs);
   at = putField(bytes, at, 7, helds.indexOf(row.held));
+  at = putField(bytes, at, 8, row.flow);
   return bytes.slice(0, at);
 }
 
@@ -58,11 +60,11 @@ export function decodeStatusRow(bytes: Uint8Array): StatusRow {
 }
 
 function rowOf(fields: readonly number[], error: string): StatusRow {
-  const [, status = 0, sinceMs = 0, attempts = 0, errorClass = 0, , retryAtMs = 0, heldNumber = 0] = fields;
+  const [, status = 0, sinceMs = 0, attempts = 0, errorClass = 0, , retryAtMs = 0, heldNumber = 0, flow = 0] = fields;
   const name = rowStatuses[status - 1];
   const held = helds[heldNumber];
-  if (name === undefined || held === undefined || errorClass > errorClasses.length) throw damaged();
-  return { status: name, sinceMs, attempts, errorClass: errorClasses[errorClass - 1], error, retryAtMs, held };
+  if (name === undefined || held === undefined || errorClass > errorClasses.length || flow >= FLOWS) throw damaged();
+  return { status: name, sinceMs, attempts, errorClass: errorClasses[errorClass - 1], error, retryAtMs, held, flow };
 }
 
 function putField(bytes: Uint8Array, at: number, field: number, value: number): number {

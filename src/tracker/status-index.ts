@@ -7,6 +7,7 @@ import type { Clock, Timer, Timers } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage, Transaction } from '../storage/storage.ts';
 import { GROUP_DELAY_MS } from './constants.ts';
+import { FLOWS } from './flow.ts';
 import type { TrackerOptions } from './options.ts';
 import { decodeStatusRow, encodeStatusRow } from './status-codec.ts';
 import { StoredStatusFeed } from './status-feed.ts';
@@ -17,12 +18,14 @@ import {
   byStatusTable,
   type DueLane,
   dueBound,
+  dueEnd,
   dueKey,
   dueKeyParts,
   dueTable,
+  intakeKey,
   intakeTable,
   nothing,
-  numberKey,
+  type PieceId,
   stateTable,
   statusNumber,
   statusPrefixed,
@@ -46,6 +49,11 @@ export interface StatusIndexEvents {
   onFailure(error: unknown): void;
 }
 
+export interface DueOptions {
+  limit: number;
+  isPassedOver: (cid: Uint8Array) => boolean;
+}
+
 interface Change {
   cid: Uint8Array;
   /** Undefined: the row goes. */
@@ -66,7 +74,7 @@ export class StatusIndex {
   readonly #events: StatusIndexEvents;
   readonly #counts = new Map<RowStatus, number>();
   #changes = new Map<string, Change>();
-  #released: number[] = [];
+  #released: PieceId[] = [];
   /** The group under way, until it is flushed. */
   #writing = new Map<string, Written>();
   #isWriting = false;
@@ -132,7 +140,7 @@ export class StatusIndex {
   }
 
   /** Forgets that piece of the intake, with the rows put before. */
-  release(piece: number): void {
+  release(piece: PieceId): void {
     this.#released.push(piece);
     this.#schedule();
   }
@@ -180,18 +188,42 @@ export class StatusIndex {
     });
   }
 
-  /** Wishes whose time has come, oldest first. */
-  due(lane: DueLane, nowMs: number, limit: number): Uint8Array[] {
-    const range = { from: dueBound(lane, 0), to: dueBound(lane, nowMs + 1), limit };
-    return Array.from(this.#needs.storage.read.range(dueTable, range), ({ key }) => dueKeyParts(key).cid);
+  /** Flows of which wishes wait in that lane, be they due or not. */
+  *dueFlows(lane: DueLane): Generator<number> {
+    const to = dueEnd(lane);
+    for (let flow = 0; flow < FLOWS; flow++) {
+      const [first] = this.#needs.storage.read.range(dueTable, { from: dueBound(lane, flow, 0), to, limit: 1 });
+      if (first === undefined) return;
+      flow = dueKeyParts(first.key).flow;
+      yield flow;
+    }
+  }
+
+  /** Wishes of that flow whose time has come, oldest first, without those passed over. */
+  due(lane: DueLane, flow: number, nowMs: number, { limit, isPassedOver }: DueOptions): Uint8Array[] {
+    const range = { from: dueBound(lane, flow, 0), to: dueBound(lane, flow, nowMs + 1) };
+    const due: Uint8Array[] = [];
+    for (const { key } of this.#needs.storage.read.range(dueTable, range)) {
+      const { cid } = dueKeyParts(key);
+      if (isPassedOver(cid)) continue;
+      due.push(cid);
+      if (due.length === limit) break;
+    }
+    return due;
   }
 
   /** When the next wish is due after that time; undefined: none waits. */
   nextDueMs(nowMs: number): number | undefined {
-    const times = (['pin', 'unpin'] as const).flatMap((lane) => {
-      const range = { from: dueBound(lane, nowMs + 1), to: dueBound(lane, Number.MAX_SAFE_INTEGER), limit: 1 };
-      return Array.from(this.#needs.storage.read.range(dueTable, range), ({ key }) => dueKeyParts(key).timeMs);
-    });
+    const times = (['pin', 'unpin'] as const).flatMap((lane) =>
+      Array.from(this.dueFlows(lane)).flatMap((flow) => {
+        const range = {
+          from: dueBound(lane, flow, nowMs + 1),
+          to: dueBound(lane, flow, Number.MAX_SAFE_INTEGER),
+          limit: 1,
+        };
+        return Array.from(this.#needs.storage.read.range(dueTable, range), ({ key }) => dueKeyParts(key).timeMs);
+      }),
+    );
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -250,7 +282,7 @@ export class StatusIndex {
     const trim = this.feed.oldest();
     const commit = storage.transaction((tx) => {
       for (const change of written) this.#putRow(tx, change);
-      for (const piece of released) tx.remove(intakeTable, numberKey(piece));
+      for (const piece of released) tx.remove(intakeTable, intakeKey(piece));
       if (written.length > 0) {
         this.feed.append(tx, written, trim);
         this.#putState(tx);

@@ -13,6 +13,8 @@ export interface StatusRow {
   readonly retryAtMs: number;
   /** How the node holds it for certain. 'none' also where that is not known: pinning again does no harm. */
   readonly held: HoldMode | 'none';
+  /** Of its namespace (`flowOf`): whose turn its retries take. 0 of a row that has nothing to wait for. */
+  readonly flow: number;
 }
 
 /** Number on disk = place + 1. Never reordered. */

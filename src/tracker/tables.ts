@@ -9,11 +9,11 @@ import { isUnpin, type RowStatus, rowStatuses, type StatusRow } from './status-r
 export const statusTable: TableName = 'statuses';
 /** Number of an indexed status, place of the wish in the order of pin keys -> nothing. */
 export const byStatusTable: TableName = 'statuses_by_status';
-/** Lane (0 pin, 1 unpin), time from which it may be tried, wish -> nothing. */
+/** Lane (0 pin, 1 unpin), flow, time from which it may be tried, wish -> nothing. */
 export const dueTable: TableName = 'statuses_due';
 /** Revision -> pinfold.store.v1.StatusFeedRow. */
 export const statusFeedTable: TableName = 'statuses_feed';
-/** Number -> pinfold.store.v1.IntakeRow. */
+/** Flow, number -> pinfold.store.v1.IntakeRow. */
 export const intakeTable: TableName = 'tracker_intake';
 /** Two rows: pinfold.store.v1.StatusState and TrackerPosition. */
 export const stateTable: TableName = 'tracker_state';
@@ -60,25 +60,56 @@ export function statusNumber(status: RowStatus): number {
 
 export type DueLane = 'pin' | 'unpin';
 
-const dueHeaderBytes = 9;
+const dueHeaderBytes = 10;
 
 export function dueKey(cid: Uint8Array, row: StatusRow): Uint8Array {
   const key = new Uint8Array(dueHeaderBytes + cid.length);
-  key.set(dueBound(isUnpin(row.status) ? 'unpin' : 'pin', row.retryAtMs));
+  key.set(dueBound(isUnpin(row.status) ? 'unpin' : 'pin', row.flow, row.retryAtMs));
   key.set(cid, dueHeaderBytes);
   return key;
 }
 
-/** Before all entries of that lane and time. */
-export function dueBound(lane: DueLane, timeMs: number): Uint8Array {
+/** Before all entries of that lane, flow and time. */
+export function dueBound(lane: DueLane, flow: number, timeMs: number): Uint8Array {
   const key = new Uint8Array(dueHeaderBytes);
-  key[0] = lane === 'pin' ? 0 : 1;
-  key.set(numberKey(timeMs), 1);
+  key[0] = laneNumber(lane);
+  key[1] = flow;
+  key.set(numberKey(timeMs), 2);
   return key;
 }
 
-export function dueKeyParts(key: Uint8Array): { timeMs: number; cid: Uint8Array } {
-  return { timeMs: numberOf(key.subarray(1, dueHeaderBytes)), cid: key.subarray(dueHeaderBytes) };
+/** Behind all entries of that lane. */
+export function dueEnd(lane: DueLane): Uint8Array {
+  return Uint8Array.of(laneNumber(lane) + 1);
+}
+
+export function dueKeyParts(key: Uint8Array): { flow: number; timeMs: number; cid: Uint8Array } {
+  return {
+    flow: key[1] as number,
+    timeMs: numberOf(key.subarray(2, dueHeaderBytes)),
+    cid: key.subarray(dueHeaderBytes),
+  };
+}
+
+function laneNumber(lane: DueLane): number {
+  return lane === 'pin' ? 0 : 1;
+}
+
+/** A piece of the intake. */
+export interface PieceId {
+  readonly flow: number;
+  readonly number: number;
+}
+
+export function intakeKey({ flow, number }: PieceId): Uint8Array {
+  const key = new Uint8Array(9);
+  key[0] = flow;
+  key.set(numberKey(number), 1);
+  return key;
+}
+
+export function intakeKeyParts(key: Uint8Array): PieceId {
+  return { flow: key[0] as number, number: numberOf(key.subarray(1)) };
 }
 
 /** 8 bytes, big-endian: orders as the numbers do. */

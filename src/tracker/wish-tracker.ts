@@ -40,6 +40,8 @@ export interface TrackerNeeds {
   random: Random;
   logger: Logger;
   metrics: MetricsRegister;
+  /** Wishes taken from the feed and in memory, at most: WINDOW_WISHES_MAX. */
+  windowWishesMax?: number;
 }
 
 /** Of what nobody knows whether it is claimed. */
@@ -65,7 +67,7 @@ class WishTracker implements Tracker {
 
   constructor(options: TrackerOptions, needs: TrackerNeeds) {
     const { signal } = this.#stopping;
-    const { clock, timers, random, logger, connector, storage } = needs;
+    const { clock, timers, random, logger, connector } = needs;
     this.#options = options;
     this.#needs = needs;
     const fail = (error: unknown) => this.#fail(error);
@@ -89,7 +91,7 @@ class WishTracker implements Tracker {
       fail,
     );
     const work = this.#work;
-    this.#intake = new Intake({ pinset: needs.pinset, storage, index, work, logger }, signal);
+    this.#intake = new Intake({ ...needs, index, work }, signal);
     const isBusy = (cid: Uint8Array) => work.entry(cid) !== undefined;
     this.#audit = new Audit(options, { connector, index, isBusy, metrics, clock, timers, random, logger }, signal);
   }
@@ -198,7 +200,9 @@ class WishTracker implements Tracker {
     const status = row.status === 'unpin_error' ? 'unpin_queued' : 'pin_queued';
     const queued = queuedRow(status, this.#needs.clock.nowMs(), row);
     this.#index.put(cid, queued);
-    const entry = isFront ? this.#work.consider(cid, { occasion: 'changed', lane: 'front' }) : undefined;
+    const entry = isFront
+      ? this.#work.consider(cid, { occasion: 'changed', lane: 'front', flow: row.flow })
+      : undefined;
     return [{ status: wishStatus(cid, queued), entry: typeof entry === 'object' ? entry : undefined }];
   }
 

@@ -101,16 +101,27 @@ export function decide(
   if (row?.status === 'unpinning') return { kind: 'unpin' };
   if (row?.status === 'unpin_queued') return isWaiting ? nothing : { kind: 'unpin' };
   // The placement may come back, and other peers may be fetching from here.
-  return { kind: 'write', row: leavingRow(row?.held ?? 'none', nowMs, unpinDelayMs) };
+  return { kind: 'write', row: leavingRow(row, nowMs, unpinDelayMs) };
 }
 
 export function pinnedRow(held: HoldMode, nowMs: number): StatusRow {
-  return { status: 'pinned', sinceMs: nowMs, attempts: 0, errorClass: undefined, error: '', retryAtMs: 0, held };
+  return {
+    status: 'pinned',
+    sinceMs: nowMs,
+    attempts: 0,
+    errorClass: undefined,
+    error: '',
+    retryAtMs: 0,
+    held,
+    flow: 0,
+  };
 }
 
-function leavingRow(held: StatusRow['held'], nowMs: number, unpinDelayMs: number): StatusRow {
+function leavingRow(row: StatusRow | undefined, nowMs: number, unpinDelayMs: number): StatusRow {
+  const { held = 'none', flow = 0 } = row ?? {};
   const retryAtMs = nowMs + unpinDelayMs;
-  return { status: 'unpin_queued', sinceMs: nowMs, attempts: 0, errorClass: undefined, error: '', retryAtMs, held };
+  const fresh = { attempts: 0, errorClass: undefined, error: '' };
+  return { status: 'unpin_queued', sinceMs: nowMs, ...fresh, retryAtMs, held, flow };
 }
 
 /** What may be said of a row while the change of its wish has not been looked at yet. */

@@ -18,6 +18,7 @@ import type { Concurrency } from './concurrency.ts';
 import {
   DUE_CHECK_INTERVAL_MS,
   DUE_WISHES_MAX,
+  DUE_WISHES_OF_FLOW_MIN,
   GROUP_ROWS_MAX,
   SHOW_ATTEMPT_AFTER_MS,
   STARTS_PER_TURN,
@@ -30,7 +31,7 @@ import type { SaidOtherwise } from './said-otherwise.ts';
 import type { StatusIndex } from './status-index.ts';
 import type { StatusRow } from './status-row.ts';
 import { Successors } from './successors.ts';
-import type { DueLane } from './tables.ts';
+import type { DueLane, PieceId } from './tables.ts';
 import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wantedIn } from './wish.ts';
 
 export interface WorkNeeds extends AttemptNeeds {
@@ -47,10 +48,17 @@ export interface WorkNeeds extends AttemptNeeds {
 }
 
 /** Wishes that were taken together: one row of the intake, which goes when all of them are settled. */
-export interface Piece {
-  readonly number: number;
+export interface Piece extends PieceId {
   readonly source: 'feed' | 'walk';
   open: number;
+}
+
+export interface ConsiderInit {
+  occasion: Occasion;
+  lane: LaneName;
+  flow: number;
+  maybeHeld?: boolean;
+  isFull?: boolean;
 }
 
 type Outcome = { kind: 'done' } | { kind: 'failed'; error: unknown };
@@ -121,9 +129,13 @@ export class Work {
     while (this.#running.size > 0) await this.#ended.promise;
   }
 
+  hasRoom(source: Piece['source'], max: number): boolean {
+    return this.#open[source] < max && this.#needs.index.waiting < GROUP_ROWS_MAX;
+  }
+
   /** Resolves when fewer wishes than that of the source are open. Rejects with the signal's reason. */
   async room(source: Piece['source'], max: number, signal: AbortSignal): Promise<void> {
-    while (this.#open[source] >= max || this.#needs.index.waiting >= GROUP_ROWS_MAX) {
+    while (!this.hasRoom(source, max)) {
       const aborted = Promise.withResolvers<void>();
       const onAbort = () => aborted.resolve();
       signal.addEventListener('abort', onAbort, { once: true });
@@ -135,19 +147,19 @@ export class Work {
 
   /**
    * Looks at a wish. If there is something to do, or something is being done, an entry is answered, against which a flush
-   * is held: `unhold` it. A row that is to be written is put at once.
+   * is held: `unhold` it. A row that is to be written is put at once. `full`: there is something to do, and no new entry is to
+   * be made.
    */
-  consider(
-    cid: Uint8Array,
-    init: { occasion: Occasion; lane: LaneName; maybeHeld?: boolean },
-  ): Entry | 'written' | undefined {
+  consider(cid: Uint8Array, init: ConsiderInit): Entry | 'written' | 'full' | undefined {
     const want = wantedIn(this.#needs.pinset, cid, this.#needs.peerId);
     if (want === undefined) return undefined;
     const key = byteString(cid);
     const present = this.#entries.get(key);
     if (present !== undefined) {
       changeWant(present, want, init.occasion);
+      present.maybeHeld ||= init.maybeHeld ?? false;
       if (init.lane === 'front' && present.lane === 'retry') this.lanes.toFront(present);
+      else this.lanes.toFlow(present, init.flow);
       present.holds++;
       return present;
     }
@@ -158,11 +170,13 @@ export class Work {
       this.#needs.index.put(cid, decision.row);
       return 'written';
     }
+    if (init.isFull === true) return 'full';
     const entry: Entry = {
       key,
       cid,
       want,
       lane: init.lane,
+      flow: init.flow,
       holds: 1,
       pieces: [],
       hasRow: row !== undefined,
@@ -228,7 +242,7 @@ export class Work {
       entry.hasRow = true;
       const row = this.#needs.index.newest(entry.cid);
       const status = job.action === 'pin' ? 'pinning' : 'unpinning';
-      this.#needs.index.put(entry.cid, { ...queuedRow(status, job.startedMs, row), held: 'none' });
+      this.#needs.index.put(entry.cid, { ...queuedRow(status, job.startedMs, row, entry.flow), held: 'none' });
     }
   }
 
@@ -238,16 +252,19 @@ export class Work {
     return (decision.kind === 'nothing' && this.#needs.said.corrected(cid, want, known.row)) || decision;
   }
 
+  /** Of each flow some, so that the retries of one namespace, however many, leave those of another their turns. */
   #loadDue(lane: DueLane): void {
     const { index, clock, storage } = this.#needs;
-    const waiting = this.lanes.retries(lane);
-    if (waiting > DUE_WISHES_MAX / 2) return;
-    const limit = DUE_WISHES_MAX + waiting + this.#running.size;
+    const flows = [...index.dueFlows(lane)];
+    const limit = Math.max(DUE_WISHES_OF_FLOW_MIN, Math.floor(DUE_WISHES_MAX / flows.length));
+    const isPassedOver = (cid: Uint8Array) => this.#entries.has(byteString(cid));
     const held: Entry[] = [];
-    for (const cid of index.due(lane, clock.nowMs(), limit)) {
-      if (this.#entries.has(byteString(cid))) continue;
-      const entry = this.consider(cid, { occasion: 'seen', lane: 'retry' });
-      if (typeof entry === 'object') held.push(entry);
+    for (const flow of flows) {
+      if (this.lanes.retries(lane, flow) > limit / 2) continue;
+      for (const cid of index.due(lane, flow, clock.nowMs(), { limit, isPassedOver })) {
+        const entry = this.consider(cid, { occasion: 'seen', lane: 'retry', flow });
+        if (typeof entry === 'object') held.push(entry);
+      }
     }
     if (held.length === 0) return;
     storage
@@ -320,7 +337,7 @@ export class Work {
       else if (row !== undefined) {
         // An unpin that was given up may have reached the node: it is asked, not believed.
         const held = job.action === 'unpin' ? 'none' : row.held;
-        index.put(entry.cid, { ...queuedRow(queuedStatus(entry.want), job.startedMs, row), held });
+        index.put(entry.cid, { ...queuedRow(queuedStatus(entry.want), job.startedMs, row, entry.flow), held });
       }
     }
     entry.hasRow = index.newest(entry.cid) !== undefined;
@@ -350,7 +367,7 @@ export class Work {
       mark('tracker: the node does not answer');
       node.down();
     }
-    const init = { want: entry.want, row, failure, nowMs: clock.nowMs() };
+    const init = { want: entry.want, row, flow: entry.flow, failure, nowMs: clock.nowMs() };
     index.put(entry.cid, failedRow(job, init, this.#options, random));
   }
 
@@ -377,7 +394,7 @@ export class Work {
     this.#entries.delete(entry.key);
     for (const piece of entry.pieces) {
       this.#open[piece.source]--;
-      if (--piece.open === 0) this.#needs.index.release(piece.number);
+      if (--piece.open === 0) this.#needs.index.release(piece);
     }
     this.roomMade();
   }

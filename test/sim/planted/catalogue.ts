@@ -386,9 +386,9 @@ export const catalogue: readonly PlantedFault[] = [
     profile: 'tracker',
     edits: [
       {
-        file: 'src/tracker/lanes.ts',
-        find: 'isQueued = true;\n    this.#queueOf(entry).push(entry);',
-        replace: 'isQueued = true;\n    this.#queueOf(entry).unshift(entry);',
+        file: 'src/tracker/fair-queue.ts',
+        find: 'items.push(item);',
+        replace: 'items.unshift(item);',
       },
       {
         file: 'src/tracker/attempt.ts',
@@ -406,8 +406,8 @@ export const catalogue: readonly PlantedFault[] = [
     edits: [
       {
         file: 'src/tracker/intake.ts',
-        find: '      if (noted.length > 0) {\n',
-        replace: '      if (noted.length < 0) {\n',
+        find: '      if (looked.noted.length > 0) {\n',
+        replace: '      if (looked.noted.length < 0) {\n',
       },
     ],
   },

@@ -5,7 +5,9 @@ import { isPinfoldError } from '../../../src/model/errors.ts';
 import { errorClasses } from '../../../src/model/status.ts';
 import { retryDelayMs } from '../../../src/tracker/backoff.ts';
 import { Concurrency } from '../../../src/tracker/concurrency.ts';
+import { FairQueue } from '../../../src/tracker/fair-queue.ts';
 import { Fingerprints } from '../../../src/tracker/fingerprints.ts';
+import { FLOWS, flowOf } from '../../../src/tracker/flow.ts';
 import { decodeStatusRow, encodeStatusRow } from '../../../src/tracker/status-codec.ts';
 import { rowStatuses, type StatusRow } from '../../../src/tracker/status-row.ts';
 import { decide, pinnedRow, type Wanted } from '../../../src/tracker/wish.ts';
@@ -22,6 +24,7 @@ const rows: fc.Arbitrary<StatusRow> = fc.record({
   error: fc.string({ unit: 'grapheme', maxLength: 60 }),
   retryAtMs: fc.nat({ max: 2 ** 48 }),
   held: fc.constantFrom(...helds),
+  flow: fc.nat({ max: FLOWS - 1 }),
 });
 
 t.test('status rows are the bytes that the generated code makes', async (t) => {
@@ -38,6 +41,7 @@ t.test('status rows are the bytes that the generated code makes', async (t) => {
           error: row.error,
           retryAtMs: BigInt(row.retryAtMs),
           held: helds.indexOf(row.held),
+          flow: row.flow,
         }),
       );
       t.strictSame(Buffer.from(bytes), Buffer.from(generated));
@@ -132,4 +136,47 @@ t.test('decisions', async (t) => {
     row: { status: 'unpin_queued', retryAtMs: 1060 },
   });
   t.equal(decide({ kind: 'remote' }, known(), 'seen', at).kind, 'nothing');
+});
+
+t.test('namespaces are spread over the flows', async (t) => {
+  const flows = Array.from({ length: 10_000 }, (_, i) => flowOf(`tenant-${i}`));
+  t.ok(flows.every((flow) => Number.isInteger(flow) && flow >= 0 && flow < FLOWS));
+  const counts = Object.values(Object.groupBy(flows, (flow) => flow)).map((of) => of?.length ?? 0);
+  t.equal(counts.length, FLOWS);
+  t.ok(Math.max(...counts) < 100, `at most ${Math.max(...counts)} of 10,000 in one`);
+});
+
+t.test('flows take turns, and within one it is first come, first served', async (t) => {
+  const queue = new FairQueue<{ flow: number; name: string }>();
+  const names = (count: number) => Array.from({ length: count }, () => queue.shift()?.name);
+  const items = [...'aaaabcab'].map((flow, at) => ({ flow: flow.charCodeAt(0), name: `${flow}${at}` }));
+  for (const item of items) queue.push(item);
+  t.equal(queue.length, 8);
+  t.equal(queue.lengthOf('a'.charCodeAt(0)), 5);
+  t.same(
+    items.map((item) => queue.ahead(item)),
+    [0, 3, 5, 6, 1, 2, 7, 4],
+  );
+  t.ok(queue.remove(items[1] as (typeof items)[number]));
+  t.notOk(queue.remove(items[1] as (typeof items)[number]));
+  t.same(names(8), ['a0', 'b4', 'c5', 'a2', 'b7', 'a3', 'a6', undefined]);
+  t.equal(queue.length, 0);
+});
+
+t.test('whoever asks how many are before it is told right', async (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 40 }), fc.nat({ max: 20 }), (flows, served) => {
+      const queue = new FairQueue<{ flow: number }>();
+      const items = flows.map((flow) => ({ flow }));
+      for (const item of items) queue.push(item);
+      const gone = Array.from({ length: Math.min(served, items.length) }, () => queue.shift());
+      const left = items.filter((item) => !gone.includes(item));
+      const said = left.map((item) => queue.ahead(item));
+      const order = left.map(() => queue.shift());
+      t.same(
+        left.map((item) => order.indexOf(item)),
+        said,
+      );
+    }),
+  );
 });

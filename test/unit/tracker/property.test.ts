@@ -61,28 +61,37 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+/** With one, nearly all waits on the disk for its turn. */
+const windows = fc.constantFrom(1, 1000);
+
 t.test('whatever happens, the node ends up with what the pinset says', async (t) => {
   let settled = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), async (steps, seed) => {
-      const world = await TrackerWorld.open({
-        seed,
-        isManual: true,
-        options: { retryBaseMs: 200, retryMaxMs: 1000, unpinDelayMs: 3000, pinTimeoutMs: 1000 },
-      });
-      await world.tracker.start();
-      for (const one of steps) await take(world, one);
-      world.node.isDown = false;
-      world.node.answer = () => ({});
-      world.flushIntervalMs = 20;
-      for (let i = 0; i < 750 && problem(world) !== undefined; i++) await world.time.advance(100);
-      // And stays so, when the last delays have passed.
-      await world.time.advance(4000);
-      const wrong = problem(world);
-      if (wrong !== undefined) throw new Error(wrong);
-      await world.end();
-      settled++;
-    }),
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 40 }),
+      fc.nat(),
+      windows,
+      async (steps, seed, window) => {
+        const world = await TrackerWorld.open({
+          seed,
+          windowWishesMax: window,
+          isManual: true,
+          options: { retryBaseMs: 200, retryMaxMs: 1000, unpinDelayMs: 3000, pinTimeoutMs: 1000 },
+        });
+        await world.tracker.start();
+        for (const one of steps) await take(world, one);
+        world.node.isDown = false;
+        world.node.answer = () => ({});
+        world.flushIntervalMs = 20;
+        for (let i = 0; i < 750 && problem(world) !== undefined; i++) await world.time.advance(100);
+        // And stays so, when the last delays have passed.
+        await world.time.advance(4000);
+        const wrong = problem(world);
+        if (wrong !== undefined) throw new Error(wrong);
+        await world.end();
+        settled++;
+      },
+    ),
     { numRuns: Number(process.env.TRACKER_RUNS ?? 100) },
   );
   t.ok(settled >= 100);

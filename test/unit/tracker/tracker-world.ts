@@ -43,6 +43,7 @@ export class TrackerWorld {
   history: Uint8Array = new Uint8Array(16);
   /** With flushing by hand: how often there is a chance of a flush. */
   flushIntervalMs = 3;
+  readonly #windowWishesMax: number | undefined;
   #isManual = false;
   readonly #newConnector: () => NodeProcess;
   #connector: NodeProcess;
@@ -51,13 +52,15 @@ export class TrackerWorld {
     pinsets: PinsetWorld,
     time: VirtualTime,
     options: TrackerOptions,
-    { seed = 1, node = () => this.node.connector() }: { seed?: number; node?: (time: VirtualTime) => NodeProcess },
+    init: { seed?: number; windowWishesMax?: number; node?: (time: VirtualTime) => NodeProcess },
   ) {
     this.time = time;
     this.node = new ScriptedNode(time.timers);
     this.options = options;
     this.pinsets = pinsets;
+    const { seed = 1, node = () => this.node.connector() } = init;
     this.#random = seededRandom(seed);
+    this.#windowWishesMax = init.windowWishesMax;
     this.#newConnector = () => node(time);
     this.#connector = this.#newConnector();
     this.tracker = this.#make();
@@ -68,6 +71,7 @@ export class TrackerWorld {
       options?: Partial<TrackerOptions>;
       pinset?: PinsetInit;
       seed?: number;
+      windowWishesMax?: number;
       isManual?: boolean;
       node?: (time: VirtualTime) => NodeProcess;
     } = {},
@@ -117,6 +121,7 @@ export class TrackerWorld {
       random: this.#random,
       logger: this.logger,
       metrics: noMetrics,
+      ...(this.#windowWishesMax !== undefined && { windowWishesMax: this.#windowWishesMax }),
     });
   }
 
