@@ -14,8 +14,14 @@ export const STATUSES_MAX = 1000;
 
 /** Rows settled and not handed to the storage, above which no attempt begins. */
 export const GROUP_ROWS_MAX = 2048;
-/** How long a settled row waits for others when nothing is being flushed. */
+/** How long a settled row waits for others when nothing is being flushed, and nothing else is under way. */
 export const GROUP_DELAY_MS = 2;
+/**
+ * While more is under way, a group of rows is begun no sooner after the one before, unless it has so many rows: the node and we
+ * flush to the same disk, and each flush of ours is one that a pin waits for.
+ */
+export const GROUP_INTERVAL_MS = 40;
+export const GROUP_ROWS_ENOUGH = 256;
 /** An attempt shorter than this is never shown as `pinning`, which spares most pins a write. */
 export const SHOW_ATTEMPT_AFTER_MS = 100;
 /** Attempts begun in one turn of the event loop. */

@@ -6,7 +6,7 @@ import type { WishStatus } from '../model/status.ts';
 import type { Clock, Timer, Timers } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage, Transaction } from '../storage/storage.ts';
-import { GROUP_DELAY_MS } from './constants.ts';
+import { GROUP_DELAY_MS, GROUP_INTERVAL_MS, GROUP_ROWS_ENOUGH } from './constants.ts';
 import { FLOWS } from './flow.ts';
 import type { TrackerOptions } from './options.ts';
 import { decodeStatusRow, encodeStatusRow } from './status-codec.ts';
@@ -43,6 +43,8 @@ export interface StatusIndexNeeds {
 }
 
 export interface StatusIndexEvents {
+  /** Whether rows are to be expected soon. */
+  isBusy(): boolean;
   /** Just before a group is written: the last chance to put rows into it. */
   onGroup(): void;
   onFlushed(): void;
@@ -79,6 +81,9 @@ export class StatusIndex {
   #writing = new Map<string, Written>();
   #isWriting = false;
   #timer: Timer | undefined;
+  /** When the timer fires, or would. */
+  #writeAtMs = Number.POSITIVE_INFINITY;
+  #wroteAtMs = Number.NEGATIVE_INFINITY;
   #idle = Promise.resolve();
   #failure: unknown;
 
@@ -247,16 +252,23 @@ export class StatusIndex {
   }
 
   #schedule(): void {
-    if (this.#isWriting || this.#timer !== undefined || this.#failure !== undefined) return;
-    this.#timer = this.#needs.timers.after(GROUP_DELAY_MS, () => {
-      this.#timer = undefined;
+    if (this.#isWriting || this.#failure !== undefined) return;
+    const nowMs = this.#needs.clock.monotonicMs();
+    const mayWait = this.#events.isBusy() && this.#changes.size < GROUP_ROWS_ENOUGH;
+    const atMs = Math.max(nowMs + GROUP_DELAY_MS, mayWait ? this.#wroteAtMs + GROUP_INTERVAL_MS : 0);
+    if (atMs >= this.#writeAtMs) return;
+    this.#timer?.cancel();
+    this.#writeAtMs = atMs;
+    this.#timer = this.#needs.timers.after(Math.ceil(atMs - nowMs), () => {
+      this.#writeAtMs = Number.POSITIVE_INFINITY;
       if (!this.#isWriting) this.#write();
     });
   }
 
   #write(): void {
     this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#writeAtMs = Number.POSITIVE_INFINITY;
+    this.#wroteAtMs = this.#needs.clock.monotonicMs();
     this.#isWriting = true;
     this.#idle = this.#writeGroup()
       .then(() => {

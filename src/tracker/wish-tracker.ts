@@ -72,6 +72,7 @@ class WishTracker implements Tracker {
     this.#needs = needs;
     const fail = (error: unknown) => this.#fail(error);
     this.#index = new StatusIndex(options, needs, {
+      isBusy: () => this.#work.underWay > 0,
       onGroup: () => this.#work.showAttempts(),
       onFlushed: () => this.#onFlushed(),
       onFailure: fail,
