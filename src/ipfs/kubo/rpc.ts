@@ -254,9 +254,12 @@ function answered(request: ClientRequest, { timers, onConnectionEnd }: RpcNeeds)
       opening?.cancel();
       reject(cause);
     });
-    request.on('close', () => reject(new Error('the connection ended')));
+    // It closes after each answer, too, and an error made for nothing costs a stack trace.
+    const onClose = () => reject(new Error('the connection ended'));
+    request.on('close', onClose);
     request.on('response', (response) => {
       opening?.cancel();
+      request.off('close', onClose);
       response.on('error', () => {});
       resolve(response);
     });
