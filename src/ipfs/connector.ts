@@ -1,3 +1,5 @@
+import type { ContentPath } from '../model/content-path.ts';
+
 /**
  * The IPFS node beside a peer. Implementations: `embedded` (in the process), `kubo` (a daemon, by its RPC), `memory` (tests).
  * All of them pass `test/suites/connector.suite.ts`.
@@ -39,6 +41,15 @@ export interface Connector {
 
   /** A block from the node's own store, undefined when it is not there. Never fetches. */
   getBlock(cid: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined>;
+
+  /**
+   * Where a path leads: through UnixFS directories (sharded ones, too), links of dag-pb by their names, and maps and lists of
+   * dag-cbor and dag-json. Fetches the blocks on the way that are missing, each checked against its CID, and not the one at the end;
+   * they stay for the collector, and no record is made. Of an /ipns name it is the node that says where it leads.
+   * Rejects with NO_LINK, NO_NAMES, INVALID_DAG (a block on the way cannot be decoded), NO_PROVIDER after `stallTimeoutMs` without
+   * a block, FAILED (too many blocks on the way, a name that leads nowhere), as any call does, or by abort.
+   */
+  resolve(path: ContentPath, options: ResolveOptions): Promise<Resolved>;
 
   /** Until released, garbage collection removes no block (adds in flight). Releasing twice does nothing. */
   protect(): { release(): void };
@@ -89,6 +100,20 @@ export interface CallOptions {
   signal: AbortSignal;
 }
 
+export interface ResolveOptions extends CallOptions {
+  /** Multiaddrs (with /p2p/) of who may have the blocks: connected to when one is missing. */
+  sources: readonly string[];
+  /** For each block, and for a name. */
+  stallTimeoutMs: number;
+}
+
+export interface Resolved {
+  /** As the last link has it, in version 0 or 1. */
+  cid: Uint8Array;
+  /** What of the path lies inside the block of that CID: empty when it leads to the block itself. */
+  rest: readonly string[];
+}
+
 export interface PinCallOptions extends CallOptions {
   /** Called with the running number of blocks present (found or fetched). A stall is told by its absence. */
   onProgress?: (blocks: number) => void;
@@ -102,9 +127,19 @@ export interface PinCallOptions extends CallOptions {
  *   DISK_FULL     the node cannot store more
  *   INVALID_DAG   a block does not hash to its CID, cannot be decoded, or is over the size limit
  *   UNREACHABLE   the node itself does not answer
+ *   NO_LINK       a path names what is not there; the message names it, and the CID that it was looked for in
+ *   NO_NAMES      the node resolves no /ipns names
  *   FAILED        anything else; the message has the node's words
  */
-export type ConnectorErrorKind = 'NO_PROVIDER' | 'PIN_STALLED' | 'DISK_FULL' | 'INVALID_DAG' | 'UNREACHABLE' | 'FAILED';
+export type ConnectorErrorKind =
+  | 'NO_PROVIDER'
+  | 'PIN_STALLED'
+  | 'DISK_FULL'
+  | 'INVALID_DAG'
+  | 'UNREACHABLE'
+  | 'NO_LINK'
+  | 'NO_NAMES'
+  | 'FAILED';
 
 export class ConnectorError extends Error {
   readonly kind: ConnectorErrorKind;

@@ -18,6 +18,10 @@ export const WALK_PENDING_MAX = 2 * 1024 * 1024;
 /** Nesting of one dag-cbor or dag-json block. Above: INVALID_DAG. */
 export const IPLD_DEPTH_MAX = 1024;
 
+/** Blocks that one path may lead through, and their bytes together. Above: FAILED. A sharded directory has up to 8 for one name. */
+export const PATH_BLOCKS_MAX = 1_024;
+export const PATH_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Blocks that one pin asks for at once: at 256 KiB about what a connection has in flight. */
 export const WANTS_PER_PIN_MAX = 32;
 

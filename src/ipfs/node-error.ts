@@ -7,6 +7,8 @@ const codes: Readonly<Record<ConnectorErrorKind, ErrorCode>> = {
   NO_PROVIDER: 'IPFS_FAILED',
   PIN_STALLED: 'IPFS_FAILED',
   INVALID_DAG: 'IPFS_FAILED',
+  NO_LINK: 'PATH_NOT_FOUND',
+  NO_NAMES: 'NAMES_UNSUPPORTED',
   FAILED: 'IPFS_FAILED',
 };
 

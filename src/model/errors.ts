@@ -5,12 +5,17 @@
 export const errorRegistry = {
   INVALID_ARGUMENT: { status: 'INVALID_ARGUMENT', says: 'something in the request is malformed or over a limit' },
   INVALID_CID: { status: 'INVALID_ARGUMENT', says: 'the text is not a CID, or a CID of a form that cannot be pinned' },
+  INVALID_PATH: {
+    status: 'INVALID_ARGUMENT',
+    says: 'the text is not a path to content, or it leads into a block where a whole one is needed',
+  },
   INVALID_CURSOR: {
     status: 'INVALID_ARGUMENT',
     says: 'the cursor was not made by a listing with this filter and order',
   },
   INVALID_TOKEN: { status: 'INVALID_ARGUMENT', says: 'the resume token is damaged or from another kind of watch' },
   PIN_NOT_FOUND: { status: 'NOT_FOUND', says: 'the pinset has no such pin in that namespace' },
+  PATH_NOT_FOUND: { status: 'NOT_FOUND', says: 'the path names something that is not there; the message says where' },
   PEER_NOT_FOUND: { status: 'NOT_FOUND', says: 'no member of the cluster has that peer ID' },
   CONDITION_FAILED: { status: 'FAILED_PRECONDITION', says: 'ifAbsent or ifMatch did not hold' },
   ETAG_UNKNOWN: { status: 'ABORTED', says: 'the etag is not one that this peer has seen yet; try again' },
@@ -48,6 +53,10 @@ export const errorRegistry = {
   IPFS_FAILED: {
     status: 'UNAVAILABLE',
     says: 'the IPFS node did not do what it was asked for; the message has its words',
+  },
+  NAMES_UNSUPPORTED: {
+    status: 'FAILED_PRECONDITION',
+    says: 'the IPFS node of this peer resolves no /ipns names; ask a peer with Kubo',
   },
   SHUTTING_DOWN: { status: 'UNAVAILABLE', says: 'this peer is stopping' },
   STORAGE_FAILED: { status: 'UNAVAILABLE', says: 'the store of this peer cannot be written or read' },

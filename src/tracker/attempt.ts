@@ -98,6 +98,8 @@ const classes: Record<ConnectorError['kind'], ErrorClass> = {
   DISK_FULL: 'disk_full',
   INVALID_DAG: 'invalid_dag',
   UNREACHABLE: 'node_unreachable',
+  NO_LINK: 'other',
+  NO_NAMES: 'other',
   FAILED: 'other',
 };
 

@@ -5,7 +5,8 @@ import { KuboConnector } from '../../src/ipfs/kubo/kubo-connector.ts';
 import { systemClock, systemTimers } from '../../src/runtime/clock.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
 import { noMetrics } from '../../src/runtime/metrics.ts';
-import { connectorSuite, type TestNode } from '../suites/connector.suite.ts';
+import { type ConnectorTraits, connectorSuite, type TestNode } from '../suites/connector.suite.ts';
+import { connectorPathsSuite } from '../suites/connector-paths.suite.ts';
 import { withoutKubo } from '../support/kubo.ts';
 import { KuboStock } from '../support/kubo-stock.ts';
 
@@ -36,7 +37,7 @@ async function makeNode(t: Test, { network = 'one' }: { network?: 'one' | 'other
   return node;
 }
 
-connectorSuite(t, makeNode, {
+const traits: ConnectorTraits = {
   skip: withoutKubo,
   // Kubo speaks of its progress every 500 ms.
   stallMs: STALL_TIMEOUT_MIN_MS,
@@ -48,4 +49,8 @@ connectorSuite(t, makeNode, {
   collectsAlone: true,
   // Its datastore, with the pins and its folders.
   roughSpace: true,
-});
+  resolvesNames: true,
+};
+
+connectorSuite(t, makeNode, traits);
+connectorPathsSuite(t, makeNode, traits);

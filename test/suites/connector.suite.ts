@@ -28,6 +28,8 @@ export interface ConnectorTraits {
   collectsWithoutSizes?: boolean;
   /** It collects only while no pin is under way. */
   collectsAlone?: boolean;
+  /** It resolves /ipns names. */
+  resolvesNames?: boolean;
   /** The space it tells has its own bookkeeping in it. */
   roughSpace?: boolean;
 }

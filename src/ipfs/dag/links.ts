@@ -22,23 +22,53 @@ export function isLeaf(cid: CID): boolean {
  * complete, so it is INVALID_DAG like one that cannot be decoded, and not taken for a leaf.
  */
 export function linksOf(cid: CID, bytes: Uint8Array): CID[] {
-  if (isLeaf(cid)) return [];
+  return decoded(cid, bytes, (node) => {
+    if (node.kind === 'leaf') return [];
+    if (node.kind === 'dag-pb') return node.links.map(({ Hash }) => asCid(Hash));
+    return collect(node.value, node.linkOf);
+  });
+}
+
+/** A block as its codec has it. */
+export type DecodedNode =
+  | { kind: 'leaf' }
+  | { kind: 'dag-pb'; links: dagPb.PBLink[]; data: Uint8Array | undefined }
+  /** `linkOf` tells of a value whether it is a link. */
+  | { kind: 'value'; value: unknown; linkOf: (value: object) => CID | undefined };
+
+/** What `read` makes of a block; what it throws counts, too, as a block that cannot be decoded. Throws INVALID_DAG. */
+export function decoded<T>(cid: CID, bytes: Uint8Array, read: (node: DecodedNode) => T): T {
+  let node: DecodedNode | undefined;
   try {
-    switch (cid.code) {
-      case dagPb.code:
-        return dagPb.decode(bytes).Links.map((link) => asCid(link.Hash));
-      case dagCbor.code:
-        return collect(dagCbor.decode(bytes), cborLink);
-      case DAG_JSON:
-        return collect(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)), jsonLink);
-    }
+    node = decode(cid, bytes);
+    if (node !== undefined) return read(node);
   } catch (cause) {
+    if (cause instanceof ConnectorError) throw cause;
     throw invalid(cid, `cannot be decoded (${(cause as Error).message})`, cause);
   }
   throw invalid(cid, `has the codec 0x${cid.code.toString(16)}, which is not known here`);
 }
 
-function asCid(value: unknown): CID {
+function decode(cid: CID, bytes: Uint8Array): DecodedNode | undefined {
+  if (isLeaf(cid)) return { kind: 'leaf' };
+  switch (cid.code) {
+    case dagPb.code: {
+      const { Links: links, Data: data } = dagPb.decode(bytes);
+      return { kind: 'dag-pb', links, data };
+    }
+    case dagCbor.code:
+      return { kind: 'value', value: dagCbor.decode(bytes), linkOf: cborLink };
+    case DAG_JSON:
+      return {
+        kind: 'value',
+        value: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)),
+        linkOf: jsonLink,
+      };
+  }
+  return undefined;
+}
+
+export function asCid(value: unknown): CID {
   const cid = CID.asCID(value);
   if (cid === null) throw new TypeError('a link is not a CID');
   return cid;

@@ -56,6 +56,13 @@ export function collectedLine(line: unknown): Uint8Array {
   return cidOf(object(object(line, 'repo/gc').Key, 'repo/gc')['/'], 'repo/gc');
 }
 
+/** Where a name leads: `/ipfs/CID/a/b`. */
+export function namedPath(answer: unknown): string {
+  const { Path: path } = object(answer, 'name/resolve');
+  if (typeof path !== 'string') throw unexpected('name/resolve');
+  return path;
+}
+
 export function repoSize(answer: unknown): { usedBytes: number; mostBytes: number } {
   const { RepoSize: usedBytes, StorageMax: mostBytes } = object(answer, 'repo/stat');
   if (typeof usedBytes !== 'number' || typeof mostBytes !== 'number') throw unexpected('repo/stat');

@@ -71,18 +71,37 @@ export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], s
 }
 
 export async function getBlock(rpc: KuboRpc, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
-  if (cid.multihash.code === IDENTITY_CODE) return cid.multihash.digest;
-  const query: [string, string][] = [
-    ['arg', formatCid(cid.bytes)],
-    ['offline', 'true'],
-  ];
-  let bytes: Uint8Array;
   try {
-    bytes = await rpc.bytes({ command: 'block/get', query, signal }, BLOCK_BYTES_MAX);
+    return await readBlock(rpc, cid, { query: [['offline', 'true']], signal });
   } catch (cause) {
     if (isRefusal(cause, notLocal)) return undefined;
     throw cause;
   }
+}
+
+/** Has the node ask others for the block, for so long; it keeps it. */
+export async function fetchBlock(
+  rpc: KuboRpc,
+  cid: CID,
+  call: { signal: AbortSignal; answerTimeoutMs: number },
+): Promise<Uint8Array> {
+  try {
+    return await readBlock(rpc, cid, { query: [], ...call });
+  } catch (cause) {
+    // What is run with --offline asks nobody.
+    if (isRefusal(cause, notLocal)) throw new ConnectorError('NO_PROVIDER', cause.message, { cause });
+    throw cause;
+  }
+}
+
+async function readBlock(
+  rpc: KuboRpc,
+  cid: CID,
+  { query, ...call }: { query: [string, string][]; signal: AbortSignal; answerTimeoutMs?: number },
+): Promise<Uint8Array> {
+  if (cid.multihash.code === IDENTITY_CODE) return cid.multihash.digest;
+  const arg: [string, string] = ['arg', formatCid(cid.bytes)];
+  const bytes = await rpc.bytes({ command: 'block/get', query: [arg, ...query], ...call }, BLOCK_BYTES_MAX);
   try {
     checkBlock(cid, bytes);
   } catch (cause) {

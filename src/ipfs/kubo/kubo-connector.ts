@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid';
 import { byteString } from '../../model/bytes.ts';
+import type { ContentPath } from '../../model/content-path.ts';
 import { deadlineSignal, mergeSignals } from '../../runtime/abort.ts';
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -13,6 +14,8 @@ import {
   type HoldMode,
   type IpfsNodeId,
   type PinCallOptions,
+  type Resolved,
+  type ResolveOptions,
   type Wish,
 } from '../connector.ts';
 import { isLeaf } from '../dag/links.ts';
@@ -41,6 +44,7 @@ import { kuboMetrics } from './metrics.ts';
 import { PinCall } from './pin-call.ts';
 import { forms, type HeldForm, PinForms } from './pin-forms.ts';
 import { ReceivedBlocks } from './received-blocks.ts';
+import { resolveByKubo } from './resolve.ts';
 import { KuboRpc, type RpcTls } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';
 import { Slots } from './slots.ts';
@@ -173,6 +177,20 @@ export class KuboConnector implements Connector {
 
   getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
     return this.#command(options, (signal) => getBlock(this.#rpc, wishCid(bytes), signal));
+  }
+
+  /** By Kubo's blocks, so that each is checked and what is missing is named as everywhere; only names are left to Kubo itself. */
+  resolve(path: ContentPath, options: ResolveOptions): Promise<Resolved> {
+    return this.#whileUp(options, async (signal) => {
+      await this.#watch.ready(signal);
+      const needs = {
+        rpc: this.#rpc,
+        local: (cid: CID) => this.getBlock(cid.bytes, { signal }),
+        connect: (addresses: readonly string[], options: CallOptions) => this.#dialler.connect(addresses, options),
+        ...this.#needs,
+      };
+      return this.#reported(() => resolveByKubo(path, { ...options, signal }, needs));
+    });
   }
 
   protect(): { release(): void } {

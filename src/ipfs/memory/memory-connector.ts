@@ -1,5 +1,16 @@
+import type { ContentPath } from '../../model/content-path.ts';
 import { type Clock, sleep, type Timers } from '../../runtime/clock.ts';
-import type { Block, CallOptions, Connector, HoldMode, IpfsNodeId, PinCallOptions, Wish } from '../connector.ts';
+import type {
+  Block,
+  CallOptions,
+  Connector,
+  HoldMode,
+  IpfsNodeId,
+  PinCallOptions,
+  Resolved,
+  ResolveOptions,
+  Wish,
+} from '../connector.ts';
 import { DagFetcher } from '../node/dag-fetcher.ts';
 import { NodeConnector } from '../node/node-connector.ts';
 import { type IpfsWorld, MemoryExchange, type MemoryFaults, noFaults, unreachable } from './ipfs-world.ts';
@@ -104,6 +115,11 @@ class FaultyConnector implements MemoryConnector {
   async getBlock(cid: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
     await this.#pass(options);
     return this.#node.getBlock(cid, options);
+  }
+
+  async resolve(path: ContentPath, options: ResolveOptions): Promise<Resolved> {
+    await this.#pass(options);
+    return this.#node.resolve(path, options);
   }
 
   protect(): { release(): void } {

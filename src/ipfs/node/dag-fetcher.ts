@@ -2,11 +2,11 @@ import type { CID } from 'multiformats/cid';
 import { mergeSignals, type ScopedSignal } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import { type CallOptions, ConnectorError, type PinCallOptions, type Wish } from '../connector.ts';
-import { BLOCK_BYTES_MAX, WANTS_MAX, WANTS_PER_PIN_MAX } from '../constants.ts';
+import { WANTS_MAX, WANTS_PER_PIN_MAX } from '../constants.ts';
 import type { DigestSet } from '../dag/digest-set.ts';
-import { checkBlock, IDENTITY_CODE } from '../dag/hashers.ts';
 import { walkDag } from '../dag/walk.ts';
 import { type StallWatch, stallWatch } from '../stall-watch.ts';
+import { BlockLoader } from './block-loader.ts';
 import type { BlockStore } from './block-store.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -24,11 +24,13 @@ type Shape = Pick<Wish, 'mode' | 'sources'>;
  * walk was there says nothing, it may have been cut short.
  */
 export class DagFetcher {
+  readonly loader: BlockLoader;
   readonly #needs: DagFetcherNeeds;
   #fetching = 0;
 
   constructor(needs: DagFetcherNeeds) {
     this.#needs = needs;
+    this.loader = new BlockLoader(needs);
   }
 
   /**
@@ -110,27 +112,16 @@ class Fetch {
   }
 
   async #ensure(cid: CID, options: CallOptions): Promise<void> {
-    if (cid.multihash.code === IDENTITY_CODE) return;
-    if (!(await this.#fetcher.needs.blocks.has(cid.multihash.bytes))) await this.#fetch(cid, options);
+    if (!(await this.#fetcher.loader.has(cid))) await this.#fetch(cid, options);
   }
 
-  /** A block that the disk has spoilt is thrown away and fetched again, or its links would lead astray. */
   async #load(cid: CID, options: CallOptions): Promise<Uint8Array> {
-    if (cid.multihash.code === IDENTITY_CODE) return cid.multihash.digest;
-    const { blocks } = this.#fetcher.needs;
-    const bytes = await blocks.get(cid.multihash.bytes);
-    if (bytes === undefined) return this.#fetch(cid, options);
-    if (isIntact(cid, bytes)) return bytes;
-    await blocks.remove(cid.multihash.bytes, () => false);
-    return this.#fetch(cid, options);
+    return (await this.#fetcher.loader.local(cid)) ?? this.#fetch(cid, options);
   }
 
   async #fetch(cid: CID, options: CallOptions): Promise<Uint8Array> {
-    const { blocks, exchange } = this.#fetcher.needs;
-    const bytes = await exchange.want(cid, options);
-    await blocks.put(cid.multihash.bytes, bytes);
+    const bytes = await this.#fetcher.loader.fetch(cid, options);
     this.#fetched++;
-    exchange.have(cid, bytes);
     return bytes;
   }
 
@@ -160,15 +151,5 @@ class Fetch {
       'NO_PROVIDER',
       `no connected IPFS node sent a block ${waited}; here were ${this.#present}`,
     );
-  }
-}
-
-function isIntact(cid: CID, bytes: Uint8Array): boolean {
-  if (bytes.length > BLOCK_BYTES_MAX) return false;
-  try {
-    checkBlock(cid, bytes);
-    return true;
-  } catch {
-    return false;
   }
 }

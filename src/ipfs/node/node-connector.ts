@@ -1,5 +1,6 @@
 import type { CID } from 'multiformats/cid';
 import { byteString } from '../../model/bytes.ts';
+import type { ContentPath } from '../../model/content-path.ts';
 import { mergeSignals } from '../../runtime/abort.ts';
 import type { Clock, Timers } from '../../runtime/clock.ts';
 import { Lifecycle } from '../../runtime/lifecycle.ts';
@@ -12,11 +13,15 @@ import {
   type HoldMode,
   type IpfsNodeId,
   type PinCallOptions,
+  type Resolved,
+  type ResolveOptions,
   type Wish,
 } from '../connector.ts';
 import { checkBlock, IDENTITY_CODE } from '../dag/hashers.ts';
+import { resolveFrom } from '../path-resolution.ts';
 import { Turns } from '../turns.ts';
 import { wishCid } from '../wish-cid.ts';
+import type { BlockLoader } from './block-loader.ts';
 import type { BlockStore } from './block-store.ts';
 import { Collector } from './collector.ts';
 import { DagFetcher } from './dag-fetcher.ts';
@@ -38,6 +43,7 @@ export class NodeConnector implements Connector {
   readonly #needs: NodeConnectorNeeds;
   readonly #collector: Collector;
   readonly #complete: DagFetcher['complete'];
+  readonly #loader: BlockLoader;
   readonly #turns = new Turns();
   readonly #calls = new Calls(() => this.#checkUp());
   readonly #lifecycle: Lifecycle;
@@ -47,6 +53,7 @@ export class NodeConnector implements Connector {
     this.#needs = needs;
     this.#collector = new Collector({ blocks, records });
     const fetcher = new DagFetcher(needs);
+    this.#loader = fetcher.loader;
     this.#complete =
       needs.complete ?? ((root, wish, visited, options) => fetcher.complete(root, wish, visited, options));
     this.#lifecycle = new Lifecycle([
@@ -113,6 +120,26 @@ export class NodeConnector implements Connector {
     return this.#calls.run(options, async () => {
       const { multihash } = wishCid(bytes);
       return multihash.code === IDENTITY_CODE ? multihash.digest : this.#needs.blocks.get(multihash.bytes);
+    });
+  }
+
+  resolve(path: ContentPath, options: ResolveOptions): Promise<Resolved> {
+    return this.#calls.run(options, async (signal) => {
+      if (path.kind === 'ipns') throw new ConnectorError('NO_NAMES', 'this IPFS node resolves no /ipns names');
+      const { exchange, clock, timers } = this.#needs;
+      return resolveFrom(
+        path.root,
+        path.segments,
+        { ...options, signal },
+        {
+          local: (cid) => this.#loader.local(cid),
+          fetch: (cid, options) => this.#loader.fetch(cid, options),
+          connect: (addresses, options) => exchange.connect(addresses, options),
+          reask: () => exchange.reask(),
+          clock,
+          timers,
+        },
+      );
     });
   }
 

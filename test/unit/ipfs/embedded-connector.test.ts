@@ -12,6 +12,7 @@ import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { noMetrics } from '../../../src/runtime/metrics.ts';
 import { connectorSuite, failsWith, type TestNode } from '../../suites/connector.suite.ts';
+import { connectorPathsSuite } from '../../suites/connector-paths.suite.ts';
 import { dag, type TestBlock } from '../../suites/dags.ts';
 
 const needs = { clock: systemClock, timers: systemTimers, logger: silentLogger, metrics: noMetrics };
@@ -53,6 +54,7 @@ async function makeNode(t: Test, { network = 'one' }: { network?: 'one' | 'other
 }
 
 connectorSuite(t, makeNode);
+connectorPathsSuite(t, makeNode);
 
 t.test('the key is made once, and nobody else can read it', async (t) => {
   const node = await makeNode(t);

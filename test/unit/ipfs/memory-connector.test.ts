@@ -3,7 +3,8 @@ import { IpfsWorld } from '../../../src/ipfs/memory/ipfs-world.ts';
 import { memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
 import { MemoryDisk } from '../../../src/ipfs/memory/memory-disk.ts';
 import { systemClock, systemTimers } from '../../../src/runtime/clock.ts';
-import { connectorSuite, failsWith, keepAlive, type TestNode } from '../../suites/connector.suite.ts';
+import { connectorSuite, failsWith, keepAlive, type NodeMaker, type TestNode } from '../../suites/connector.suite.ts';
+import { connectorPathsSuite } from '../../suites/connector-paths.suite.ts';
 import { dag, leaf } from '../../suites/dags.ts';
 
 const needs = { clock: systemClock, timers: systemTimers };
@@ -14,7 +15,7 @@ keepAlive(t);
 const worlds = new WeakMap<object, IpfsWorld>();
 let serial = 0;
 
-connectorSuite(t, async (t, { network = 'one' } = {}) => {
+const makeNode: NodeMaker = async (t, { network = 'one' } = {}) => {
   const world = worlds.get(t) ?? new IpfsWorld(needs);
   worlds.set(t, world);
   const init = { peerId: `node-${serial++}`, world, disk: new MemoryDisk(), networkKey: network };
@@ -32,7 +33,10 @@ connectorSuite(t, async (t, { network = 'one' } = {}) => {
   t.teardown(() => node.connector.stop());
   await node.connector.start();
   return node;
-});
+};
+
+connectorSuite(t, makeNode);
+connectorPathsSuite(t, makeNode);
 
 async function started(options: { isInstant?: boolean; world?: IpfsWorld; disk?: MemoryDisk } = {}) {
   const { world = new IpfsWorld(needs), ...others } = options;
