@@ -11,14 +11,13 @@ import {
 import { systemRandom } from '../runtime/random.ts';
 import type { Ack } from './ack-flag.ts';
 import type { Clients } from './client.ts';
+import type { NamedCid } from './paths.ts';
 
-export interface BulkOperation {
-  cid: string;
+export interface BulkOperation extends NamedCid {
   operation: MessageShape<typeof WriteOperationSchema>;
 }
 
-export interface BulkResult {
-  cid: string;
+export interface BulkResult extends NamedCid {
   failure: Failure;
   /** Members that will not see it, or are not known to. */
   unseenBy: readonly string[];
@@ -184,8 +183,8 @@ class BulkWriter {
     this.#sent = Math.max(0, this.#sent - settled.length);
     const first = this.#answered + 1;
     this.#answered += settled.length;
-    for (const [i, { cid }] of settled.entries()) {
-      yield { cid, failure: failures.get(first + i), unseenBy, level, acknowledgedBy };
+    for (const [i, { operation: _, ...named }] of settled.entries()) {
+      yield { ...named, failure: failures.get(first + i), unseenBy, level, acknowledgedBy };
     }
   }
 

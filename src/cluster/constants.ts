@@ -105,3 +105,8 @@ export const COLLECTED_EVENTS_WAITING_MAX = 64;
 
 /** The blocks of an add are kept from collection after its pins are committed until the node has them pinned, but not longer than this, ms. */
 export const HELD_WAIT_MS_MAX = 600_000;
+
+/** Paths that one peer resolves at once. Beyond: LIMIT_REACHED. */
+export const RESOLVES_MAX = 64;
+/** How long each block on the way of a path, or an /ipns name, is waited for, ms. Then: IPFS_FAILED. */
+export const RESOLVE_STALL_MS = 30_000;

@@ -17,6 +17,7 @@ import { type Draining, draining, drainingHandlers } from '../cluster/reallocati
 import { Places } from '../cluster/reallocation/places.ts';
 import { Reallocator } from '../cluster/reallocation/reallocator.ts';
 import { type Rebalancing, rebalancing } from '../cluster/reallocation/rebalancing.ts';
+import { type Resolving, resolving } from '../cluster/resolving.ts';
 import { SharedWatching } from '../cluster/shared-watching.ts';
 import { type ClusterStatus, clusterStatus } from '../cluster/status.ts';
 import { statusHandlers } from '../cluster/status-handlers.ts';
@@ -115,6 +116,7 @@ export interface PeerCore {
   readonly membership: Membership;
   readonly draining: Draining;
   readonly collecting: Collecting;
+  readonly resolving: Resolving;
   readonly rebalancing: Rebalancing;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
   readonly components: readonly Component[];
@@ -284,6 +286,7 @@ export function peerCore(
     membership: membership({ ...shared, network, clock, timers }),
     draining: draining({ ...shared, places, clock, timers }),
     collecting: collecting({ ...shared, connector, clock, timers }),
+    resolving: resolving({ connector, sources: () => ipfsAddresses(monitored, []) }),
     rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },

@@ -136,6 +136,7 @@ async function assemble(
         status: core.status,
         explainPin: core.explainPin,
         watchPins: core.watchPins,
+        resolving: core.resolving,
         add: addContent({
           adder: adder({ blocks: connector, metrics }),
           held: heldHere({ tracker: core.tracker, timers }),

@@ -16,7 +16,7 @@ export function checkPinFields(fields: PinFields): void {
   checkFactors(fields.replicationMin, fields.replicationMax);
   checkBytes('options.name', fields.name, pinLimits.nameBytesMax);
   if (fields.metadata.length > 0) checkMetadata(fields.metadata);
-  if (fields.origins.length > 0) checkOrigins(fields.origins);
+  if (fields.origins.length > 0) checkOrigins('options.origins', fields.origins);
   if (fields.userAllocations.length > pinLimits.allocationsMax) {
     throw invalidField('options.user_allocations', `at most ${pinLimits.allocationsMax} peers`);
   }
@@ -47,14 +47,15 @@ function checkMetadata(metadata: PinFields['metadata']): void {
   }
 }
 
-function checkOrigins(origins: readonly string[]): void {
+/** Throws INVALID_ARGUMENT naming `field`. */
+export function checkOrigins(field: string, origins: readonly string[]): void {
   if (origins.length > pinLimits.originsMax) {
-    throw invalidField('options.origins', `${origins.length} origins; at most ${pinLimits.originsMax} are allowed`);
+    throw invalidField(field, `${origins.length} origins; at most ${pinLimits.originsMax} are allowed`);
   }
   for (const origin of origins) {
-    checkBytes('options.origins', origin, pinLimits.originBytesMax);
+    checkBytes(field, origin, pinLimits.originBytesMax);
     if (!origin.startsWith('/') || !origin.includes('/p2p/')) {
-      throw invalidField('options.origins', `"${origin.slice(0, 80)}" is not a multiaddr with /p2p/`);
+      throw invalidField(field, `"${origin.slice(0, 80)}" is not a multiaddr with /p2p/`);
     }
   }
 }

@@ -5,8 +5,10 @@ import { pinWrites } from '../../src/api/services/pin-writes.ts';
 import { writePins } from '../../src/api/services/write-pins.ts';
 import { type Levels, levels } from '../../src/cluster/levels.ts';
 import { type Pins, type PinsInit, pins } from '../../src/cluster/pins.ts';
+import type { Resolving } from '../../src/cluster/resolving.ts';
 import { defaultsOf } from '../../src/config/option.ts';
 import type { CallContext } from '../../src/model/call-context.ts';
+import { PinfoldError } from '../../src/model/errors.ts';
 import type { Member } from '../../src/monitor/monitor.ts';
 import { sleep, systemClock, type Timers } from '../../src/runtime/clock.ts';
 import { noMetrics } from '../../src/runtime/metrics.ts';
@@ -87,9 +89,15 @@ export const anyone = (signal = new AbortController().signal): CallContext => ({
   signal,
 });
 
+const withoutPaths: Pick<Resolving, 'block'> = {
+  block: async () => {
+    throw new PinfoldError('UNIMPLEMENTED', 'no paths in this test');
+  },
+};
+
 /** PinService's writes, bulk and single. */
-export const writeService = (useCases: Pins) =>
+export const writeService = (useCases: Pins, resolving: Pick<Resolving, 'block'> = withoutPaths) =>
   pinServiceWith({
-    ...pinWrites(useCases),
+    ...pinWrites(useCases, resolving),
     writePins: (requests, call) => writePins(useCases, requests, call),
   });

@@ -14,6 +14,7 @@ export function pinServiceWith(handlers: Partial<Handlers<typeof PinService>>): 
     replacePin: missing,
     writePins: missingStream,
     waitLevel: missing,
+    resolve: missing,
     getPin: missing,
     listPins: missingStream,
     getPinStatus: missing,

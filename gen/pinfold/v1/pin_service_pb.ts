@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/pin_service.proto.
  */
 export const file_pinfold_v1_pin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIrsBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCSKOAQoLUGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkilAEKDFVucGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEigKCWNvbmRpdGlvbhgDIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAUgASgJIpABCg1VbnBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJIvcBChFSZXBsYWNlUGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEAoIZnJvbV9jaWQYAiABKAkSDgoGdG9fY2lkGAMgASgJEhEKBG5hbWUYBCABKAlIAIgBARIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgljb25kaXRpb24YBiABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYByABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgIIAEoCUIHCgVfbmFtZSKVAQoSUmVwbGFjZVBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJIm8KEFdyaXRlUGluc1JlcXVlc3QSJwoFc3RhcnQYASABKAsyFi5waW5mb2xkLnYxLldyaXRlU3RhcnRIABInCgViYXRjaBgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVCYXRjaEgAQgkKB21lc3NhZ2UiQwoKV3JpdGVTdGFydBISCgpzdHJlYW1fa2V5GAEgASgJEiEKA2FjaxgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwiSwoKV3JpdGVCYXRjaBINCgVmaXJzdBgBIAEoBBIuCgpvcGVyYXRpb25zGAIgAygLMhoucGluZm9sZC52MS5Xcml0ZU9wZXJhdGlvbiJrCg5Xcml0ZU9wZXJhdGlvbhIjCgNwaW4YASABKAsyFC5waW5mb2xkLnYxLldyaXRlUGluSAASJwoFdW5waW4YAiABKAsyFi5waW5mb2xkLnYxLldyaXRlVW5waW5IAEILCglvcGVyYXRpb24ioAEKCFdyaXRlUGluEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsInkKCldyaXRlVW5waW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRIoCgljb25kaXRpb24YAyABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBCABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsIngKEVdyaXRlUGluc1Jlc3BvbnNlEisKB3N0YXJ0ZWQYASABKAsyGC5waW5mb2xkLnYxLldyaXRlU3RhcnRlZEgAEisKB2RlY2lkZWQYAiABKAsyGC5waW5mb2xkLnYxLldyaXRlRGVjaWRlZEgAQgkKB21lc3NhZ2UiHwoMV3JpdGVTdGFydGVkEg8KB2RlY2lkZWQYASABKAQiugEKDFdyaXRlRGVjaWRlZBINCgVmaXJzdBgBIAEoBBIMCgRsYXN0GAIgASgEEiMKBWxldmVsGAMgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgEIAEoDBIqCghmYWlsdXJlcxgFIAMoCzIYLnBpbmZvbGQudjEuV3JpdGVGYWlsdXJlEhEKCXVuc2Vlbl9ieRgGIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYByADKAkiPwoMV3JpdGVGYWlsdXJlEg4KBm51bWJlchgBIAEoBBIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSJpChBXYWl0TGV2ZWxSZXF1ZXN0EhAKCHBvc2l0aW9uGAEgASgMEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIRCgluYW1lc3BhY2UYAyABKAkSCwoDY2lkGAQgASgJIlEKEVdhaXRMZXZlbFJlc3BvbnNlEiMKBWxldmVsGAEgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9hY2tub3dsZWRnZWRfYnkYAiADKAkiLwoNR2V0UGluUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJIi4KDkdldFBpblJlc3BvbnNlEhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluIvcBCglQaW5GaWx0ZXISEgoKbmFtZXNwYWNlcxgBIAMoCRIMCgRjaWRzGAIgAygJEhUKC25hbWVfZXF1YWxzGAMgASgJSAASFQoLbmFtZV9wcmVmaXgYBCABKAlIABIrCghtZXRhZGF0YRgFIAMoCzIZLnBpbmZvbGQudjEuTWV0YWRhdGFFbnRyeRIxCg1jcmVhdGVkX2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBgoEbmFtZSKAAQoPTGlzdFBpbnNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEiMKBW9yZGVyGAIgASgOMhQucGluZm9sZC52MS5QaW5PcmRlchIRCglwYWdlX3NpemUYAyABKA0SDgoGY3Vyc29yGAQgASgMIkEKEExpc3RQaW5zUmVzcG9uc2USHQoEcGlucxgBIAMoCzIPLnBpbmZvbGQudjEuUGluEg4KBmN1cnNvchgCIAEoDCJHChNHZXRQaW5TdGF0dXNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSEAoIcGVlcl9pZHMYAyADKAkiPQoUR2V0UGluU3RhdHVzUmVzcG9uc2USJQoGc3RhdHVzGAEgASgLMhUucGluZm9sZC52MS5QaW5TdGF0dXMihAIKFkxpc3RQaW5TdGF0dXNlc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISKwoIc3RhdHVzZXMYAiADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIcGVlcl9pZHMYAyADKAkSEQoJcGFnZV9zaXplGAQgASgNEg4KBmN1cnNvchgFIAEoDBIvCgtzaW5jZV9hZnRlchgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMc2luY2VfYmVmb3JlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ5ChdMaXN0UGluU3RhdHVzZXNSZXNwb25zZRInCghzdGF0dXNlcxgBIAMoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzEg4KBmN1cnNvchgCIAEoDBIlCgZlcnJvcnMYAyADKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvciK3AQoQV2F0Y2hQaW5zUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIUCgxyZXN1bWVfdG9rZW4YAiABKAwSEQoJcGluc19vbmx5GAMgASgIEhQKDGNoYW5nZXNfb25seRgEIAEoCBIrCghzdGF0dXNlcxgFIAMoDjIZLnBpbmZvbGQudjEuVHJhY2tlclN0YXR1cxIQCghwZWVyX2lkcxgGIAMoCSJkChFXYXRjaFBpbnNSZXNwb25zZRImCgZldmVudHMYASADKAsyFi5waW5mb2xkLnYxLldhdGNoRXZlbnQSFAoMcmVzdW1lX3Rva2VuGAIgASgMEhEKCWNhdWdodF91cBgDIAEoCCLlAQoKV2F0Y2hFdmVudBIhCgZwaW5uZWQYASABKAsyDy5waW5mb2xkLnYxLlBpbkgAEigKCHVucGlubmVkGAIgASgLMhQucGluZm9sZC52MS5VbnBpbm5lZEgAEisKBnN0YXR1cxgDIAEoCzIZLnBpbmZvbGQudjEuU3RhdHVzQ2hhbmdlZEgAEigKBXJlc2V0GAQgASgLMhcucGluZm9sZC52MS5TdGF0dXNSZXNldEgAEioKCXBlZXJfbG9zdBgFIAEoCzIVLnBpbmZvbGQudjEuUGVlckVycm9ySABCBwoFZXZlbnQiKgoIVW5waW5uZWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSJYCg1TdGF0dXNDaGFuZ2VkEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoEcGVlchgDIAEoCzIZLnBpbmZvbGQudjEuUGVlclBpblN0YXR1cyIeCgtTdGF0dXNSZXNldBIPCgdwZWVyX2lkGAEgASgJIjUKElJlY292ZXJQaW5zUmVxdWVzdBIMCgRjaWRzGAEgAygJEhEKCW5hbWVzcGFjZRgCIAEoCSJlChNSZWNvdmVyUGluc1Jlc3BvbnNlEicKCHN0YXR1c2VzGAEgAygLMhUucGluZm9sZC52MS5QaW5TdGF0dXMSJQoGZXJyb3JzGAIgAygLMhUucGluZm9sZC52MS5QZWVyRXJyb3IidQoKQWRkUmVxdWVzdBIlCgVzdGFydBgBIAEoCzIULnBpbmZvbGQudjEuQWRkU3RhcnRIABIlCgVlbnRyeRgCIAEoCzIULnBpbmZvbGQudjEuQWRkRW50cnlIABIOCgRkYXRhGAMgASgMSABCCQoHbWVzc2FnZSKfAQoIQWRkU3RhcnQSEQoJbmFtZXNwYWNlGAEgASgJEicKB29wdGlvbnMYAiABKAsyFi5waW5mb2xkLnYxLlBpbk9wdGlvbnMSGwoTd3JhcF93aXRoX2RpcmVjdG9yeRgDIAEoCBIhCgNhY2sYBCABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgFIAEoCSIrCghBZGRFbnRyeRIMCgRwYXRoGAEgASgJEhEKCWRpcmVjdG9yeRgCIAEoCCKTAQoLQWRkUmVzcG9uc2USKwoIcHJvZ3Jlc3MYASABKAsyFy5waW5mb2xkLnYxLkFkZFByb2dyZXNzSAASJQoEbm9kZRgCIAEoCzIVLnBpbmZvbGQudjEuQWRkZWROb2RlSAASJQoEcm9vdBgDIAEoCzIVLnBpbmZvbGQudjEuQWRkZWRSb290SABCCQoHbWVzc2FnZSIcCgtBZGRQcm9ncmVzcxINCgVieXRlcxgBIAEoBCI0CglBZGRlZE5vZGUSDAoEcGF0aBgBIAEoCRILCgNjaWQYAiABKAkSDAoEc2l6ZRgDIAEoBCKMAQoJQWRkZWRSb290EhwKA3BpbhgBIAEoCzIPLnBpbmZvbGQudjEuUGluEiMKBWxldmVsGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIQCghwb3NpdGlvbhgDIAEoDBIRCgl1bnNlZW5fYnkYBCADKAkSFwoPYWNrbm93bGVkZ2VkX2J5GAUgAygJKoUBCghQaW5PcmRlchIZChVQSU5fT1JERVJfVU5TUEVDSUZJRUQQABIRCg1QSU5fT1JERVJfS0VZEAESEgoOUElOX09SREVSX05BTUUQAhIVChFQSU5fT1JERVJfQ1JFQVRFRBADEiAKHFBJTl9PUkRFUl9DUkVBVEVEX0RFU0NFTkRJTkcQBDLJBwoKUGluU2VydmljZRI2CgNQaW4SFi5waW5mb2xkLnYxLlBpblJlcXVlc3QaFy5waW5mb2xkLnYxLlBpblJlc3BvbnNlEjwKBVVucGluEhgucGluZm9sZC52MS5VbnBpblJlcXVlc3QaGS5waW5mb2xkLnYxLlVucGluUmVzcG9uc2USSwoKUmVwbGFjZVBpbhIdLnBpbmZvbGQudjEuUmVwbGFjZVBpblJlcXVlc3QaHi5waW5mb2xkLnYxLlJlcGxhY2VQaW5SZXNwb25zZRJMCglXcml0ZVBpbnMSHC5waW5mb2xkLnYxLldyaXRlUGluc1JlcXVlc3QaHS5waW5mb2xkLnYxLldyaXRlUGluc1Jlc3BvbnNlKAEwARJICglXYWl0TGV2ZWwSHC5waW5mb2xkLnYxLldhaXRMZXZlbFJlcXVlc3QaHS5waW5mb2xkLnYxLldhaXRMZXZlbFJlc3BvbnNlEj8KBkdldFBpbhIZLnBpbmZvbGQudjEuR2V0UGluUmVxdWVzdBoaLnBpbmZvbGQudjEuR2V0UGluUmVzcG9uc2USRwoITGlzdFBpbnMSGy5waW5mb2xkLnYxLkxpc3RQaW5zUmVxdWVzdBocLnBpbmZvbGQudjEuTGlzdFBpbnNSZXNwb25zZTABElEKDEdldFBpblN0YXR1cxIfLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVxdWVzdBogLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVzcG9uc2USXAoPTGlzdFBpblN0YXR1c2VzEiIucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXF1ZXN0GiMucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXNwb25zZTABEksKCkV4cGxhaW5QaW4SHS5waW5mb2xkLnYxLkV4cGxhaW5QaW5SZXF1ZXN0Gh4ucGluZm9sZC52MS5FeHBsYWluUGluUmVzcG9uc2USSgoJV2F0Y2hQaW5zEhwucGluZm9sZC52MS5XYXRjaFBpbnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5XYXRjaFBpbnNSZXNwb25zZTABElAKC1JlY292ZXJQaW5zEh4ucGluZm9sZC52MS5SZWNvdmVyUGluc1JlcXVlc3QaHy5waW5mb2xkLnYxLlJlY292ZXJQaW5zUmVzcG9uc2UwARI6CgNBZGQSFi5waW5mb2xkLnYxLkFkZFJlcXVlc3QaFy5waW5mb2xkLnYxLkFkZFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_explain, file_pinfold_v1_peer_error, file_pinfold_v1_pin]);
+  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIskBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCRIMCgRwYXRoGAcgASgJIo4BCgtQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgFIAMoCSKUAQoMVW5waW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSKAoJY29uZGl0aW9uGAMgASgLMhUucGluZm9sZC52MS5Db25kaXRpb24SIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkikAEKDVVucGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAki9wEKEVJlcGxhY2VQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghmcm9tX2NpZBgCIAEoCRIOCgZ0b19jaWQYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCWNvbmRpdGlvbhgGIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgHIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJQgcKBV9uYW1lIpUBChJSZXBsYWNlUGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkibwoQV3JpdGVQaW5zUmVxdWVzdBInCgVzdGFydBgBIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVTdGFydEgAEicKBWJhdGNoGAIgASgLMhYucGluZm9sZC52MS5Xcml0ZUJhdGNoSABCCQoHbWVzc2FnZSJDCgpXcml0ZVN0YXJ0EhIKCnN0cmVhbV9rZXkYASABKAkSIQoDYWNrGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbCJLCgpXcml0ZUJhdGNoEg0KBWZpcnN0GAEgASgEEi4KCm9wZXJhdGlvbnMYAiADKAsyGi5waW5mb2xkLnYxLldyaXRlT3BlcmF0aW9uImsKDldyaXRlT3BlcmF0aW9uEiMKA3BpbhgBIAEoCzIULnBpbmZvbGQudjEuV3JpdGVQaW5IABInCgV1bnBpbhgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVVbnBpbkgAQgsKCW9wZXJhdGlvbiKgAQoIV3JpdGVQaW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEigKCWNvbmRpdGlvbhgEIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgFIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieQoKV3JpdGVVbnBpbhIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEigKCWNvbmRpdGlvbhgDIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieAoRV3JpdGVQaW5zUmVzcG9uc2USKwoHc3RhcnRlZBgBIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVTdGFydGVkSAASKwoHZGVjaWRlZBgCIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVEZWNpZGVkSABCCQoHbWVzc2FnZSIfCgxXcml0ZVN0YXJ0ZWQSDwoHZGVjaWRlZBgBIAEoBCK6AQoMV3JpdGVEZWNpZGVkEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQSIwoFbGV2ZWwYAyABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAQgASgMEioKCGZhaWx1cmVzGAUgAygLMhgucGluZm9sZC52MS5Xcml0ZUZhaWx1cmUSEQoJdW5zZWVuX2J5GAYgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgHIAMoCSI/CgxXcml0ZUZhaWx1cmUSDgoGbnVtYmVyGAEgASgEEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJImkKEFdhaXRMZXZlbFJlcXVlc3QSEAoIcG9zaXRpb24YASABKAwSIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhEKCW5hbWVzcGFjZRgDIAEoCRILCgNjaWQYBCABKAkiUQoRV2FpdExldmVsUmVzcG9uc2USIwoFbGV2ZWwYASABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2Fja25vd2xlZGdlZF9ieRgCIAMoCSIvCg5SZXNvbHZlUmVxdWVzdBIMCgRwYXRoGAEgASgJEg8KB29yaWdpbnMYAiADKAkiLAoPUmVzb2x2ZVJlc3BvbnNlEgsKA2NpZBgBIAEoCRIMCgRwYXRoGAIgASgJIi8KDUdldFBpblJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSIuCg5HZXRQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbiL3AQoJUGluRmlsdGVyEhIKCm5hbWVzcGFjZXMYASADKAkSDAoEY2lkcxgCIAMoCRIVCgtuYW1lX2VxdWFscxgDIAEoCUgAEhUKC25hbWVfcHJlZml4GAQgASgJSAASKwoIbWV0YWRhdGEYBSADKAsyGS5waW5mb2xkLnYxLk1ldGFkYXRhRW50cnkSMQoNY3JlYXRlZF9hZnRlchgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgYKBG5hbWUigAEKD0xpc3RQaW5zUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIjCgVvcmRlchgCIAEoDjIULnBpbmZvbGQudjEuUGluT3JkZXISEQoJcGFnZV9zaXplGAMgASgNEg4KBmN1cnNvchgEIAEoDCJBChBMaXN0UGluc1Jlc3BvbnNlEh0KBHBpbnMYASADKAsyDy5waW5mb2xkLnYxLlBpbhIOCgZjdXJzb3IYAiABKAwiRwoTR2V0UGluU3RhdHVzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEhAKCHBlZXJfaWRzGAMgAygJIj0KFEdldFBpblN0YXR1c1Jlc3BvbnNlEiUKBnN0YXR1cxgBIAEoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzIoQCChZMaXN0UGluU3RhdHVzZXNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEisKCHN0YXR1c2VzGAIgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhAKCHBlZXJfaWRzGAMgAygJEhEKCXBhZ2Vfc2l6ZRgEIAEoDRIOCgZjdXJzb3IYBSABKAwSLwoLc2luY2VfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHNpbmNlX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAieQoXTGlzdFBpblN0YXR1c2VzUmVzcG9uc2USJwoIc3RhdHVzZXMYASADKAsyFS5waW5mb2xkLnYxLlBpblN0YXR1cxIOCgZjdXJzb3IYAiABKAwSJQoGZXJyb3JzGAMgAygLMhUucGluZm9sZC52MS5QZWVyRXJyb3IitwEKEFdhdGNoUGluc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISFAoMcmVzdW1lX3Rva2VuGAIgASgMEhEKCXBpbnNfb25seRgDIAEoCBIUCgxjaGFuZ2VzX29ubHkYBCABKAgSKwoIc3RhdHVzZXMYBSADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIcGVlcl9pZHMYBiADKAkiZAoRV2F0Y2hQaW5zUmVzcG9uc2USJgoGZXZlbnRzGAEgAygLMhYucGluZm9sZC52MS5XYXRjaEV2ZW50EhQKDHJlc3VtZV90b2tlbhgCIAEoDBIRCgljYXVnaHRfdXAYAyABKAgi5QEKCldhdGNoRXZlbnQSIQoGcGlubmVkGAEgASgLMg8ucGluZm9sZC52MS5QaW5IABIoCgh1bnBpbm5lZBgCIAEoCzIULnBpbmZvbGQudjEuVW5waW5uZWRIABIrCgZzdGF0dXMYAyABKAsyGS5waW5mb2xkLnYxLlN0YXR1c0NoYW5nZWRIABIoCgVyZXNldBgEIAEoCzIXLnBpbmZvbGQudjEuU3RhdHVzUmVzZXRIABIqCglwZWVyX2xvc3QYBSABKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvckgAQgcKBWV2ZW50IioKCFVucGlubmVkEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkiWAoNU3RhdHVzQ2hhbmdlZBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEicKBHBlZXIYAyABKAsyGS5waW5mb2xkLnYxLlBlZXJQaW5TdGF0dXMiHgoLU3RhdHVzUmVzZXQSDwoHcGVlcl9pZBgBIAEoCSI1ChJSZWNvdmVyUGluc1JlcXVlc3QSDAoEY2lkcxgBIAMoCRIRCgluYW1lc3BhY2UYAiABKAkiZQoTUmVjb3ZlclBpbnNSZXNwb25zZRInCghzdGF0dXNlcxgBIAMoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzEiUKBmVycm9ycxgCIAMoCzIVLnBpbmZvbGQudjEuUGVlckVycm9yInUKCkFkZFJlcXVlc3QSJQoFc3RhcnQYASABKAsyFC5waW5mb2xkLnYxLkFkZFN0YXJ0SAASJQoFZW50cnkYAiABKAsyFC5waW5mb2xkLnYxLkFkZEVudHJ5SAASDgoEZGF0YRgDIAEoDEgAQgkKB21lc3NhZ2UinwEKCEFkZFN0YXJ0EhEKCW5hbWVzcGFjZRgBIAEoCRInCgdvcHRpb25zGAIgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEhsKE3dyYXBfd2l0aF9kaXJlY3RvcnkYAyABKAgSIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiKwoIQWRkRW50cnkSDAoEcGF0aBgBIAEoCRIRCglkaXJlY3RvcnkYAiABKAgikwEKC0FkZFJlc3BvbnNlEisKCHByb2dyZXNzGAEgASgLMhcucGluZm9sZC52MS5BZGRQcm9ncmVzc0gAEiUKBG5vZGUYAiABKAsyFS5waW5mb2xkLnYxLkFkZGVkTm9kZUgAEiUKBHJvb3QYAyABKAsyFS5waW5mb2xkLnYxLkFkZGVkUm9vdEgAQgkKB21lc3NhZ2UiHAoLQWRkUHJvZ3Jlc3MSDQoFYnl0ZXMYASABKAQiNAoJQWRkZWROb2RlEgwKBHBhdGgYASABKAkSCwoDY2lkGAIgASgJEgwKBHNpemUYAyABKAQijAEKCUFkZGVkUm9vdBIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgFIAMoCSqFAQoIUGluT3JkZXISGQoVUElOX09SREVSX1VOU1BFQ0lGSUVEEAASEQoNUElOX09SREVSX0tFWRABEhIKDlBJTl9PUkRFUl9OQU1FEAISFQoRUElOX09SREVSX0NSRUFURUQQAxIgChxQSU5fT1JERVJfQ1JFQVRFRF9ERVNDRU5ESU5HEAQyjQgKClBpblNlcnZpY2USNgoDUGluEhYucGluZm9sZC52MS5QaW5SZXF1ZXN0GhcucGluZm9sZC52MS5QaW5SZXNwb25zZRI8CgVVbnBpbhIYLnBpbmZvbGQudjEuVW5waW5SZXF1ZXN0GhkucGluZm9sZC52MS5VbnBpblJlc3BvbnNlEksKClJlcGxhY2VQaW4SHS5waW5mb2xkLnYxLlJlcGxhY2VQaW5SZXF1ZXN0Gh4ucGluZm9sZC52MS5SZXBsYWNlUGluUmVzcG9uc2USTAoJV3JpdGVQaW5zEhwucGluZm9sZC52MS5Xcml0ZVBpbnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5Xcml0ZVBpbnNSZXNwb25zZSgBMAESSAoJV2FpdExldmVsEhwucGluZm9sZC52MS5XYWl0TGV2ZWxSZXF1ZXN0Gh0ucGluZm9sZC52MS5XYWl0TGV2ZWxSZXNwb25zZRJCCgdSZXNvbHZlEhoucGluZm9sZC52MS5SZXNvbHZlUmVxdWVzdBobLnBpbmZvbGQudjEuUmVzb2x2ZVJlc3BvbnNlEj8KBkdldFBpbhIZLnBpbmZvbGQudjEuR2V0UGluUmVxdWVzdBoaLnBpbmZvbGQudjEuR2V0UGluUmVzcG9uc2USRwoITGlzdFBpbnMSGy5waW5mb2xkLnYxLkxpc3RQaW5zUmVxdWVzdBocLnBpbmZvbGQudjEuTGlzdFBpbnNSZXNwb25zZTABElEKDEdldFBpblN0YXR1cxIfLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVxdWVzdBogLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVzcG9uc2USXAoPTGlzdFBpblN0YXR1c2VzEiIucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXF1ZXN0GiMucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXNwb25zZTABEksKCkV4cGxhaW5QaW4SHS5waW5mb2xkLnYxLkV4cGxhaW5QaW5SZXF1ZXN0Gh4ucGluZm9sZC52MS5FeHBsYWluUGluUmVzcG9uc2USSgoJV2F0Y2hQaW5zEhwucGluZm9sZC52MS5XYXRjaFBpbnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5XYXRjaFBpbnNSZXNwb25zZTABElAKC1JlY292ZXJQaW5zEh4ucGluZm9sZC52MS5SZWNvdmVyUGluc1JlcXVlc3QaHy5waW5mb2xkLnYxLlJlY292ZXJQaW5zUmVzcG9uc2UwARI6CgNBZGQSFi5waW5mb2xkLnYxLkFkZFJlcXVlc3QaFy5waW5mb2xkLnYxLkFkZFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_explain, file_pinfold_v1_peer_error, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.v1.PinRequest
@@ -57,6 +57,13 @@ export type PinRequest = Message<"pinfold.v1.PinRequest"> & {
    * @generated from field: string idempotency_key = 6;
    */
   idempotencyKey: string;
+
+  /**
+   * Instead of `cid`: the answering peer resolves it first, as `Resolve` does, and pins the CID that it leads to. A retry resolves anew.
+   *
+   * @generated from field: string path = 7;
+   */
+  path: string;
 };
 
 /**
@@ -664,6 +671,57 @@ export const WaitLevelResponseSchema: GenMessage<WaitLevelResponse> = /*@__PURE_
   messageDesc(file_pinfold_v1_pin_service, 17);
 
 /**
+ * @generated from message pinfold.v1.ResolveRequest
+ */
+export type ResolveRequest = Message<"pinfold.v1.ResolveRequest"> & {
+  /**
+   * `/ipfs/CID/a/b`, `CID/a/b`, `/ipns/NAME/a/b` (where the node resolves names: Kubo does), or a URI with `ipfs://` or `ipns://`,
+   * percent-encoded. At most 4,096 bytes and 256 segments, none of them empty, `.` or `..`.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Multiaddrs (with /p2p/) of who has the content, besides the nodes of the cluster.
+   *
+   * @generated from field: repeated string origins = 2;
+   */
+  origins: string[];
+};
+
+/**
+ * Describes the message pinfold.v1.ResolveRequest.
+ * Use `create(ResolveRequestSchema)` to create a new message.
+ */
+export const ResolveRequestSchema: GenMessage<ResolveRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 18);
+
+/**
+ * @generated from message pinfold.v1.ResolveResponse
+ */
+export type ResolveResponse = Message<"pinfold.v1.ResolveResponse"> & {
+  /**
+   * @generated from field: string cid = 1;
+   */
+  cid: string;
+
+  /**
+   * `/ipfs/CID`; with more behind it when the path leads to a value inside that block, which cannot be pinned by itself.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message pinfold.v1.ResolveResponse.
+ * Use `create(ResolveResponseSchema)` to create a new message.
+ */
+export const ResolveResponseSchema: GenMessage<ResolveResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 19);
+
+/**
  * @generated from message pinfold.v1.GetPinRequest
  */
 export type GetPinRequest = Message<"pinfold.v1.GetPinRequest"> & {
@@ -683,7 +741,7 @@ export type GetPinRequest = Message<"pinfold.v1.GetPinRequest"> & {
  * Use `create(GetPinRequestSchema)` to create a new message.
  */
 export const GetPinRequestSchema: GenMessage<GetPinRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 18);
+  messageDesc(file_pinfold_v1_pin_service, 20);
 
 /**
  * @generated from message pinfold.v1.GetPinResponse
@@ -700,7 +758,7 @@ export type GetPinResponse = Message<"pinfold.v1.GetPinResponse"> & {
  * Use `create(GetPinResponseSchema)` to create a new message.
  */
 export const GetPinResponseSchema: GenMessage<GetPinResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 19);
+  messageDesc(file_pinfold_v1_pin_service, 21);
 
 /**
  * @generated from message pinfold.v1.PinFilter
@@ -760,7 +818,7 @@ export type PinFilter = Message<"pinfold.v1.PinFilter"> & {
  * Use `create(PinFilterSchema)` to create a new message.
  */
 export const PinFilterSchema: GenMessage<PinFilter> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 20);
+  messageDesc(file_pinfold_v1_pin_service, 22);
 
 /**
  * @generated from message pinfold.v1.ListPinsRequest
@@ -796,7 +854,7 @@ export type ListPinsRequest = Message<"pinfold.v1.ListPinsRequest"> & {
  * Use `create(ListPinsRequestSchema)` to create a new message.
  */
 export const ListPinsRequestSchema: GenMessage<ListPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 21);
+  messageDesc(file_pinfold_v1_pin_service, 23);
 
 /**
  * @generated from message pinfold.v1.ListPinsResponse
@@ -820,7 +878,7 @@ export type ListPinsResponse = Message<"pinfold.v1.ListPinsResponse"> & {
  * Use `create(ListPinsResponseSchema)` to create a new message.
  */
 export const ListPinsResponseSchema: GenMessage<ListPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 22);
+  messageDesc(file_pinfold_v1_pin_service, 24);
 
 /**
  * @generated from message pinfold.v1.GetPinStatusRequest
@@ -849,7 +907,7 @@ export type GetPinStatusRequest = Message<"pinfold.v1.GetPinStatusRequest"> & {
  * Use `create(GetPinStatusRequestSchema)` to create a new message.
  */
 export const GetPinStatusRequestSchema: GenMessage<GetPinStatusRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 23);
+  messageDesc(file_pinfold_v1_pin_service, 25);
 
 /**
  * @generated from message pinfold.v1.GetPinStatusResponse
@@ -866,7 +924,7 @@ export type GetPinStatusResponse = Message<"pinfold.v1.GetPinStatusResponse"> & 
  * Use `create(GetPinStatusResponseSchema)` to create a new message.
  */
 export const GetPinStatusResponseSchema: GenMessage<GetPinStatusResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 24);
+  messageDesc(file_pinfold_v1_pin_service, 26);
 
 /**
  * @generated from message pinfold.v1.ListPinStatusesRequest
@@ -922,7 +980,7 @@ export type ListPinStatusesRequest = Message<"pinfold.v1.ListPinStatusesRequest"
  * Use `create(ListPinStatusesRequestSchema)` to create a new message.
  */
 export const ListPinStatusesRequestSchema: GenMessage<ListPinStatusesRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 25);
+  messageDesc(file_pinfold_v1_pin_service, 27);
 
 /**
  * @generated from message pinfold.v1.ListPinStatusesResponse
@@ -954,7 +1012,7 @@ export type ListPinStatusesResponse = Message<"pinfold.v1.ListPinStatusesRespons
  * Use `create(ListPinStatusesResponseSchema)` to create a new message.
  */
 export const ListPinStatusesResponseSchema: GenMessage<ListPinStatusesResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 26);
+  messageDesc(file_pinfold_v1_pin_service, 28);
 
 /**
  * @generated from message pinfold.v1.WatchPinsRequest
@@ -1007,7 +1065,7 @@ export type WatchPinsRequest = Message<"pinfold.v1.WatchPinsRequest"> & {
  * Use `create(WatchPinsRequestSchema)` to create a new message.
  */
 export const WatchPinsRequestSchema: GenMessage<WatchPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 27);
+  messageDesc(file_pinfold_v1_pin_service, 29);
 
 /**
  * @generated from message pinfold.v1.WatchPinsResponse
@@ -1038,7 +1096,7 @@ export type WatchPinsResponse = Message<"pinfold.v1.WatchPinsResponse"> & {
  * Use `create(WatchPinsResponseSchema)` to create a new message.
  */
 export const WatchPinsResponseSchema: GenMessage<WatchPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 28);
+  messageDesc(file_pinfold_v1_pin_service, 30);
 
 /**
  * @generated from message pinfold.v1.WatchEvent
@@ -1091,7 +1149,7 @@ export type WatchEvent = Message<"pinfold.v1.WatchEvent"> & {
  * Use `create(WatchEventSchema)` to create a new message.
  */
 export const WatchEventSchema: GenMessage<WatchEvent> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 29);
+  messageDesc(file_pinfold_v1_pin_service, 31);
 
 /**
  * @generated from message pinfold.v1.Unpinned
@@ -1113,7 +1171,7 @@ export type Unpinned = Message<"pinfold.v1.Unpinned"> & {
  * Use `create(UnpinnedSchema)` to create a new message.
  */
 export const UnpinnedSchema: GenMessage<Unpinned> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 30);
+  messageDesc(file_pinfold_v1_pin_service, 32);
 
 /**
  * @generated from message pinfold.v1.StatusChanged
@@ -1140,7 +1198,7 @@ export type StatusChanged = Message<"pinfold.v1.StatusChanged"> & {
  * Use `create(StatusChangedSchema)` to create a new message.
  */
 export const StatusChangedSchema: GenMessage<StatusChanged> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 31);
+  messageDesc(file_pinfold_v1_pin_service, 33);
 
 /**
  * @generated from message pinfold.v1.StatusReset
@@ -1157,7 +1215,7 @@ export type StatusReset = Message<"pinfold.v1.StatusReset"> & {
  * Use `create(StatusResetSchema)` to create a new message.
  */
 export const StatusResetSchema: GenMessage<StatusReset> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 32);
+  messageDesc(file_pinfold_v1_pin_service, 34);
 
 /**
  * @generated from message pinfold.v1.RecoverPinsRequest
@@ -1181,7 +1239,7 @@ export type RecoverPinsRequest = Message<"pinfold.v1.RecoverPinsRequest"> & {
  * Use `create(RecoverPinsRequestSchema)` to create a new message.
  */
 export const RecoverPinsRequestSchema: GenMessage<RecoverPinsRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 33);
+  messageDesc(file_pinfold_v1_pin_service, 35);
 
 /**
  * @generated from message pinfold.v1.RecoverPinsResponse
@@ -1205,7 +1263,7 @@ export type RecoverPinsResponse = Message<"pinfold.v1.RecoverPinsResponse"> & {
  * Use `create(RecoverPinsResponseSchema)` to create a new message.
  */
 export const RecoverPinsResponseSchema: GenMessage<RecoverPinsResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 34);
+  messageDesc(file_pinfold_v1_pin_service, 36);
 
 /**
  * @generated from message pinfold.v1.AddRequest
@@ -1246,7 +1304,7 @@ export type AddRequest = Message<"pinfold.v1.AddRequest"> & {
  * Use `create(AddRequestSchema)` to create a new message.
  */
 export const AddRequestSchema: GenMessage<AddRequest> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 35);
+  messageDesc(file_pinfold_v1_pin_service, 37);
 
 /**
  * @generated from message pinfold.v1.AddStart
@@ -1285,7 +1343,7 @@ export type AddStart = Message<"pinfold.v1.AddStart"> & {
  * Use `create(AddStartSchema)` to create a new message.
  */
 export const AddStartSchema: GenMessage<AddStart> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 36);
+  messageDesc(file_pinfold_v1_pin_service, 38);
 
 /**
  * @generated from message pinfold.v1.AddEntry
@@ -1309,7 +1367,7 @@ export type AddEntry = Message<"pinfold.v1.AddEntry"> & {
  * Use `create(AddEntrySchema)` to create a new message.
  */
 export const AddEntrySchema: GenMessage<AddEntry> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 37);
+  messageDesc(file_pinfold_v1_pin_service, 39);
 
 /**
  * @generated from message pinfold.v1.AddResponse
@@ -1348,7 +1406,7 @@ export type AddResponse = Message<"pinfold.v1.AddResponse"> & {
  * Use `create(AddResponseSchema)` to create a new message.
  */
 export const AddResponseSchema: GenMessage<AddResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 38);
+  messageDesc(file_pinfold_v1_pin_service, 40);
 
 /**
  * @generated from message pinfold.v1.AddProgress
@@ -1367,7 +1425,7 @@ export type AddProgress = Message<"pinfold.v1.AddProgress"> & {
  * Use `create(AddProgressSchema)` to create a new message.
  */
 export const AddProgressSchema: GenMessage<AddProgress> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 39);
+  messageDesc(file_pinfold_v1_pin_service, 41);
 
 /**
  * @generated from message pinfold.v1.AddedNode
@@ -1396,7 +1454,7 @@ export type AddedNode = Message<"pinfold.v1.AddedNode"> & {
  * Use `create(AddedNodeSchema)` to create a new message.
  */
 export const AddedNodeSchema: GenMessage<AddedNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 40);
+  messageDesc(file_pinfold_v1_pin_service, 42);
 
 /**
  * @generated from message pinfold.v1.AddedRoot
@@ -1433,7 +1491,7 @@ export type AddedRoot = Message<"pinfold.v1.AddedRoot"> & {
  * Use `create(AddedRootSchema)` to create a new message.
  */
 export const AddedRootSchema: GenMessage<AddedRoot> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 41);
+  messageDesc(file_pinfold_v1_pin_service, 43);
 
 /**
  * @generated from enum pinfold.v1.PinOrder
@@ -1537,6 +1595,16 @@ export const PinService: GenService<{
     methodKind: "unary";
     input: typeof WaitLevelRequestSchema;
     output: typeof WaitLevelResponseSchema;
+  },
+  /**
+   * The CID that a path leads to, by the IPFS node of the answering peer, which fetches the blocks on the way that it lacks.
+   *
+   * @generated from rpc pinfold.v1.PinService.Resolve
+   */
+  resolve: {
+    methodKind: "unary";
+    input: typeof ResolveRequestSchema;
+    output: typeof ResolveResponseSchema;
   },
   /**
    * @generated from rpc pinfold.v1.PinService.GetPin

@@ -4,14 +4,17 @@ import {
   GetPinStatusResponseSchema,
   type PinService,
   RecoverPinsResponseSchema,
+  ResolveResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddContent } from '../../cluster/add.ts';
 import type { ExplainPin } from '../../cluster/explain.ts';
 import type { ListPins } from '../../cluster/listing.ts';
 import type { Pins } from '../../cluster/pins.ts';
+import type { Resolving } from '../../cluster/resolving.ts';
 import type { ClusterStatus, PinStatus } from '../../cluster/status.ts';
 import type { WatchPins } from '../../cluster/watch.ts';
-import { parseCid } from '../../model/cid.ts';
+import { formatCid, parseCid } from '../../model/cid.ts';
+import { formatPath } from '../../model/content-path.ts';
 import { peerWordsPerMessage, pinsPerMessage } from '../constants.ts';
 import type { Handlers } from '../handlers.ts';
 import { add } from './add.ts';
@@ -32,6 +35,7 @@ export interface PinServiceNeeds {
   status: ClusterStatus;
   explainPin: ExplainPin;
   watchPins: WatchPins;
+  resolving: Resolving;
   add: AddContent;
 }
 
@@ -39,9 +43,14 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
   const { pins, status } = needs;
   const bulkLoad: BulkLoad = { operations: 0 };
   return {
-    ...pinWrites(pins),
+    ...pinWrites(pins, needs.resolving),
 
     writePins: (requests, call) => writePins(pins, requests, call, bulkLoad),
+
+    async resolve(request, call) {
+      const { cid, rest } = await needs.resolving.resolve(request, call);
+      return create(ResolveResponseSchema, { cid: formatCid(cid), path: formatPath(cid, rest) });
+    },
 
     async getPin({ cid, namespace }, call) {
       const pin = pins.get(parseCid(cid), namespaceOf(namespace), call);

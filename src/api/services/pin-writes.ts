@@ -13,7 +13,8 @@ import {
   type WaitLevelRequest,
   WaitLevelResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import type { Pins, WriteOptions, Written } from '../../cluster/pins.ts';
+import type { Pins, PinWrite, WriteOptions, Written } from '../../cluster/pins.ts';
+import type { Resolving } from '../../cluster/resolving.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { parseCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
@@ -21,18 +22,31 @@ import { keyBytesMax } from '../constants.ts';
 import { ackFrom, ackMessage, conditionFrom, msOf, namespaceOf, pinMessage, pinOptionsFrom } from './convert.ts';
 
 /** The unary writes of PinService. */
-export function pinWrites(pins: Pins) {
+export function pinWrites(pins: Pins, resolving: Pick<Resolving, 'block'>) {
+  async function pinnedCid(
+    { cid, path }: PinRequest,
+    write: Omit<PinWrite, 'cid'>,
+    { ack }: WriteOptions,
+    call: CallContext,
+  ): Promise<Uint8Array> {
+    if (path === '') return parseCid(cid);
+    if (cid !== '') throw invalidField('path', 'stands beside `cid`: say one of them');
+    // For who may not pin nothing is followed and fetched.
+    pins.check(write, ack, call);
+    return resolving.block({ path, origins: write.options.origins }, call);
+  }
+
   return {
     async pin(request: PinRequest, call: CallContext) {
       const write = {
         kind: 'pin' as const,
-        cid: parseCid(request.cid),
         namespace: namespaceOf(request.namespace),
         options: pinOptionsFrom(request.options),
         condition: conditionFrom(request.condition),
       };
       const options = writeOptions(PinRequestSchema, request, call);
-      return create(PinResponseSchema, writtenMessage(await pins.pin(write, options, call)));
+      const cid = await pinnedCid(request, write, options, call);
+      return create(PinResponseSchema, writtenMessage(await pins.pin({ ...write, cid }, options, call)));
     },
 
     async unpin(request: UnpinRequest, call: CallContext) {

@@ -10,6 +10,7 @@ import type { PeerPinStatus } from '../../../gen/pinfold/v1/pin_pb.ts';
 import { errorClasses } from '../../model/status.ts';
 import type { CliContext } from '../context.ts';
 import { countOf } from '../output.ts';
+import { cidOf, pathHelp } from '../paths.ts';
 import type { Run } from '../run.ts';
 import { statusText } from '../statuses.ts';
 
@@ -20,14 +21,16 @@ export function explainCommand(pin: Command, run: Run): void {
     .option('-n, --namespace <name>', 'whose pin', '')
     .addHelpText(
       'after',
-      '\nExamples:\n  pinfold pin explain bafybei...\n  pinfold pin explain bafybei... -n team --output json',
+      `${pathHelp}\n\nExamples:\n  pinfold pin explain bafybei...\n  pinfold pin explain bafybei... -n team --output json`,
     )
     .action(run((context, cid: string, flags: { namespace: string }) => explain(context, cid, flags.namespace)));
 }
 
-async function explain(context: CliContext, cid: string, namespace: string): Promise<void> {
+async function explain(context: CliContext, text: string, namespace: string): Promise<void> {
   const { out } = context;
-  const explained = await (await context.clients()).pins.explainPin({ cid, namespace });
+  const clients = await context.clients();
+  const { cid } = await cidOf(context, clients, text);
+  const explained = await clients.pins.explainPin({ cid, namespace });
   if (out.json) {
     out.message(ExplainPinResponseSchema, explained);
     return;

@@ -6,6 +6,7 @@ import {
   type CollectionSummary,
   type NodeCollection,
 } from '../../../gen/pinfold/v1/peer_service_pb.ts';
+import { ResolveResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { countOf, formatBytes } from '../output.ts';
@@ -24,10 +25,27 @@ Examples:
   pinfold ipfs gc --all --parallel 3
   pinfold ipfs gc --verbose > removed.txt  the CIDs, one a line`;
 
+const resolveHelp = `
+Follows a path through directories, and through the maps, lists and links of dag-cbor and dag-json; fetches the blocks on the way that
+the node lacks. Prints /ipfs/CID, with more behind it when the path leads to a value inside that block.
+
+Examples:
+  pinfold ipfs resolve /ipfs/bafybei.../docs/readme.md
+  pinfold ipfs resolve ipfs://bafybei.../a%20name
+  pinfold ipfs resolve /ipns/docs.example.org/guide      where the node resolves names, as Kubo does
+  pinfold ipfs resolve bafyrei.../list/0/link`;
+
 export function ipfsCommands(program: Command, run: Run): void {
-  program
-    .command('ipfs')
-    .description('what is done to the IPFS nodes')
+  const ipfs = program.command('ipfs').description('what the IPFS nodes are asked to do');
+
+  ipfs
+    .command('resolve <path>')
+    .description('say to which CID a path leads, by the IPFS node of the peer that answers; nothing is pinned')
+    .option('--origin <multiaddr...>', 'who has the content, with /p2p/')
+    .addHelpText('after', resolveHelp)
+    .action(run((context, path: string, flags: { origin?: string[] }) => resolve(context, path, flags.origin ?? [])));
+
+  ipfs
     .command('gc [peer...]')
     .description('remove what no pin holds from the nodes of these peers; without any: of the peer that answers')
     .option('--all', 'of every peer')
@@ -35,6 +53,13 @@ export function ipfsCommands(program: Command, run: Run): void {
     .option('--verbose', 'print the CIDs of what is removed, and the rest on standard error')
     .addHelpText('after', collectHelp)
     .action(run((context, peerIds: string[], flags: CollectFlags) => collect(context, peerIds, flags)));
+}
+
+async function resolve(context: CliContext, path: string, origins: string[]): Promise<void> {
+  const { out } = context;
+  const resolved = await (await context.clients()).pins.resolve({ path, origins });
+  if (out.json) out.message(ResolveResponseSchema, resolved);
+  else out.line(resolved.path);
 }
 
 interface CollectFlags {

@@ -9,12 +9,13 @@ import {
   WriteOperationSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import { type Ack, ackFlag, ackFrom, isLess, levelFields, levelText, noteLess, unpinAckFrom } from '../ack-flag.ts';
-import { type BulkOperation, writeInBulk } from '../bulk.ts';
+import { type BulkOperation, type BulkResult, writeInBulk } from '../bulk.ts';
 import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { type FilterFlags, filterFlags, filterFrom } from '../filter-flags.ts';
 import { countOf } from '../output.ts';
+import { cidOf, type NamedCid, pathFailure, pathHelp } from '../paths.ts';
 import { limitFrom, type PinFlags, pinFlags, pinOptionsFrom } from '../pin-flags.ts';
 import { progressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
@@ -25,13 +26,16 @@ export function pinCommands(program: Command, run: Run): void {
   const pin = program.command('pin').description('change and show the pinset');
 
   ackFlag(pinFlags(pin.command('add [cid...]')))
-    .description('pin CIDs: from the arguments, or one a line from standard input')
+    .description('pin CIDs, or what paths lead to: from the arguments, or one a line from standard input')
     .addHelpText(
       'after',
-      `
+      `${pathHelp}
+
 Examples:
   pinfold pin add bafybei... --name backups/monday
   pinfold pin add bafybei... --replication 3 --expires-in 30d --meta owner=alice
+  pinfold pin add /ipfs/bafybei.../docs/readme.md
+  pinfold pin add /ipns/docs.example.org --name docs
   pinfold pin add bafybei... --ack replicated=2       answered when two peers have it on their disks
   pinfold pin add bafybei... -r 2 --ack pinned=2      ... when two IPFS nodes hold the content
   pinfold pin add < cids.txt`,
@@ -41,7 +45,10 @@ Examples:
   ackFlag(pin.command('rm [cid...]'))
     .description('unpin CIDs: from the arguments, or one a line from standard input')
     .option('-n, --namespace <name>', 'whose pins', '')
-    .addHelpText('after', '\nExamples:\n  pinfold pin rm bafybei...\n  pinfold pin rm bafybei... --ack replicated=2')
+    .addHelpText(
+      'after',
+      `${pathHelp}\n\nExamples:\n  pinfold pin rm bafybei...\n  pinfold pin rm bafybei... --ack replicated=2`,
+    )
     .action(run((context, cids: string[], flags: RemoveFlags) => removePins(context, cids, flags)));
 
   filterFlags(pin.command('ls'))
@@ -54,8 +61,12 @@ Examples:
 
   pin
     .command('get <cid>')
-    .description('show one pin')
+    .description('show one pin, by its CID or a path to it')
     .option('-n, --namespace <name>', 'whose pin', '')
+    .addHelpText(
+      'after',
+      `${pathHelp}\n\nExamples:\n  pinfold pin get bafybei...\n  pinfold pin get /ipfs/bafybei.../docs`,
+    )
     .action(run((context, cid: string, flags: { namespace: string }) => getPin(context, cid, flags.namespace)));
 
   explainCommand(pin, run);
@@ -66,7 +77,11 @@ Examples:
     .option('--name <name>', 'a new name')
     .addHelpText(
       'after',
-      '\nExamples:\n  pinfold pin replace bafy...old bafy...new --name site-v2\n  pinfold pin replace bafy...old bafy...new --ack pinned=2',
+      `${pathHelp}\n
+Examples:
+  pinfold pin replace bafy...old bafy...new --name site-v2
+  pinfold pin replace bafy...old /ipns/docs.example.org
+  pinfold pin replace bafy...old bafy...new --ack pinned=2`,
     )
     .action(run((context, from: string, to: string, flags: ReplaceFlags) => replacePin(context, from, to, flags)));
 }
@@ -75,7 +90,8 @@ type AddFlags = PinFlags & { ack?: string };
 
 async function addPins(context: CliContext, cids: string[], flags: AddFlags): Promise<void> {
   const options = create(PinOptionsSchema, pinOptionsFrom(flags));
-  await bulk(context, cids, ackFrom(flags.ack), (cid) => ({
+  const { origin: origins = [] } = flags;
+  await bulk(context, { texts: cids, origins }, ackFrom(flags.ack), (cid) => ({
     operation: { case: 'pin', value: { cid, namespace: flags.namespace, options } },
   }));
 }
@@ -86,40 +102,55 @@ interface RemoveFlags {
 }
 
 async function removePins(context: CliContext, cids: string[], { namespace, ack }: RemoveFlags): Promise<void> {
-  await bulk(context, cids, unpinAckFrom(ack), (cid) => ({ operation: { case: 'unpin', value: { cid, namespace } } }));
+  await bulk(context, { texts: cids, origins: [] }, unpinAckFrom(ack), (cid) => ({
+    operation: { case: 'unpin', value: { cid, namespace } },
+  }));
 }
 
 async function bulk(
   context: CliContext,
-  cids: string[],
+  { texts, origins }: { texts: string[]; origins: string[] },
   ack: Ack | undefined,
   operationOf: (cid: string) => MessageInitShape<typeof WriteOperationSchema>,
 ): Promise<void> {
   const { out } = context;
   const clients = await context.clients();
   async function* operations(): AsyncIterable<BulkOperation> {
-    for await (const cid of cidsFrom(cids)) yield { cid, operation: create(WriteOperationSchema, operationOf(cid)) };
+    for await (const text of cidsFrom(texts)) {
+      const named = await cidOf(context, clients, text, origins).catch((error) => refusedPath(text, error));
+      if (named !== undefined) yield { ...named, operation: create(WriteOperationSchema, operationOf(named.cid)) };
+    }
   }
-  const progress = progressOf(out, cids.length > 0 ? cids.length : undefined, 'operations');
+  const progress = progressOf(out, texts.length > 0 ? texts.length : undefined, 'operations');
   let failed = 0;
   let done = 0;
   let less = 0;
+  const isDone = (named: Partial<NamedCid>, failure: BulkResult['failure']) => {
+    done++;
+    progress.advance(1);
+    if (failure === undefined) return;
+    failed++;
+    const { reason, message } = failure;
+    if (out.json) out.object({ ...named, error: reason, message });
+    else progress.line(`${named.path ?? named.cid}  ${message} (${reason})`);
+  };
+  const refusedPath = (path: string, error: unknown) => {
+    const failure = pathFailure(error);
+    if (failure === undefined) throw error;
+    isDone({ path }, failure);
+    return undefined;
+  };
   const unseen = new Set<string>();
   try {
-    for await (const { cid, failure, unseenBy, level, acknowledgedBy } of writeInBulk(clients, operations(), ack)) {
-      done++;
-      progress.advance(1);
-      if (failure !== undefined) {
-        failed++;
-        if (out.json) out.object({ cid, error: failure.reason, message: failure.message });
-        else progress.line(`${cid}  ${failure.message} (${failure.reason})`);
-        continue;
-      }
+    for await (const result of writeInBulk(clients, operations(), ack)) {
+      const { failure, unseenBy, level, acknowledgedBy, ...named } = result;
+      isDone(named, failure);
+      if (failure !== undefined) continue;
       for (const peerId of unseenBy) unseen.add(peerId);
       if (isLess(level, ack)) less++;
       const reached = levelFields(level, acknowledgedBy);
-      if (out.json) out.object({ cid, ...reached, ...(unseenBy.length > 0 ? { unseenBy } : {}) });
-      else progress.line(`${cid}  ${levelText(level)}`);
+      if (out.json) out.object({ ...named, ...reached, ...(unseenBy.length > 0 ? { unseenBy } : {}) });
+      else progress.line(`${named.cid}  ${levelText(level)}`);
     }
   } finally {
     progress.stop();
@@ -167,8 +198,10 @@ function pinLine(pin: Pin): string {
   return `${pin.cid}  ${where.padEnd(10)}  ${namespace}${pin.options?.name ?? ''}`.trimEnd();
 }
 
-async function getPin(context: CliContext, cid: string, namespace: string): Promise<void> {
-  const { pin } = await (await context.clients()).pins.getPin({ cid, namespace });
+async function getPin(context: CliContext, text: string, namespace: string): Promise<void> {
+  const clients = await context.clients();
+  const { cid } = await cidOf(context, clients, text);
+  const { pin } = await clients.pins.getPin({ cid, namespace });
   if (pin !== undefined) showPin(context, pin);
 }
 
@@ -202,12 +235,15 @@ interface ReplaceFlags {
   ack?: string;
 }
 
-async function replacePin(context: CliContext, fromCid: string, toCid: string, flags: ReplaceFlags): Promise<void> {
+async function replacePin(context: CliContext, from: string, to: string, flags: ReplaceFlags): Promise<void> {
   const { namespace, name } = flags;
   const { out } = context;
   const ack = ackFrom(flags.ack);
   const options = { ...(name === undefined ? {} : { name }), ...(ack === undefined ? {} : { ack }) };
-  const answer = await (await context.clients()).pins.replacePin({ fromCid, toCid, namespace, ...options });
+  const clients = await context.clients();
+  const { cid: fromCid } = await cidOf(context, clients, from);
+  const { cid: toCid } = await cidOf(context, clients, to);
+  const answer = await clients.pins.replacePin({ fromCid, toCid, namespace, ...options });
   const { pin, unseenBy, level } = answer;
   if (ack !== undefined && out.json) out.message(ReplacePinResponseSchema, answer);
   else if (pin !== undefined) showPin(context, pin);

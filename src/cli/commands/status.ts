@@ -5,6 +5,7 @@ import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { type FilterFlags, filterFlags, filterFrom, timeAgo } from '../filter-flags.ts';
+import { cidOf, pathHelp } from '../paths.ts';
 import { limitFrom } from '../pin-flags.ts';
 import type { Run } from '../run.ts';
 import { peerStatusLine, pinStatusLines, statusFromName } from '../statuses.ts';
@@ -30,7 +31,8 @@ export function statusCommands(program: Command, run: Run): void {
     .option('-w, --watch', 'go on and show every change; with --status: to and from these')
     .addHelpText(
       'after',
-      `
+      `${pathHelp}
+
 Examples:
   pinfold status bafybei...
   pinfold status --status pin_error,unpin_error
@@ -51,7 +53,7 @@ Examples:
     .option('-n, --namespace <name>', 'whose pins', '')
     .addHelpText(
       'after',
-      '\nExamples:\n  pinfold recover\n  pinfold recover bafybei...\n  pinfold recover - < cids.txt',
+      `${pathHelp}\n\nExamples:\n  pinfold recover\n  pinfold recover bafybei...\n  pinfold recover - < cids.txt`,
     )
     .action(run((context, cids: string[], flags: { namespace: string }) => recover(context, cids, flags.namespace)));
 }
@@ -59,11 +61,12 @@ Examples:
 /** A flag that may be said several times, and leaves the argument behind it alone. */
 const eachOf = (value: string, before: string[] = []) => [...before, value];
 
-async function show(context: CliContext, cid: string | undefined, flags: StatusFlags): Promise<void> {
+async function show(context: CliContext, text: string | undefined, flags: StatusFlags): Promise<void> {
   const { out } = context;
   const { pins } = await context.clients();
-  if (cid !== undefined) {
+  if (text !== undefined) {
     if (hasMoreThanPeers(flags)) throw usageError('of one CID only --namespace, --peer and --watch can be said');
+    const { cid } = await cidOf(context, { pins }, text);
     const [namespace = ''] = flags.namespace ?? [];
     const { status } = await pins.getPinStatus({ cid, namespace, peerIds: flags.peer ?? [] });
     if (status === undefined) return;
@@ -90,13 +93,16 @@ async function show(context: CliContext, cid: string | undefined, flags: StatusF
   out.note(shown === 0 ? 'no pins match' : `${shown} pins`);
 }
 
-async function watch(context: CliContext, cid: string | undefined, flags: StatusFlags): Promise<void> {
+async function watch(context: CliContext, text: string | undefined, flags: StatusFlags): Promise<void> {
   const { out } = context;
   const { pins } = await context.clients();
   if (flags.olderThan !== undefined || flags.newerThan !== undefined || flags.limit !== undefined) {
     throw usageError('--older-than, --newer-than and --limit are of a listing, and do not go with --watch');
   }
-  const filter = { ...filterFrom(flags), ...(cid === undefined ? {} : { cids: [cid] }) };
+  const filter = {
+    ...filterFrom(flags),
+    ...(text === undefined ? {} : { cids: [(await cidOf(context, { pins }, text)).cid] }),
+  };
   for await (const message of pins.watchPins({ ...wordsFrom(flags), filter })) {
     if (out.json) out.message(WatchPinsResponseSchema, message);
     else for (const event of message.events) out.line(eventLine(event));
@@ -154,8 +160,8 @@ async function recover(context: CliContext, args: string[], namespace: string): 
   if (args.length === 0) await call([]);
   else {
     let cids: string[] = [];
-    for await (const cid of cidsFrom(args[0] === '-' ? [] : args)) {
-      if (cids.push(cid) < cidsPerCall) continue;
+    for await (const text of cidsFrom(args[0] === '-' ? [] : args)) {
+      if (cids.push((await cidOf(context, { pins }, text)).cid) < cidsPerCall) continue;
       await call(cids);
       cids = [];
     }
