@@ -22,6 +22,8 @@ export interface KuboSettings {
   swarmKey?: Uint8Array;
   /** As Kubo's configuration has it: `basic:USER:PASSWORD` or `bearer:TOKEN`. */
   auth?: string;
+  /** It connects to nobody, and finds in its own records the names that it has published. */
+  offline?: boolean;
   /** Its RPC listens on a unix socket besides. */
   onSocket?: boolean;
 }
@@ -111,7 +113,8 @@ export class KuboNode {
   /** `fileKiBMax`: it can write no larger files (RLIMIT_FSIZE), so that larger blocks find no room. */
   async start(fileKiBMax: number | 'unlimited' = 'unlimited'): Promise<void> {
     const env = { ...this.#environment, ...(this.#settings.swarmKey !== undefined && { LIBP2P_FORCE_PNET: '1' }) };
-    const child = spawn('sh', ['-c', `ulimit -f "$1"; exec "$0" daemon`, program, blocksOf(fileKiBMax)], {
+    const daemon = `daemon ${this.#settings.offline ? '--offline' : ''}`;
+    const child = spawn('sh', ['-c', `ulimit -f "$1"; exec "$0" ${daemon}`, program, blocksOf(fileKiBMax)], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -165,6 +168,13 @@ export class KuboNode {
   async ipfs(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(program, ['--api', this.api, ...args], { env: this.#environment });
     return stdout.trim();
+  }
+
+  /** Stores a value, in dag-json's form, by one of its codecs. */
+  async put(value: unknown, codec: 'dag-cbor' | 'dag-json' = 'dag-cbor'): Promise<string> {
+    const file = join(this.folder, 'put.json');
+    await writeFile(file, JSON.stringify(value));
+    return this.ipfs('dag', 'put', '--input-codec=dag-json', `--store-codec=${codec}`, file);
   }
 
   /** CIDs, version 1, of what it holds recursively. */

@@ -125,6 +125,8 @@ t.test('every command is there, and has words to complete', async (t) => {
     'pin get',
     'pin explain',
     'pin replace',
+    'ipfs gc',
+    'ipfs resolve',
     'status',
     'recover',
     'add',
