@@ -17,11 +17,11 @@ import {
   WINDOW_WISHES_MAX,
 } from './constants.ts';
 import { flowOf } from './flow.ts';
-import type { Entry } from './lanes.ts';
+import type { Entry, Piece } from './lanes.ts';
 import type { StatusIndex } from './status-index.ts';
 import { intakeKey, intakeKeyParts, intakeTable, positionKey, stateTable } from './tables.ts';
 import type { Occasion } from './wish.ts';
-import type { ConsiderInit, Piece, Work } from './work.ts';
+import type { ConsiderInit, Work } from './work.ts';
 
 export interface IntakeNeeds {
   pinset: Pick<Pinset, 'feed' | 'keys' | 'count'>;

@@ -2,12 +2,17 @@ import { mark } from '../runtime/mark.ts';
 import type { Job } from './attempt.ts';
 import { RETRY_PART_MAX, RETRY_SHARE } from './constants.ts';
 import { FairQueue } from './fair-queue.ts';
-import type { DueLane } from './tables.ts';
+import type { DueLane, PieceId } from './tables.ts';
 import type { Occasion, Wanted } from './wish.ts';
-import type { Piece } from './work.ts';
 
 /** `front`: asked for by a person. `retry`: has failed before, or has waited. */
 export type LaneName = 'front' | 'fresh' | 'retry';
+
+/** Wishes that were taken together: one row of the intake, which goes when all of them are settled. */
+export interface Piece extends PieceId {
+  readonly source: 'feed' | 'walk';
+  open: number;
+}
 
 export interface Entry {
   readonly key: string;

@@ -23,7 +23,7 @@ import {
   SHOW_ATTEMPT_AFTER_MS,
   STARTS_PER_TURN,
 } from './constants.ts';
-import { changeWant, type Entry, type LaneName, Lanes } from './lanes.ts';
+import { changeWant, type Entry, type LaneName, Lanes, type Piece } from './lanes.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import type { NodeWatch } from './node-watch.ts';
 import type { TrackerOptions } from './options.ts';
@@ -31,7 +31,7 @@ import type { SaidOtherwise } from './said-otherwise.ts';
 import type { StatusIndex } from './status-index.ts';
 import type { StatusRow } from './status-row.ts';
 import { Successors } from './successors.ts';
-import type { DueLane, PieceId } from './tables.ts';
+import type { DueLane } from './tables.ts';
 import { type Decision, decide, type Known, type Occasion, pinnedRow, type Wanted, wantedIn } from './wish.ts';
 
 export interface WorkNeeds extends AttemptNeeds {
@@ -45,12 +45,6 @@ export interface WorkNeeds extends AttemptNeeds {
   said: SaidOtherwise;
   clock: Clock;
   random: Random;
-}
-
-/** Wishes that were taken together: one row of the intake, which goes when all of them are settled. */
-export interface Piece extends PieceId {
-  readonly source: 'feed' | 'walk';
-  open: number;
 }
 
 export interface ConsiderInit {
