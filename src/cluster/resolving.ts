@@ -5,6 +5,8 @@ import { checkCid, formatCid } from '../model/cid.ts';
 import { type ContentPath, formatPath, invalidPath, parseContentPath } from '../model/content-path.ts';
 import { PinfoldError } from '../model/errors.ts';
 import { checkOrigins } from '../model/validate-pin.ts';
+import type { Pinset } from '../pinset/pinset.ts';
+import { unlessCorrupt } from '../pinset/rows.ts';
 import { RESOLVE_STALL_MS, RESOLVES_MAX } from './constants.ts';
 
 /** Paths to content, by the IPFS node of this peer. */
@@ -33,12 +35,23 @@ export interface ResolvedPath {
 
 export interface ResolvingNeeds {
   connector: Pick<Connector, 'resolve'>;
-  /** Addresses of the other IPFS nodes of the cluster. */
-  sources: () => readonly string[];
+  pinset: Pick<Pinset, 'claims'>;
+  /** Addresses of the IPFS nodes of these other peers; without any: of all. */
+  addresses: (peerIds: readonly string[]) => readonly string[];
 }
 
-export function resolving({ connector, sources }: ResolvingNeeds): Resolving {
+export function resolving({ connector, pinset, addresses }: ResolvingNeeds): Resolving {
   let underWay = 0;
+
+  /** Where the cluster has pinned what the path begins with, its blocks are; otherwise any node may have them. */
+  function sourcesOf(path: ContentPath): readonly string[] {
+    const claims = path.kind === 'ipfs' ? (unlessCorrupt(() => pinset.claims(path.root)) ?? []) : [];
+    const pins = claims.flatMap(({ pin }) => (pin.mode === 'recursive' ? [pin] : []));
+    const isEverywhere = pins.some(({ allocations }) => allocations.length === 0);
+    const peerIds = isEverywhere ? [] : pins.flatMap(({ allocations }) => allocations);
+    const there = addresses(peerIds);
+    return [...pins.flatMap(({ origins }) => origins), ...(there.length > 0 ? there : addresses([]))];
+  }
 
   async function byNode(path: ContentPath, origins: readonly string[], call: CallContext): Promise<ResolvedPath> {
     if (underWay >= RESOLVES_MAX) {
@@ -46,7 +59,8 @@ export function resolving({ connector, sources }: ResolvingNeeds): Resolving {
     }
     underWay++;
     try {
-      const options = { sources: [...origins, ...sources()], stallTimeoutMs: RESOLVE_STALL_MS, signal: call.signal };
+      const sources = [...new Set([...origins, ...sourcesOf(path)])];
+      const options = { sources, stallTimeoutMs: RESOLVE_STALL_MS, signal: call.signal };
       return await connector.resolve(path, options);
     } catch (cause) {
       throw nodeError(cause);

@@ -286,7 +286,7 @@ export function peerCore(
     membership: membership({ ...shared, network, clock, timers }),
     draining: draining({ ...shared, places, clock, timers }),
     collecting: collecting({ ...shared, connector, clock, timers }),
-    resolving: resolving({ connector, sources: () => ipfsAddresses(monitored, []) }),
+    resolving: resolving({ ...shared, connector, addresses: (peerIds) => ipfsAddresses(monitored, peerIds) }),
     rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },

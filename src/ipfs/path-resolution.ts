@@ -26,6 +26,7 @@ export async function resolveFrom(
   options: ResolveOptions,
   needs: PathResolutionNeeds,
 ): Promise<Resolved> {
+  // What could never be checked is refused, at the beginning and on the way, and not waited for.
   wishCid(root);
   using scope = mergeSignals(options.signal);
   const { signal } = scope;
@@ -42,6 +43,7 @@ export async function resolveFrom(
   });
   const load = async (cid: CID) => {
     signal.throwIfAborted();
+    wishCid(cid.bytes);
     watch.progress();
     const local = await needs.local(cid, { signal });
     if (local !== undefined) return local;

@@ -151,7 +151,13 @@ export function connectorPathsSuite(t: Test, makeNode: NodeMaker, traits: Connec
     const unknown = block(0x93 /* eth-tx */, new Uint8Array(4));
     await connector.putBlocks([broken, unknown], { signal: forever });
     for (const one of [broken, unknown]) await failsWith(t, resolve(connector, one, 'a'), 'INVALID_DAG');
-    await failsWith(t, resolve(connector, { cid: Uint8Array.of(1, 0x55, 0x99, 1, 1, 0) }, 'a'), 'INVALID_DAG');
+    const strange = Uint8Array.of(1, 0x71, 0x99, 1, 1, 0);
+    await failsWith(t, resolve(connector, { cid: strange }, ''), 'INVALID_DAG');
+    await failsWith(t, resolve(connector, { cid: strange }, 'a'), 'INVALID_DAG');
+    const above = valueBlock({ to: CID.decode(strange) });
+    await connector.putBlocks([above], { signal: forever });
+    t.same((await resolve(connector, above, 'to')).cid, strange, 'what is at the end is not looked at');
+    await failsWith(t, resolve(connector, above, 'to/a'), 'INVALID_DAG');
   });
 
   if (resolvesNames) return;

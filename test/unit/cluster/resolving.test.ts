@@ -5,8 +5,10 @@ import { pinWrites } from '../../../src/api/services/pin-writes.ts';
 import { RESOLVE_STALL_MS, RESOLVES_MAX } from '../../../src/cluster/constants.ts';
 import { resolving } from '../../../src/cluster/resolving.ts';
 import { type Connector, ConnectorError, type ConnectorErrorKind } from '../../../src/ipfs/connector.ts';
+import { equalBytes } from '../../../src/model/bytes.ts';
 import { formatCid } from '../../../src/model/cid.ts';
 import { PinfoldError } from '../../../src/model/errors.ts';
+import type { StoredPin } from '../../../src/pinset/pinset.ts';
 import { anyone, apiPeer } from '../../support/api-peer.ts';
 import { testCid } from '../../support/crdt-peers.ts';
 
@@ -14,8 +16,16 @@ const [root, end] = [testCid(1), testCid(2)];
 const path = `/ipfs/${formatCid(root)}/a/b`;
 const origin = '/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf';
 
-const leadsTo = (resolve: Connector['resolve']) =>
-  resolving({ connector: { resolve }, sources: () => ['/memory/x/p2p/x'] });
+/** `claims`: pins of the root. */
+const leadsTo = (resolve: Connector['resolve'], claims: () => StoredPin[] = () => []) =>
+  resolving({
+    connector: { resolve },
+    pinset: { claims: (cid) => (equalBytes(cid, root) ? claims() : []) },
+    addresses(peerIds) {
+      const others = peerIds.length === 0 ? ['x'] : peerIds.filter((peerId) => peerId !== 'here');
+      return others.map((peerId) => `/memory/${peerId}/p2p/${peerId}`);
+    },
+  });
 
 t.test('a path is asked of the node, with the nodes of the cluster and the origins as sources', async (t) => {
   const call = anyone();
@@ -28,6 +38,41 @@ t.test('a path is asked of the node, with the nodes of the cluster and the origi
   });
   t.same(await here.resolve({ path, origins: [origin] }, call), { cid: end, rest: [] });
   t.same(await here.block({ path, origins: [origin] }, call), end);
+});
+
+t.test('where the beginning of a path is pinned, its blocks are asked for', async (t) => {
+  const pin = (allocations: string[], more: object = {}) =>
+    ({ pin: { mode: 'recursive', allocations, origins: [], ...more } }) as unknown as StoredPin;
+  const cases: [string, string[], () => StoredPin[]][] = [
+    [
+      'its allocations, and its origins',
+      [origin, 'a', 'b'],
+      () => [pin(['a'], { origins: [origin] }), pin(['a', 'b'])],
+    ],
+    ['here alone, and perhaps not yet', ['x'], () => [pin(['here'])]],
+    ['everywhere', ['x'], () => [pin(['a']), pin([])]],
+    ['the root alone', ['x'], () => [pin(['a'], { mode: 'direct' })]],
+    [
+      'a damaged row',
+      ['x'],
+      () => {
+        throw new PinfoldError('DATA_CORRUPT', 'damaged');
+      },
+    ],
+  ];
+  for (const [what, expected, claims] of cases) {
+    let asked: readonly string[] = [];
+    const here = leadsTo(async (_, { sources }) => {
+      asked = sources;
+      return { cid: end, rest: [] };
+    }, claims);
+    await here.resolve({ path, origins: [] }, anyone());
+    t.same(
+      asked,
+      expected.map((each) => (each === origin ? each : `/memory/${each}/p2p/${each}`)),
+      what,
+    );
+  }
 });
 
 t.test('what is wrong with the request, the node is not asked', async (t) => {

@@ -1,3 +1,4 @@
+import * as dagCbor from '@ipld/dag-cbor';
 import * as dagPb from '@ipld/dag-pb';
 import { UnixFS } from 'ipfs-unixfs';
 import type { CID } from 'multiformats/cid';
@@ -6,8 +7,9 @@ import { ConnectorError } from '../../../src/ipfs/connector.ts';
 import { PATH_BLOCKS_MAX, PATH_BYTES_MAX } from '../../../src/ipfs/constants.ts';
 import { resolvePath } from '../../../src/ipfs/dag/resolve-path.ts';
 import { failsWith } from '../../suites/connector.suite.ts';
-import { block, DAG_PB, leaf, type TestBlock } from '../../suites/dags.ts';
+import { block, DAG_CBOR, DAG_JSON, DAG_PB, leaf, RAW, type TestBlock } from '../../suites/dags.ts';
 import { manyFiles, shardedTree, unixfsTree } from '../../suites/unixfs.ts';
+import { fc } from '../../support/fast-check.ts';
 
 /** Where it leads, and how many blocks were read on the way. */
 async function follow(blocks: readonly TestBlock[], root: CID, path: readonly string[]) {
@@ -122,4 +124,28 @@ t.test('a path over too many blocks, or too many bytes, is given up', async (t) 
   }
   const { link } = heavy.at(-1) as TestBlock;
   await failsWith(t, follow(heavy, link, path.slice(0, levels)), 'FAILED');
+});
+
+t.test('whatever the blocks have in them, a path ends or is refused', async (t) => {
+  const codecs = fc.constantFrom(RAW, DAG_PB, DAG_CBOR, DAG_JSON, 0x0200, 0x93);
+  const anyBytes = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    fc.json({ maxDepth: 4 }).map((text) => new TextEncoder().encode(text)),
+    fc.json().map((text) => dagCbor.encode(JSON.parse(text))),
+    fc.uint8Array({ maxLength: 40 }).map((data) => dagPb.encode({ Links: [], Data: data })),
+  );
+  const segment = fc.oneof(fc.constantFrom('0', '1', 'a', '__proto__', 'constructor', 'length'), fc.string());
+  await fc.assert(
+    fc.asyncProperty(codecs, anyBytes, fc.array(segment, { minLength: 1, maxLength: 4 }), async (code, bytes, path) => {
+      const one = block(code, bytes);
+      try {
+        const { rest } = await follow([one], one.link, path);
+        return rest.length === path.length;
+      } catch (error) {
+        return error instanceof ConnectorError;
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+  t.pass('held');
 });
