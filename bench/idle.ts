@@ -3,17 +3,50 @@ import { systemTimers as timers } from '../src/runtime/clock.ts';
 import { systemRandom as random } from '../src/runtime/random.ts';
 import { type BenchCore, pinAt, rootOf, startBenchCore, until } from './bench-core.ts';
 import type { BenchContext } from './main.ts';
-import { peerRpcBytes } from './rpc-bytes.ts';
 import { SocketBytes } from './socket-bytes.ts';
+import { threePeers } from './three-peers.ts';
+import { type Sent, Traffic } from './traffic.ts';
+import { loadNow } from './usage.ts';
 
 const intervalMs = 500;
 const measuredMs = 10_000;
+
+/** A peer that nobody asks: what goes on for a while after its last pin is over, and what comes now and then is seen. */
+const restMs = 30_000;
+const idleMs = 60_000;
+/** IPFS Cluster 1.1.6, empty. */
+const ipfsClusterCpuSecondsPerMinute = 0.4;
 
 /**
  * Anti-entropy when nothing differs: bytes of a round (a Hello and its answer, as encoded) at a small and a ten times larger
  * pinset, of 3 peers over libp2p, whose whole traffic is counted, too, and of 24 in memory.
  */
-export async function idle({ figures, pins }: BenchContext): Promise<void> {
+export async function idle(context: BenchContext): Promise<void> {
+  await rounds(context);
+  await atRest(context);
+}
+
+/** Processor time and traffic of three peers with the defaults, each a process of its own, that all track all pins. */
+async function atRest({ figures, root, pins }: BenchContext): Promise<void> {
+  const peers = await threePeers({ root, pins, failingEvery: Number.MAX_SAFE_INTEGER, counted: 'traffic' });
+  await new Promise((resolve) => setTimeout(resolve, restMs));
+  const look = () => peers.map((peer) => ({ ...peer.now(), cpu: peer.cpuSeconds() }));
+  figures.progress(`  three peers at rest, ${pins} pins; ${loadNow()}`);
+  const before = look();
+  await new Promise((resolve) => setTimeout(resolve, idleMs));
+  const after = look();
+  const mean = (value: (at: (typeof before)[0]) => number) =>
+    after.reduce((sum, at, i) => sum + value(at) - value(before[i] as typeof at), 0) / peers.length / (idleMs / 1_000);
+  const kinds = Object.keys(after[0]?.traffic ?? {});
+  const rates = kinds.map((kind) => `${kind} ${mean(({ traffic }) => traffic[kind]?.bytes ?? 0).toFixed()}`);
+  const note = `at most: IPFS Cluster, empty (another machine of this size); a peer of three, ${pins} pins`;
+  const cpu = mean((at) => at.cpu) * 60;
+  figures.add({ name: 'idle', figure: 'cpu', value: cpu, unit: 's/min', limit: ipfsClusterCpuSecondsPerMinute, note });
+  const wire = `received by a peer of three, ${pins} pins; messages it sent or had sent to it, B/s: ${rates.join(', ')}`;
+  figures.add({ name: 'idle', figure: 'wire-at-rest', value: mean((at) => at.received), unit: 'B/s', note: wire });
+}
+
+async function rounds({ figures, pins }: BenchContext): Promise<void> {
   const sizes = [Math.min(1_000, pins), Math.min(10_000, pins * 10)] as const;
   const sockets = new SocketBytes();
   for (const [peers, hub] of [
@@ -58,10 +91,12 @@ async function measured(
   await pinAt(cores[0] as BenchCore, from, count, 1_000);
   await until(() => cores.every((core) => rootOf(core) === rootOf(cores[0] as BenchCore)));
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  const counted = peerRpcBytes(cores.map(({ network }) => network.rpc));
+  const traffic = new Traffic();
+  for (const { network } of cores) traffic.count(network);
   const before = sockets.received;
   await new Promise((resolve) => setTimeout(resolve, measuredMs));
   const wire = (sockets.received - before) / cores.length / (measuredMs / 1_000);
-  const { calls, bytes } = counted.stop();
+  traffic.stop();
+  const { count: calls, bytes } = traffic.kinds.get('hello') as Sent;
   return { round: bytes / calls, wire };
 }

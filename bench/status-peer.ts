@@ -11,6 +11,8 @@ import { noMetrics } from '../src/runtime/metrics.ts';
 import { pinAt, startBenchCore, until } from './bench-core.ts';
 import './collect-on-signal.ts';
 import { answersAtOnce } from './node-stand-in.ts';
+import { SocketBytes } from './socket-bytes.ts';
+import { type Sent, Traffic } from './traffic.ts';
 import { memoryOf } from './usage.ts';
 
 /** What such a process prints four times a second. */
@@ -24,6 +26,9 @@ export interface StatusPeerLine {
   failed: number;
   /** Calls of its IPFS node so far, but for its space. */
   nodeCalls: number;
+  /** Bytes that came over TCP so far, and (where that is counted) what it made other peers send and receive, by kind. */
+  received: number;
+  traffic: Record<string, Sent>;
   /** Heap in use, and resident memory without the mapped store; bytes. */
   heap: number;
   own: number;
@@ -33,11 +38,13 @@ export interface StatusPeerLine {
  * A process of its own: a peer with the gRPC door, beside a node that takes no time and lacks the content of one in EVERY pins. With
  * PINS it waits for two others and pins so many on all three.
  *
- *     status-peer.ts NUMBER FOLDER EVERY [BOOTSTRAP] [PINS]
+ *     status-peer.ts NUMBER FOLDER EVERY traffic|nothing [BOOTSTRAP] [PINS]
  */
-const [number = '', folder = '', every = '', bootstrap = '', pins = '0'] = process.argv.slice(2);
+const [number = '', folder = '', every = '', counted = '', bootstrap = '', pins = '0'] = process.argv.slice(2);
 const neverMs = 7 * 86_400_000;
 let nodeCalls = 0;
+const sockets = new SocketBytes();
+const traffic = new Traffic();
 
 const node: Connector = {
   ...answersAtOnce,
@@ -64,6 +71,8 @@ const core = await startBenchCore({
   connector,
   tracker: { retryBaseMs: neverMs, retryMaxMs: neverMs },
 });
+// Encoding all of it once more is not what is measured elsewhere.
+if (counted === 'traffic') traffic.count(core.network);
 // Nothing is added here.
 const needs: PinServiceNeeds = { ...core, add: undefined as unknown as PinServiceNeeds['add'] };
 const grpc = grpcServer(
@@ -87,6 +96,8 @@ function say(): void {
     pinned,
     failed,
     nodeCalls,
+    received: sockets.received,
+    traffic: Object.fromEntries(traffic.kinds),
     heap: process.memoryUsage().heapUsed,
     own: memoryOf(process.pid).own,
   };

@@ -1,93 +1,83 @@
-import { join } from 'node:path';
-import { until } from './bench-core.ts';
 import type { BenchContext } from './main.ts';
-import { runScript, type StartedScript, startScript } from './processes.ts';
+import { runScript } from './processes.ts';
 import type { StatusesRead } from './status-client.ts';
-import type { StatusPeerLine } from './status-peer.ts';
+import { type BenchPeer, threePeers } from './three-peers.ts';
 import { loadNow } from './usage.ts';
 
 const mib = 2 ** 20;
 /** One in so many pins fails, on all peers. */
 const failingEvery = 300;
-const pages = 1_000;
 const pageGoalMs = 25;
+/** IPFS Cluster 1.1.6, one peer: 1 M statuses in 46 s. */
+const ipfsClusterRate = 1_000_000 / 46;
+/** More is a listing, or pages, that keep something for each pin. */
+const listGrowthBytesMax = 150 * mib;
+const pageGrowthBytesMax = 16 * mib;
 
 /** Statuses of three peers that all track all pins: a page of those that failed, and all of them. */
 export async function status({ figures, root, pins }: BenchContext): Promise<void> {
-  const peers = await threePeers(root, pins);
-  const lines = () => peers.map(lineOf);
-  const { host, pid } = lineOf(peers[0] as StartedScript);
-  await until(() => lines().every(({ pinned, failed }) => pinned + failed === pins));
-  const failed = lineOf(peers[0] as StartedScript).failed;
-  figures.progress(`  ${pins} pins on three peers, ${failed} of them failed; ${loadNow()}`);
-
-  const callsBefore = lines().map(({ nodeCalls }) => nodeCalls);
-  await runScript('./status-client.ts', [host, 'pages', '200']);
-  const before = await collected(peers[0] as StartedScript, pid);
-  const page = await runScript<StatusesRead>('./status-client.ts', [host, 'pages', String(pages)]);
-  const after = await collected(peers[0] as StartedScript, pid);
-  const at = (share: number) => page.callMs[Math.floor(page.callMs.length * share)] as number;
-  figures.progress(
-    `  a page of ${page.pins / pages}: ${at(0.5).toFixed(1)} ms median, ${at(1 - 1 / pages).toFixed(1)} at most; ${loadNow()}`,
-  );
+  const peers = await threePeers({ root, pins, failingEvery, counted: 'nothing' });
+  const [first] = peers;
+  const { host, failed } = first.now();
   const add = (figure: string, value: number, unit: string, limit: number, note: string) =>
     figures.add({ name: 'status', figure, value, unit, limit, note });
-  add(
-    'error-page-p99-ms',
-    at(0.99),
-    'ms',
-    pageGoalMs,
-    `at most: ${pages} pages of 100 of ${failed} that failed, out of ${pins}`,
-  );
-  add('error-page-heap', after / mib, 'MiB', before / mib, `after ${pages} pages, collected; before them`);
+  figures.progress(`  ${pins} pins on three peers, ${failed} of them failed; ${loadNow()}`);
+  const callsBefore = peers.map((peer) => peer.now().nodeCalls);
 
+  const pages = Math.min(1_000, Math.ceil(pins / 10));
+  await runScript('./status-client.ts', [host, 'pages', String(Math.ceil(pages / 5))]);
+  const before = await collected(first);
+  const page = await runScript<StatusesRead>('./status-client.ts', [host, 'pages', String(pages)]);
+  const after = await collected(first);
+  const at = (share: number) => page.callMs[Math.floor(page.callMs.length * share)] as number;
+  figures.progress(
+    `  a page of ${(page.pins / pages).toFixed()}: ${at(0.5).toFixed(1)} ms median, ${at(1 - 1 / pages).toFixed(1)} at most; ${loadNow()}`,
+  );
+  const what = `at most: ${pages} pages of 100 of ${failed} that failed, out of ${pins}, from a cursor each`;
+  add('error-page-p99-ms', at(0.99), 'ms', pageGoalMs, what);
+  add('error-page-heap', after / mib, 'MiB', before / mib, `after ${pages} pages, collected; before them`);
+  if (after - before > pageGrowthBytesMax) throw new Error(`the heap grew from ${before} to ${after} bytes`);
+
+  const cpu = peers.map((peer) => peer.cpuSeconds());
   const listed = await watched(peers, () => runScript<StatusesRead>('./status-client.ts', [host, 'ListPinStatuses']));
+  const [asked, ...others] = peers.map((peer, i) => ((peer.cpuSeconds() - (cpu[i] as number)) / pins) * 1e6);
   if (listed.read.pins !== pins) throw new Error(`listed ${listed.read.pins} pins of ${pins}`);
   const plain = await runScript<StatusesRead>('./status-client.ts', [host, 'ListPins']);
   const rate = pins / listed.read.seconds;
+  const used = `microseconds of processor a pin: ${asked?.toFixed(1)} here, ${others.map((each) => each.toFixed(1)).join(' and ')} there`;
+  add('list-rate', rate, 'pins/s', ipfsClusterRate, `IPFS Cluster (another machine of this size, one peer); ${used}`);
+  add('list-plain', rate, 'pins/s', pins / plain.seconds, 'the same pins by ListPins, which asks nobody');
+  const most = Math.max(...listed.grownBytes);
   add(
-    'list-rate',
-    rate,
-    'pins/s',
-    pins / plain.seconds,
-    `with the word of three peers each; the same pins by ListPins`,
+    'list-memory',
+    most / mib,
+    'MiB',
+    100,
+    'at most: what the peer that grew most has grown by, without the mapped store',
   );
-  const most = Math.max(...listed.grownBytes) / mib;
-  add('list-memory', most, 'MiB', 100, 'at most: what the peer that grew most has grown by, without the mapped store');
+  if (most > listGrowthBytesMax) throw new Error(`a peer grew by ${most} bytes`);
 
-  const asked = lines().map(({ nodeCalls }, i) => nodeCalls - (callsBefore[i] as number));
-  if (asked.some((calls) => calls > 0)) throw new Error(`nodes were asked: ${asked.join(', ')} calls`);
+  const nodeCalls = peers.map((peer, i) => peer.now().nodeCalls - (callsBefore[i] as number));
+  if (nodeCalls.some((calls) => calls > 0)) throw new Error(`nodes were asked: ${nodeCalls.join(', ')} calls`);
 }
-
-async function threePeers(root: string, pins: number): Promise<StartedScript[]> {
-  const folder = (number: number) => join(root, `peer-${number}`);
-  const every = String(failingEvery);
-  const second = await startScript('./status-peer.ts', ['2', folder(2), every]);
-  const { address } = lineOf(second);
-  const third = await startScript('./status-peer.ts', ['3', folder(3), every, address]);
-  const first = await startScript('./status-peer.ts', ['1', folder(1), every, address, String(pins)]);
-  return [first, second, third];
-}
-
-const lineOf = (peer: StartedScript) => JSON.parse(peer.last()) as StatusPeerLine;
 
 /** Heap in use after a full collection, bytes: the least of some looks. */
-async function collected(peer: StartedScript, pid: number): Promise<number> {
+async function collected(peer: BenchPeer): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 5; i++) {
-    process.kill(pid, 'SIGUSR2');
+    process.kill(peer.now().pid, 'SIGUSR2');
     await new Promise((resolve) => setTimeout(resolve, 600));
-    least = Math.min(least, lineOf(peer).heap);
+    least = Math.min(least, peer.now().heap);
   }
   return least;
 }
 
 /** What it read, and by how much each peer grew meanwhile at most. */
-async function watched(peers: readonly StartedScript[], work: () => Promise<StatusesRead>) {
-  const before = peers.map((peer) => lineOf(peer).own);
+async function watched(peers: readonly BenchPeer[], work: () => Promise<StatusesRead>) {
+  const before = peers.map((peer) => peer.now().own);
   const most = [...before];
   const timer = setInterval(() => {
-    for (const [i, peer] of peers.entries()) most[i] = Math.max(most[i] as number, lineOf(peer).own);
+    for (const [i, peer] of peers.entries()) most[i] = Math.max(most[i] as number, peer.now().own);
   }, 100);
   const read = await work();
   clearInterval(timer);

@@ -183,13 +183,17 @@ export class StatusIndex {
     return rows;
   }
 
-  listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
+  /** In the order of pin keys. A row is as of the last flush, so it may have come to its status since, or not have it any more. */
+  listIndexed(
+    statuses: readonly IndexedStatus[],
+    afterCid: Uint8Array | undefined,
+    limit: number,
+  ): { cid: Uint8Array; row: StatusRow | undefined }[] {
     const places = statuses.flatMap((status) => this.#placesWith(status, afterCid, limit));
     places.sort(compareBytes);
-    return places.slice(0, limit).flatMap((place) => {
+    return places.slice(0, limit).map((place) => {
       const { cid } = pinKeyParts(place);
-      const row = this.#stored(cid);
-      return row === undefined ? [] : [wishStatus(cid, row)];
+      return { cid, row: this.flushed(cid) };
     });
   }
 

@@ -125,11 +125,14 @@ class WishTracker implements Tracker {
 
   statuses(cids: readonly Uint8Array[]): WishStatus[] {
     if (cids.length > STATUSES_MAX) throw invalidField('cids', `at most ${STATUSES_MAX} in one call`);
-    return cids.map((cid) => this.#status(toV1(cid)));
+    return cids.map((given) => {
+      const cid = toV1(given);
+      return this.#status(cid, this.#index.flushed(cid));
+    });
   }
 
   listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
-    return this.#index.listIndexed(statuses, afterCid, limit).map(({ cid }) => this.#status(cid));
+    return this.#index.listIndexed(statuses, afterCid, limit).map(({ cid, row }) => this.#status(cid, row));
   }
 
   listAll(afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
@@ -207,9 +210,9 @@ class WishTracker implements Tracker {
     return [{ status: wishStatus(cid, queued), entry: typeof entry === 'object' ? entry : undefined }];
   }
 
-  #status(cid: Uint8Array): WishStatus {
+  /** `row` is the flushed one. */
+  #status(cid: Uint8Array, row: StatusRow | undefined): WishStatus {
     const want = this.#wantIfKnown(cid) ?? unknownWish;
-    const row = this.#index.flushed(cid);
     if (want === unknownWish && row !== undefined) return wishStatus(cid, row);
     // A claim that came back: the node has let go of it, or is about to, and that is not on the disk yet.
     const isLeft =
@@ -249,8 +252,8 @@ class WishTracker implements Tracker {
     let last: Uint8Array | undefined;
     for (;;) {
       const interrupted = index.listIndexed(['pinning', 'unpinning'], last, SLICE_KEYS_MAX);
-      for (const { cid, status } of interrupted) {
-        const queued = status === 'pinning' ? 'pin_queued' : 'unpin_queued';
+      for (const { cid, row } of interrupted) {
+        const queued = row?.status === 'pinning' ? 'pin_queued' : 'unpin_queued';
         index.put(cid, queuedRow(queued, this.#needs.clock.nowMs(), index.newest(cid)));
       }
       last = interrupted.at(-1)?.cid;
