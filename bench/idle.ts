@@ -11,8 +11,7 @@ import { loadNow } from './usage.ts';
 const intervalMs = 500;
 const measuredMs = 10_000;
 
-/** A peer that nobody asks: what goes on for a while after its last pin is over, and what comes now and then is seen. */
-const restMs = 30_000;
+/** Long enough to see what comes now and then. */
 const idleMs = 60_000;
 /** IPFS Cluster 1.1.6, empty. */
 const ipfsClusterCpuSecondsPerMinute = 0.4;
@@ -29,7 +28,6 @@ export async function idle(context: BenchContext): Promise<void> {
 /** Processor time and traffic of three peers with the defaults, each a process of its own, that all track all pins. */
 async function atRest({ figures, root, pins }: BenchContext): Promise<void> {
   const peers = await threePeers({ root, pins, failingEvery: Number.MAX_SAFE_INTEGER, counted: 'traffic' });
-  await new Promise((resolve) => setTimeout(resolve, restMs));
   const look = () => peers.map((peer) => ({ ...peer.now(), cpu: peer.cpuSeconds() }));
   figures.progress(`  three peers at rest, ${pins} pins; ${loadNow()}`);
   const before = look();

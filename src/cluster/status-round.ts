@@ -1,8 +1,10 @@
 import { byteString, compareBytes } from '../model/bytes.ts';
 import { answerWithinMs, type CallContext } from '../model/call-context.ts';
+import { isPinfoldError, type PinfoldError } from '../model/errors.ts';
 import { everywhere, isAllocatedTo, type Pin } from '../model/pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import { readable } from '../pinset/stored-pin.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
 import { claimStatus, type Named, unknownStatus } from './claim-status.ts';
 import { STATUS_PIECE_PINS_MAX, STATUS_PIECE_WORDS_MAX } from './constants.ts';
@@ -27,6 +29,7 @@ export class StatusRound {
   readonly #only: ReadonlySet<string> | undefined;
   readonly #lost = new Map<string, PeerError>();
   #errors: PeerError[] = [];
+  #hasToldDamage = false;
 
   constructor(needs: StatusRoundNeeds, peerIds: readonly string[], call: CallContext) {
     this.#needs = needs;
@@ -55,6 +58,14 @@ export class StatusRound {
     const lost = peerError(this.#needs, peerId, error);
     this.#lost.set(peerId, lost);
     this.#errors.push(lost);
+  }
+
+  /** Rows of this peer's pinset that cannot be read: their pins are missing. The first is told, once a call. */
+  damaged(problems: readonly PinfoldError[]): void {
+    const [first] = problems;
+    if (first === undefined || this.#hasToldDamage) return;
+    this.#hasToldDamage = true;
+    this.#errors.push(peerError(this.#needs, this.#needs.peerId, first));
   }
 
   /** Those that were not taken yet. */
@@ -107,9 +118,9 @@ export class StatusRound {
     showUnclaimed: boolean,
   ): Promise<{ wish: Uint8Array; key: Uint8Array | undefined; status: PinStatus }[]> {
     const cids = wishes.map(({ cid }) => cid);
-    const claims = cids.map((cid) => this.#needs.pinset.claims(cid).sort((a, b) => compareBytes(a.key, b.key)));
+    const claims = cids.map((cid) => this.#claims(cid));
     const bare = showUnclaimed ? cids.filter((cid, i) => claims[i]?.length === 0 && selection.matchesKey(cid, '')) : [];
-    const matching = claims.map((some) => some.filter(({ pin }) => selection.matches(pin)));
+    const matching = claims.map((some) => some?.filter(({ pin }) => selection.matches(pin)) ?? []);
     const [ofPins, ofBare] = await Promise.all([
       this.ofPins(matching.flat(), 'leave out', wordsOf(wishes)),
       this.ofUnclaimed(bare, wordsOf(wishes)),
@@ -121,6 +132,18 @@ export class StatusRound {
       if (left !== undefined) return [{ wish, key: undefined, status: left }];
       return (matching[i] ?? []).map(({ key }) => ({ wish, key, status: ofPins[next++] as PinStatus }));
     });
+  }
+
+  /** In order of keys. Undefined: the row of one is damaged. */
+  #claims(cid: Uint8Array): StoredPin[] | undefined {
+    try {
+      const claims = this.#needs.pinset.claims(cid).map(readable);
+      return claims.sort((a, b) => compareBytes(a.key, b.key));
+    } catch (problem) {
+      if (!isPinfoldError(problem, 'DATA_CORRUPT')) throw problem;
+      this.damaged([problem]);
+      return undefined;
+    }
   }
 
   async #ask(words: PeerWords): Promise<void> {

@@ -154,6 +154,7 @@ async function* byPins(
     const limit = Math.min(most, round.pinsPerPiece);
     const from = cursor === undefined ? {} : { cursor };
     const page = needs.pinset.list({ filter: query.filter, order: 'key', limit, ...from });
+    round.damaged(page.damaged);
     const statuses = round.ofPins(page.pins, 'leave out');
     statuses.catch(() => {}); // A listing that is left, or fails earlier, does not come to it.
     return { page, statuses };

@@ -1,5 +1,5 @@
-import { compareBytes, equalBytes } from '../model/bytes.ts';
-import { invalidField } from '../model/errors.ts';
+import { byteString, compareBytes, equalBytes } from '../model/bytes.ts';
+import { invalidField, isPinfoldError, PinfoldError } from '../model/errors.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts, pinKeyPrefix } from '../model/pin-key.ts';
 import type { Entry, Reader } from '../storage/storage.ts';
@@ -28,10 +28,10 @@ import {
 import type { Indexer } from './indexer.ts';
 import type { StoredNames } from './names.ts';
 import { PinMatch } from './pin-match.ts';
-import type { PinFilter, PinPage, PinQuery, PinRow, StoredPin } from './pinset.ts';
+import type { PinFilter, PinPage, PinQuery, StoredPin } from './pinset.ts';
 import { shownDot } from './row-hash.ts';
 import { readFields, rowFromDisk } from './rows.ts';
-import { storedPin } from './stored-pin.ts';
+import { readable, storedPin } from './stored-pin.ts';
 import type { TableSet } from './tables.ts';
 
 export interface PinListNeeds {
@@ -47,6 +47,8 @@ export interface PinListNeeds {
 interface Step {
   key: Uint8Array;
   pins: readonly StoredPin[];
+  /** Of rows that stand there and cannot be read. */
+  damaged?: readonly PinfoldError[];
   /** What it cost, in rows passed over. */
   work: number;
 }
@@ -72,14 +74,16 @@ export function listPins(needs: PinListNeeds, query: PinQuery): PinPage {
   const limit = Math.min(query.limit, LIST_PAGE_PINS_MAX);
   const position = query.cursor === undefined ? undefined : decodeCursor(query, query.cursor);
   const pins: StoredPin[] = [];
+  const damaged: PinfoldError[] = [];
   let work = 0;
   for (const { part, step } of walk(new ListPlan(needs, query).parts(), position)) {
     pins.push(...step.pins);
+    damaged.push(...(step.damaged ?? []));
     work += step.work;
     if (pins.length < limit && work < LIST_WORK_MAX) continue;
-    return { pins, cursor: encodeCursor(query, { part, key: step.key }) };
+    return { pins, damaged, cursor: encodeCursor(query, { part, key: step.key }) };
   }
-  return { pins, cursor: undefined };
+  return { pins, damaged, cursor: undefined };
 }
 
 function* walk(parts: readonly Part[], position: Position | undefined): Iterable<{ part: string; step: Step }> {
@@ -129,11 +133,11 @@ class ListPlan {
   }
 
   *#rows(range: { from?: Uint8Array; to?: Uint8Array }, match: PinMatch): Iterable<Step> {
-    const { reader, set, names } = this.#needs;
+    const { reader, set } = this.#needs;
     for (const { key, value } of reader.range(set.pins, range)) {
-      const row = rowFromDisk(names, key, value);
-      this.#read(key, row);
-      yield { key, pins: match.matches(key, this.#fields) ? [storedPin(names, key, row)] : [], work: 1 };
+      const read = this.#pinOf(key, value, () => match.matches(key, this.#fields));
+      if (read instanceof PinfoldError) yield { key, pins: [], damaged: [read], work: 1 };
+      else yield { key, pins: read, work: 1 };
     }
   }
 
@@ -214,18 +218,20 @@ class ListPlan {
     entryOf: (key: PinKey) => Uint8Array,
     isIn: (namespace: number) => boolean = () => true,
   ): Iterable<Step> {
-    const { reader, set, names, indexer } = this.#needs;
+    const { reader, set, indexer } = this.#needs;
     const match = new PinMatch(this.#query.filter);
     for (const { key: entry } of entries) {
       const keyHash = hashOf(entry);
       const pins: StoredPin[] = [];
+      const damaged: PinfoldError[] = [];
       for (const { key, value } of reader.range(set.pins, { from: keyHash, to: after(keyHash) })) {
         if (!isIn(indexer.namespaceOf(key))) continue;
-        const row = rowFromDisk(names, key, value);
-        this.#read(key, row);
-        if (equalBytes(entryOf(key), entry) && match.matches(key, this.#fields)) pins.push(storedPin(names, key, row));
+        const isMeant = () => equalBytes(entryOf(key), entry) && match.matches(key, this.#fields);
+        const read = this.#pinOf(key, value, isMeant);
+        if (read instanceof PinfoldError) damaged.push(read);
+        else pins.push(...read);
       }
-      yield { key: entry, pins, work: LIST_ENTRY_WORK };
+      yield { key: entry, pins, damaged, work: LIST_ENTRY_WORK };
     }
   }
 
@@ -247,9 +253,11 @@ class ListPlan {
     const steps = new Map<string, Step>();
     for (const cid of cids) {
       const prefix = pinKeyPrefix(cid);
-      for (const { key, pins } of this.#rows({ from: prefix, to: after(prefix) }, match)) {
-        if (pins.length > 0)
-          steps.set(Buffer.from(key).toString('latin1'), { key: this.#sortKey(key), pins, work: LIST_ENTRY_WORK });
+      for (const { key, pins, damaged = [] } of this.#rows({ from: prefix, to: after(prefix) }, match)) {
+        if (pins.length === 0 && damaged.length === 0) continue;
+        // Where a damaged one would stand, nobody knows.
+        const place = damaged.length > 0 ? key : this.#sortKey(key);
+        steps.set(byteString(key), { key: place, pins, damaged, work: LIST_ENTRY_WORK });
       }
     }
     return [...steps.values()];
@@ -265,9 +273,17 @@ class ListPlan {
     return Buffer.concat([Buffer.from(`n${pinKeyParts(key).namespace}\0`), nameKey(key, namespace, this.#fields)]);
   }
 
-  #read(key: PinKey, row: PinRow): void {
-    const dot = shownDot(this.#needs.names, row);
-    readFields(this.#fields, key, dot?.value ?? new Uint8Array(0));
+  /** The pin of a row if it is wanted, which is asked when its fields have been read; the problem of one that cannot be. */
+  #pinOf(key: PinKey, value: Uint8Array, isWanted: () => boolean): readonly StoredPin[] | PinfoldError {
+    const { names } = this.#needs;
+    try {
+      const row = rowFromDisk(names, key, value);
+      readFields(this.#fields, key, shownDot(names, row)?.value ?? new Uint8Array(0));
+      return isWanted() ? [readable(storedPin(names, key, row))] : [];
+    } catch (problem) {
+      if (!isPinfoldError(problem, 'DATA_CORRUPT')) throw problem;
+      return problem;
+    }
   }
 
   /** Those that the filter names, or all, by name. */

@@ -1,3 +1,4 @@
+import type { PinfoldError } from '../model/errors.ts';
 import type { Pin, PinKey } from '../model/pin.ts';
 import type { Reader, Transaction } from '../storage/storage.ts';
 import type { Scrub } from './scrub/scrub.ts';
@@ -36,7 +37,7 @@ export interface Pinset {
   /** All claims on a CID, of either version given: what the tracker unites into a wish. */
   claims(cid: Uint8Array): StoredPin[];
 
-  /** A page, from committed state. Throws INVALID_CURSOR. Synchronous: call again for the next page, so that others get a turn. */
+  /** A page, from committed state; damaged rows are passed over. Throws INVALID_CURSOR. Synchronous: call again for the next page, so that others get a turn. */
   list(query: PinQuery): PinPage;
 
   /** Keys that have a row, in order, behind that one. Their rows are not looked at, so damaged ones are among them. */
@@ -149,6 +150,8 @@ export interface PinQuery {
 
 export interface PinPage {
   pins: StoredPin[];
+  /** DATA_CORRUPT, naming the pin, for each row that cannot be read. Whether the filter would let it through, nobody knows. */
+  damaged: PinfoldError[];
   /** Undefined: that was the last. Stays valid across writes and restarts, on this peer and, in order `key`, on any. */
   cursor: Uint8Array | undefined;
 }

@@ -11,6 +11,12 @@ export function storedPin(names: Names, key: PinKey, row: PinRow): StoredPin {
   return new LazyPin(names, key, row);
 }
 
+/** The same. Throws DATA_CORRUPT where the pin cannot be read, which is done now and not later. */
+export function readable(stored: StoredPin): StoredPin {
+  void stored.pin;
+  return stored;
+}
+
 class LazyPin implements StoredPin {
   readonly key: PinKey;
   readonly #names: Names;

@@ -1,6 +1,7 @@
 import type { Test } from 'tap';
 import { isPinfoldError } from '../../src/model/errors.ts';
 import type { PinFields } from '../../src/model/pin.ts';
+import { pinKeyParts } from '../../src/model/pin-key.ts';
 import type { PinFilter, PinRow, StoredPin } from '../../src/pinset/pinset.ts';
 import { pinsetTables } from '../../src/pinset/tables.ts';
 import type { TableSpec } from '../../src/storage/storage.ts';
@@ -707,18 +708,26 @@ async function damageCases(t: Test, open: Open): Promise<void> {
           const damaged = Uint8Array.from(value);
           damaged[at] = (damaged[at] as number) ^ flip;
           await world.storage.transaction((tx) => tx.put('pins_a', key, damaged)).committed;
-          for (const read of [
-            () => world.pinset.get(key)?.pin,
-            () => world.listAll({ filter: { namePrefix: 'p' }, order: 'key', limit: 5 }).map(({ pin }) => pin),
-            () => world.listAll({ filter: {}, order: 'created', limit: 5 }).map(({ pin, etag }) => [pin, etag]),
-          ]) {
-            try {
-              read();
-            } catch (error) {
-              if (!isPinfoldError(error, 'DATA_CORRUPT')) throw error;
-              equal('the pin is named', error.details.facts?.pin_key, Buffer.from(key).toString('hex'));
-              corrupt++;
-            }
+          const noticed: unknown[] = [];
+          try {
+            world.pinset.get(key)?.pin;
+          } catch (error) {
+            noticed.push(error);
+          }
+          for (const query of [
+            { filter: { namePrefix: 'p' }, order: 'key', limit: 5 },
+            { filter: {}, order: 'created', limit: 5 },
+            { filter: { cids: [cid(1)] }, order: 'name', limit: 5 },
+          ] as const) {
+            const page = world.pinset.list(query);
+            for (const { pin, etag } of page.pins)
+              equal('what is listed can be read', [pin.cid, etag.length], [pin.cid, 16]);
+            noticed.push(...page.damaged);
+          }
+          for (const error of noticed) {
+            if (!isPinfoldError(error, 'DATA_CORRUPT')) throw error;
+            equal('the pin is named', error.details.facts?.pin_key, Buffer.from(key).toString('hex'));
+            corrupt++;
           }
           world.pinset.expired(9e15, 5);
           equal('its key', world.pinset.keys(undefined, 5), [key]);
@@ -727,6 +736,31 @@ async function damageCases(t: Test, open: Open): Promise<void> {
       t.ok(corrupt > 20, `${corrupt} were noticed`);
     },
   );
+
+  t.test('a damaged row keeps no other from a listing, in any order; each listing names it once', async (t) => {
+    const world = await open(t);
+    await world.fill(40);
+    const keys = world.pinset.keys(undefined, 100);
+    const victim = keys[17] as Uint8Array;
+    await world.storage.transaction((tx) => tx.put('pins_a', victim, Buffer.of(0xff, 1, 2))).committed;
+    const filters: PinFilter[] = [{}, { cids: keys.map((key) => pinKeyParts(key).cid) }];
+    for (const filter of filters) {
+      for (const order of ['key', 'name', 'created', 'created-descending'] as const) {
+        const pins: string[] = [];
+        const damaged: unknown[] = [];
+        let cursor: Uint8Array | undefined;
+        do {
+          const page = world.pinset.list({ filter, order, limit: 7, ...(cursor && { cursor }) });
+          pins.push(...page.pins.map(({ key }) => Buffer.from(key).toString('hex')));
+          damaged.push(...page.damaged.map(({ details }) => details.facts?.pin_key));
+          cursor = page.cursor;
+        } while (cursor !== undefined);
+        const others = keys.filter((key) => key !== victim).map((key) => Buffer.from(key).toString('hex'));
+        t.same(pins.sort(), others.sort(), order);
+        t.same([...new Set(damaged)], [Buffer.from(victim).toString('hex')], order);
+      }
+    }
+  });
 
   t.test('a newer format is refused with advice', async (t) => {
     const world = await open(t);

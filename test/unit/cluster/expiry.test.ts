@@ -139,7 +139,7 @@ function listed(count: number, empties: (page: number) => boolean = () => false)
     const at = query.cursor?.[0] ?? 0;
     const taken = empties(queries.length) ? 0 : Math.min(query.limit, count - at);
     const pins = Array.from({ length: taken }, (_, i) => storedPin(String(at + i), 0));
-    return { pins, cursor: at + taken < count ? Uint8Array.of(at + taken) : undefined };
+    return { pins, damaged: [], cursor: at + taken < count ? Uint8Array.of(at + taken) : undefined };
   };
   const pieces = listPins({ pinset: { list }, timers: time.timers });
   return { time, queries, pieces };

@@ -243,6 +243,27 @@ t.test('a page of errors is one question to each peer for what it has, and no ot
   t.equal(a.calls.get('getStatuses'), 2, 'only what is missing');
 });
 
+t.test('a damaged row of the pinset keeps no other pin from a listing, and is told of once', async (t) => {
+  const w = await world(2);
+  const [a, b] = w.peers as [WorldPeer, WorldPeer];
+  for (let i = 0; i < 1_100; i++) {
+    await a.write(cidOf(i), {});
+    b.tracker.set(cidOf(i), 'pin_error');
+  }
+  for (const i of [3, 700]) {
+    await a.storage.transaction((tx) => tx.put('pins_a', pinKey(cidOf(i), 'default'), Buffer.of(0xff, 1, 2))).flushed;
+  }
+  for (const query of [all, { ...all, statuses: ['pin_error'] as const }]) {
+    const listing = await run(w, collect(statusAt(a, w).listStatuses(query, callContext())));
+    t.equal(listing.statuses.length, 1_100 - 2);
+    t.ok(listing.statuses.every(({ peers }) => peers.some(({ status }) => status === 'pin_error')));
+    t.match(listing.errors, [
+      { peerId: a.peerId, reason: 'DATA_CORRUPT', message: /the row of the pin .* is damaged/ },
+    ]);
+    t.equal(listing.errors.length, 1);
+  }
+});
+
 t.test('a peer that sends rows out of order is left out', async (t) => {
   const w = await world(2);
   const [a, b] = w.peers as [WorldPeer, WorldPeer];
