@@ -11,6 +11,8 @@ import { checkNamespace } from '../model/validate-pin.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PeerRpc } from '../network/network.ts';
 import type { PinFilter, Pinset } from '../pinset/pinset.ts';
+import { unlessCorrupt } from '../pinset/rows.ts';
+import { readable } from '../pinset/stored-pin.ts';
 import { type Clock, sleep, type Timers } from '../runtime/clock.ts';
 import type { Tracker } from '../tracker/tracker.ts';
 import { claimStatus, type Named, type PeerPinStatus } from './claim-status.ts';
@@ -280,7 +282,9 @@ function claimsOf(
   selection: PinSelection,
   showUnclaimed: boolean,
 ): PinStatus[] {
-  const claims = pinset.claims(wish.cid);
+  // Where a row is damaged nothing is shown; the wish is tried again all the same, and those behind it.
+  const claims = unlessCorrupt(() => pinset.claims(wish.cid).map(readable));
+  if (claims === undefined) return [];
   if (claims.length === 0 && showUnclaimed)
     return [{ ...unclaimed(wish.cid), peers: [claimStatus(undefined, peer, wish)] }];
   return claims

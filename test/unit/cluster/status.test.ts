@@ -302,6 +302,19 @@ t.test('recover reaches all members, shows the claims, and touches nothing of ot
   t.match((await recover([cidOf(2)])).errors, [{ peerId: b.peerId }]);
 });
 
+t.test('a damaged row keeps no other pin from being tried again', async (t) => {
+  const w = await world(1);
+  const [a] = w.peers as [WorldPeer];
+  for (const i of [1, 2, 3]) {
+    await a.write(cidOf(i), {});
+    a.tracker.set(cidOf(i), 'pin_error');
+  }
+  await a.storage.transaction((tx) => tx.put('pins_a', pinKey(cidOf(2), 'default'), Buffer.of(0xff, 1, 2))).flushed;
+  const recovered = await run(w, collect(statusAt(a, w).recover({ cids: [], namespace: undefined }, callContext())));
+  t.equal(recovered.statuses.length, 2);
+  t.same(recovered.errors, []);
+});
+
 t.test('a call that is aborted ends with its reason', async (t) => {
   const w = await world(2);
   const [a, b] = w.peers as [WorldPeer, WorldPeer];
