@@ -49,6 +49,8 @@ const traits: ConnectorTraits = {
   collectsAlone: true,
   // Its datastore, with the pins and its folders.
   roughSpace: true,
+  // Its bitswap sends a want again after a minute (RebroadcastDelay).
+  losesWants: true,
   resolvesNames: true,
 };
 
