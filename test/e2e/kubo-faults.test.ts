@@ -1,12 +1,12 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import { type LocalPeer, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
-import { acquainted, daemons, pinnedOn, seededBytes, statusOn } from '../support/daemons.ts';
+import { acquainted, daemons, pinnedOn, statusOn, Watching } from '../support/daemons.ts';
 import { alertsOf } from '../support/folders.ts';
-import { KuboNode, withoutKubo } from '../support/kubo.ts';
+import { filesOnlyAt, KuboNode, withoutKubo } from '../support/kubo.ts';
 
 const files = 60;
 const slowMs = 60_000;
@@ -30,7 +30,7 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
   await atA.start();
   for (const peer of [atB, atC]) await peer.start({ bootstrap: [atA.address] });
   await acquainted(peers);
-  const cids = await onlyAt(a, join(here.root, 'files'));
+  const cids = await filesOnlyAt(a, join(here.root, 'files'), { count: files });
 
   async function allHeld(what: string): Promise<void> {
     const wanted = JSON.stringify([...cids].sort());
@@ -77,13 +77,53 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
     t.pass('pinned anew, long before the next audit is due');
   });
 
+  await t.test('a node that is away for a moment, with nobody calling it, and has all that it had', async (t) => {
+    const [cid = ''] = cids;
+    const before = await statusOn(atB, cid, atA.peerId);
+    const audited = Number(await metric(atA, 'pinfold_tracker_audited_total'));
+    await a.stop('SIGKILL');
+    await a.start();
+    // The next audit in the course of time is hours away.
+    await until(
+      'its pins are compared at once',
+      async () => Number(await metric(atA, 'pinfold_tracker_audited_total')) >= audited + cids.length,
+      slowMs,
+    );
+    t.equal(await metric(atA, 'pinfold_tracker_vanished_total'), '0');
+    t.same(await statusOn(atB, cid, atA.peerId), before, 'pinned as before, and at no time anything else');
+    await allHeld('away for a moment');
+  });
+
+  await t.test('the same, and it comes back with nothing', async (t) => {
+    const watching = new Watching(atB, { changesOnly: true });
+    await until('the watch has begun', () => watching.caughtUp);
+    await a.stop('SIGKILL');
+    await a.empty();
+    await a.start();
+    await until(
+      'all are missed',
+      async () => (await metric(atA, 'pinfold_tracker_vanished_total')) === `${cids.length}`,
+      slowMs,
+    );
+    await watching.until(
+      'they are gone',
+      (event) =>
+        event.case === 'status' &&
+        event.value.peer?.peerId === atA.peerId &&
+        event.value.peer.status === TrackerStatus.UNEXPECTEDLY_UNPINNED,
+    );
+    await allHeld('nothing left of it');
+    await watching.stop();
+    t.pass('pinned anew, long before the next audit is due');
+  });
+
   await t.test('two repositories that change places', async (t) => {
     await Promise.all([b.stop(), c.stop()]);
     await KuboNode.swap(b, c);
     await Promise.all([b.start(), c.start()]);
     for (const peer of [atB, atC])
       await until('it is noticed', async () => (await nodeAlertsOf(peer)).includes('IPFS_OTHER_IDENTITY'), slowMs);
-    const [extra = ''] = await onlyAt(a, join(here.root, 'meanwhile'), 1);
+    const [extra = ''] = await filesOnlyAt(a, join(here.root, 'meanwhile'), { count: 1 });
     await atA.clients.pins.pin({ cid: extra, options: { replicationMin: -1, replicationMax: -1 } });
     await pinnedOn(atA, extra, [atA.peerId]);
     for (const [peer, kubo] of [
@@ -109,7 +149,7 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
   await t.test('a node that can write no blocks', async (t) => {
     await b.stop();
     await b.start(200);
-    const [big = ''] = await onlyAt(a, join(here.root, 'big'), 1, 1_000_000);
+    const [big = ''] = await filesOnlyAt(a, join(here.root, 'big'), { count: 1, bytes: 1_000_000 });
     await atA.clients.pins.pin({ cid: big, options: { replicationMin: -1, replicationMax: -1 } });
     cids.push(big);
     await pinnedOn(atA, big, [atA.peerId, atC.peerId]);
@@ -123,7 +163,7 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
 
   await t.test('a node that is frozen', async (t) => {
     b.signal('SIGSTOP');
-    const [extra = ''] = await onlyAt(a, join(here.root, 'frozen'), 1);
+    const [extra = ''] = await filesOnlyAt(a, join(here.root, 'frozen'), { count: 1 });
     await atA.clients.pins.pin({ cid: extra, options: { replicationMin: -1, replicationMax: -1 } });
     cids.push(extra);
     await pinnedOn(atA, extra, [atA.peerId, atC.peerId]);
@@ -133,14 +173,6 @@ t.test('a cluster of three peers over three Kubos', { skip: withoutKubo, timeout
     await allHeld('thawed');
   });
 });
-
-/** Files on that node alone, without pins; their CIDs. */
-async function onlyAt(kubo: KuboNode, folder: string, count = files, bytes = 20_000): Promise<string[]> {
-  await mkdir(folder);
-  for (let i = 0; i < count; i++) await writeFile(join(folder, `${i}`), seededBytes(`${folder} ${i}`, bytes));
-  const added = await kubo.ipfs('add', '--recursive', '--cid-version=1', '--pin=false', '--quiet', folder);
-  return added.split('\n').slice(0, count);
-}
 
 async function nodeAlertsOf(peer: LocalPeer): Promise<string[]> {
   return (await alertsOf(peer)).filter((kind) => kind.startsWith('IPFS_'));

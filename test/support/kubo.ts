@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,8 +9,10 @@ import { base32upper } from 'multiformats/bases/base32';
 import type { Test } from 'tap';
 import { findKubo } from '../../scripts/kubo.ts';
 import { endWithUs } from '../../scripts/local-cluster.ts';
+import { parseRpcAddress } from '../../src/ipfs/kubo/address.ts';
 import { formatSwarmKey } from '../../src/ipfs/swarm-key.ts';
 import type { TestBlock } from '../suites/dags.ts';
+import { seededBytes } from './daemons.ts';
 
 const { path: program = '', missing } = findKubo();
 
@@ -166,7 +168,9 @@ export class KuboNode {
 
   /** Runs `ipfs ARGUMENT...` on it. */
   async ipfs(...args: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(program, ['--api', this.api, ...args], { env: this.#environment });
+    const { auth } = this.#settings;
+    const globals = ['--api', this.api, ...(auth === undefined ? [] : ['--api-auth', auth])];
+    const { stdout } = await promisify(execFile)(program, [...globals, ...args], { env: this.#environment });
     return stdout.trim();
   }
 
@@ -177,10 +181,18 @@ export class KuboNode {
     return this.ipfs('dag', 'put', '--input-codec=dag-json', `--store-codec=${codec}`, file);
   }
 
-  /** CIDs, version 1, of what it holds recursively. */
+  /** Of its RPC, for a call by hand: `${rpcUrl}/pin/ls`. */
+  get rpcUrl(): string {
+    const { host, port } = parseRpcAddress(this.api);
+    return `http://${host}:${port}/api/v0`;
+  }
+
+  /** CIDs, version 1, of what it holds recursively. By a call of its own, as this is asked often; not of a node with credentials. */
   async held(): Promise<string[]> {
-    const listed = await this.ipfs('pin', 'ls', '--type=recursive', '--quiet');
-    return listed.split('\n').filter((cid) => cid.startsWith('b'));
+    const answer = await fetch(`${this.rpcUrl}/pin/ls?type=recursive`, { method: 'POST' });
+    if (!answer.ok) throw new Error(`pin/ls: ${answer.status} ${await answer.text()}`);
+    const { Keys: keys = {} } = (await answer.json()) as { Keys?: object };
+    return Object.keys(keys).filter((cid) => cid.startsWith('b'));
   }
 
   /** All that it holds is gone, as after a disk was changed for another; who it is, stays. It must not run. */
@@ -225,3 +237,15 @@ function blocksOf(kib: number | 'unlimited'): string {
 
 /** What `ipfs init` pins by itself. */
 export const emptyFolder = 'QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn';
+
+/** Files on that node alone, without pins; their CIDs. The folder is made, and its name makes them others than those of another one. */
+export async function filesOnlyAt(
+  kubo: KuboNode,
+  folder: string,
+  { count, bytes = 20_000 }: { count: number; bytes?: number },
+): Promise<string[]> {
+  await mkdir(folder);
+  for (let i = 0; i < count; i++) await writeFile(join(folder, `${i}`), seededBytes(`${folder} ${i}`, bytes));
+  const added = await kubo.ipfs('add', '--recursive', '--cid-version=1', '--pin=false', '--quiet', folder);
+  return added.split('\n').slice(0, count);
+}

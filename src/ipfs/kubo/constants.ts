@@ -83,8 +83,9 @@ export const DOWN_PROBE_MS = 5_000;
 /** How often a node that answers is asked who it is and how much space it has, ms. */
 export const WATCH_INTERVAL_MS = 10_000;
 
-/** After a connection that ended unasked had the node looked at, others that do are let be for so long, ms. */
-export const UNASKED_END_PAUSE_MS = 1_000;
+/** So many connections that ended unasked have the node looked at within so long, ms; others are let be. */
+export const UNASKED_ENDS_MAX = 4;
+export const UNASKED_END_MS = 1_000;
 
 /** Asking it: ms. */
 export const WATCH_TIMEOUT_MS = 5_000;

@@ -9,7 +9,8 @@ import {
   ABSENT_PROBE_MS,
   DOWN_PROBE_MS,
   FREE_BYTES_ENOUGH,
-  UNASKED_END_PAUSE_MS,
+  UNASKED_END_MS,
+  UNASKED_ENDS_MAX,
   WATCH_INTERVAL_MS,
   WATCH_TIMEOUT_MS,
 } from './constants.ts';
@@ -36,7 +37,8 @@ export class KuboWatch {
   #wake = () => {};
   #known: string | undefined;
   #isVerified = false;
-  #pause: Timer | undefined;
+  /** Looked at within the last UNASKED_END_MS, each with a timer. */
+  readonly #unaskedEnds = new Set<Timer>();
   #looking: Promise<void> | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -55,21 +57,21 @@ export class KuboWatch {
 
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the IPFS connector is stopping'));
-    this.#pause?.cancel();
+    for (const timer of this.#unaskedEnds) timer.cancel();
     await this.#running;
     await this.#looking;
   }
 
   /**
    * A connection that the node ended unasked is the trace of a restart: looked at now it is still away, and a node that was
-   * away is audited. A proxy that ends what lies idle costs a look, one a second at most.
+   * away is audited. It may restart again soon, so a few are looked at in any second; a proxy that ends every connection costs no more.
    */
   connectionEnded({ unasked }: { unasked: boolean }): void {
     this.#isVerified = false;
-    if (!unasked || this.#pause !== undefined || this.#stopping.signal.aborted) return;
-    this.#pause = this.#needs.timers.after(UNASKED_END_PAUSE_MS, () => {
-      this.#pause = undefined;
-    });
+    const isEnough = this.#looking !== undefined || this.#unaskedEnds.size >= UNASKED_ENDS_MAX;
+    if (!unasked || isEnough || this.#stopping.signal.aborted) return;
+    const timer = this.#needs.timers.after(UNASKED_END_MS, () => this.#unaskedEnds.delete(timer));
+    this.#unaskedEnds.add(timer);
     void this.look();
   }
 
