@@ -67,6 +67,30 @@ t.test('a direct pin under version 0 makes room for the recursive one', options,
   t.same(await listed(connector), [[formatCid(one.root.cid), 'recursive']]);
 });
 
+// Kubo 0.42 takes a recursive record away before it walks the DAG and writes it anew: a crash, or a block that is missing, would cost the pin.
+t.test('what is pinned already is not pinned by Kubo again, which would take it away meanwhile', options, async (t) => {
+  const commands: string[] = [];
+  const { kubo, connector } = await made(t, (command) => {
+    if (command !== 'pin/ls') commands.push(command);
+    return false;
+  });
+  const [one, old] = [dag('again'), dag('again, older')];
+  await connector.putBlocks([...one.blocks, ...old.blocks], { signal });
+  const mine = { signal, stallTimeoutMs: 2_000 };
+  await connector.pin(wish(old), mine);
+  await connector.pin(wish(one), mine);
+  await kubo.lose(one.blocks[0] as (typeof one.blocks)[0]);
+  commands.length = 0;
+  for (const again of [wish(one), { ...wish(one), updates: old.root.cid }]) {
+    await Promise.all([connector.pin(again, mine), connector.pin(again, mine)]);
+    t.equal(await connector.pinned(one.root.cid, { signal }), 'recursive');
+  }
+  t.same(
+    commands.filter((command) => command.startsWith('pin/')),
+    [],
+  );
+});
+
 /** Ways in which the answer to `pin/add` does not say that it is pinned. */
 const unproven: [string, 'UNREACHABLE' | 'FAILED' | 'INVALID_DAG', (response: ServerResponse) => void][] = [
   [
