@@ -5,22 +5,22 @@ import { IpfsNodeState } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import { type LocalPeer, runPinfold, tryPinfold, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
-import { absentCid, acquainted, daemons, pinnedOn, seededBytes, statusOn } from '../support/daemons.ts';
+import { absentCid, acquainted, daemons, ipfsStateOf, pinnedOn, seededBytes, statusOn } from '../support/daemons.ts';
 import { alertsOf } from '../support/folders.ts';
 import { KuboNode, withoutKubo } from '../support/kubo.ts';
 
-/** A cluster whose peers have different nodes: one embedded, one Kubo, and one Kubo that asks for credentials. */
+/** A cluster whose peers have different nodes: one embedded, one Kubo, and one Kubo on a unix socket that asks for credentials. */
 t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, timeout: 240_000 }, async (t) => {
   const here = await daemons();
   const auth = 'bearer:a-secret-token';
   const swarmKey = ipfsNetworkKey(Buffer.from(await readFile(here.secretFile, 'utf8'), 'hex'));
   const kubo = await KuboNode.start(t, { swarmKey });
-  const guarded = await KuboNode.start(t, { swarmKey, auth });
+  const guarded = await KuboNode.start(t, { swarmKey, auth, onSocket: true });
   const embedded = await here.make('embedded');
   const onKubo = await here.make('on-kubo', ['--ipfs-kind=kubo', `--ipfs-api=${kubo.api}`]);
   const onGuarded = await here.make('on-guarded', [
     '--ipfs-kind=kubo',
-    `--ipfs-api=${guarded.api}`,
+    `--ipfs-api=/unix${guarded.socketPath}`,
     `--ipfs-api-auth=${auth}`,
   ]);
   const peers = [embedded, onKubo, onGuarded];
@@ -58,7 +58,7 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
     t.match(stdout, /kubo\/0\.42/);
     const { peer } = await onGuarded.clients.peers.getPeer({});
     t.equal(peer?.ipfs?.state, IpfsNodeState.UP);
-    t.equal(await stateMetric(onGuarded), 'up');
+    t.equal(await ipfsStateOf(onGuarded), 'up');
     t.notMatch(await onGuarded.log(), /a-secret-token/);
     const shown = await tryPinfold(['config', 'show', '--folder', onGuarded.folder]);
     t.notMatch(shown.stdout + shown.stderr, /a-secret-token/);
@@ -75,7 +75,7 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
       );
       const { stdout } = await runPinfold(['id', '--host', onKubo.host]);
       t.match(stdout, /(restarting|down): the IPFS node at .* does not answer/);
-      t.match(await stateMetric(onKubo), /restarting|down/);
+      t.match(await ipfsStateOf(onKubo), /restarting|down/);
       await until('an alert', async () =>
         (await alertsOf(onKubo)).some((kind) => /^IPFS_(RESTARTING|DOWN)$/.test(kind)),
       );
@@ -94,7 +94,7 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
       await kubo.start();
       await pinnedOn(embedded, lateCid, everywhere);
       await until('no alert', async () => (await alertsOf(onKubo)).every((kind) => !kind.startsWith('IPFS_')));
-      t.equal(await stateMetric(onKubo), 'up');
+      t.equal(await ipfsStateOf(onKubo), 'up');
     },
   );
 
@@ -118,7 +118,7 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
     await Promise.all([kubo.stop(), stranger.stop()]);
     await stranger.replace(kubo);
     await stranger.start();
-    await until('it is noticed', async () => (await stateMetric(onKubo)) === 'other_identity');
+    await until('it is noticed', async () => (await ipfsStateOf(onKubo)) === 'other_identity');
     await until('an alert', async () => (await alertsOf(onKubo)).includes('IPFS_OTHER_IDENTITY'));
     const before = await stranger.ipfs('pin', 'ls');
     await embedded.clients.pins.unpin({ cid });
@@ -126,7 +126,7 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
     t.equal(await stranger.ipfs('pin', 'ls'), before);
     await stranger.stop();
     await kubo.start();
-    await until('the right one is back', async () => (await stateMetric(onKubo)) === 'up');
+    await until('the right one is back', async () => (await ipfsStateOf(onKubo)) === 'up');
     await until('unpinned there, too', async () => !(await kubo.ipfs('pin', 'ls', '--type=recursive')).includes(cid));
   });
 
@@ -152,11 +152,6 @@ async function addFile(peer: LocalPeer, path: string): Promise<string> {
   const cid = /"cid":\s*"(baf[a-z0-9]+)"/.exec(root)?.[1];
   if (cid === undefined) throw new Error(`no root in ${stdout}`);
   return cid;
-}
-
-async function stateMetric(peer: LocalPeer): Promise<string> {
-  const text = await (await fetch(`http://${peer.metricsHost}/metrics`)).text();
-  return /^pinfold_ipfs_node_state\{state="(\w+)"\} 1$/m.exec(text)?.[1] ?? '';
 }
 
 async function pinnedGone(peer: LocalPeer, cid: string, on: string): Promise<void> {

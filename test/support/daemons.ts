@@ -139,6 +139,12 @@ export async function statusOn(
   return status?.peers.find(({ peerId }) => peerId === on);
 }
 
+/** The name of the state of its IPFS node, as its metrics have it. */
+export async function ipfsStateOf(peer: LocalPeer): Promise<string> {
+  const text = await (await fetch(`http://${peer.metricsHost}/metrics`)).text();
+  return /^pinfold_ipfs_node_state\{state="(\w+)"\} 1$/m.exec(text)?.[1] ?? '';
+}
+
 /** Waits until every one of the allocations says `pinned`. */
 export async function pinnedOn(peer: LocalPeer, cid: string, peerIds: readonly string[]): Promise<void> {
   await until(`${cid} is pinned on ${peerIds.length} peers`, async () => {
