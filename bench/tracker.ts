@@ -77,7 +77,7 @@ const startWith = (folder: string, connector: Connector) =>
 async function pinned(core: BenchCore, from: number, count: number): Promise<number> {
   const before = core.tracker.counts().pinned;
   const startedMs = performance.now();
-  await pinAt(core, from, count, 5_000, [core.network.peerId]);
+  await pinAt(core, from, count, 500, [core.network.peerId]);
   await until(() => core.tracker.counts().pinned === before + count);
   return (performance.now() - startedMs) / 1_000;
 }

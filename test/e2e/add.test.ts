@@ -12,7 +12,8 @@ import {
   type AddResponse,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import { type LocalPeer, runPinfold, tryPinfold, until } from '../../scripts/local-cluster.ts';
-import { daemons, held, pinnedOn, refusal, seededBytes, statusOn } from '../support/daemons.ts';
+import { daemons, held, pinnedOn, refusal, statusOn } from '../support/daemons.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 const here = await daemons();
 const [one, two, three] = (await here.cluster(3)) as [LocalPeer, LocalPeer, LocalPeer];

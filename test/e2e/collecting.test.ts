@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { CollectGarbageResponse } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { type LocalPeer, runPinfold, spawnPinfold, tryPinfold, until } from '../../scripts/local-cluster.ts';
-import { daemons, pinnedOn, refusal, seededBytes } from '../support/daemons.ts';
+import { daemons, pinnedOn, refusal } from '../support/daemons.ts';
 import { HeldAdd } from '../support/held-add.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 const here = await daemons();
 const [one, two, three] = (await here.cluster(3)) as [LocalPeer, LocalPeer, LocalPeer];

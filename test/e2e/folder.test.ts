@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type LocalPeer, localPeer, tryPinfold, until } from '../../scripts/local-cluster.ts';
 import { BulkStream, writeAll } from '../support/bulk.ts';
-import { acquainted, daemons, equalDigests, held, inlineCid, seededBytes, Watching } from '../support/daemons.ts';
+import { acquainted, daemons, equalDigests, held, inlineCid, Watching } from '../support/daemons.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 const here = await daemons();
 

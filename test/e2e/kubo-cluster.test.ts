@@ -5,9 +5,10 @@ import { IpfsNodeState } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import { type LocalPeer, runPinfold, tryPinfold, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
-import { absentCid, acquainted, daemons, ipfsStateOf, pinnedOn, seededBytes, statusOn } from '../support/daemons.ts';
+import { absentCid, acquainted, daemons, ipfsStateOf, pinnedOn, statusOn } from '../support/daemons.ts';
 import { alertsOf } from '../support/folders.ts';
 import { KuboNode, withoutKubo } from '../support/kubo.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 /** A cluster whose peers have different nodes: one embedded, one Kubo, and one Kubo on a unix socket that asks for credentials. */
 t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, timeout: 240_000 }, async (t) => {

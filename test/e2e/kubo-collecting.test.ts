@@ -5,9 +5,10 @@ import * as raw from 'multiformats/codecs/raw';
 import t from 'tap';
 import { runPinfold, spawnPinfold, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
-import { acquainted, daemons, pinnedOn, refusal, seededBytes } from '../support/daemons.ts';
+import { acquainted, daemons, pinnedOn, refusal } from '../support/daemons.ts';
 import { HeldAdd } from '../support/held-add.ts';
 import { KuboNode, withoutKubo } from '../support/kubo.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 /** Garbage collection where one peer has the embedded node and one has Kubo. */
 t.test('collecting on the embedded node and on Kubo', { skip: withoutKubo, timeout: 240_000 }, async (t) => {

@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { runPinfold, until } from '../../scripts/local-cluster.ts';
 import { ipfsNetworkKey } from '../../src/daemon/ipfs-key.ts';
-import { acquainted, daemons, pinnedOn, seededBytes } from '../support/daemons.ts';
+import { acquainted, daemons, pinnedOn } from '../support/daemons.ts';
 import { KuboNode, withoutKubo } from '../support/kubo.ts';
 import { kuboProxy } from '../support/kubo-proxy.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 const chunkBytes = 256 * 1024;
 

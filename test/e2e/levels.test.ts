@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { type LocalPeer, runPinfold, tryPinfold } from '../../scripts/local-cluster.ts';
-import { daemons, equalDigests, inlineCid, seededBytes } from '../support/daemons.ts';
+import { daemons, equalDigests, inlineCid } from '../support/daemons.ts';
+import { seededBytes } from '../support/seeded-bytes.ts';
 
 /** Levels as a user asks for them, of three daemons with their own disks and IPFS nodes. */
 const here = await daemons();

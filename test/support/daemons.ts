@@ -1,4 +1,4 @@
-import { createHash, hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,17 +105,6 @@ export function absentCid(label: string): string {
 export function inlineCid(content: string): string {
   const bytes = Buffer.from(content);
   return formatCid(Buffer.concat([Buffer.from([1, 0x55, 0x00, bytes.length]), bytes]));
-}
-
-/** Bytes that look random and are the same for the same seed. */
-export function seededBytes(seed: string, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  let block: Uint8Array = createHash('sha512').update(seed).digest();
-  for (let at = 0; at < length; at += block.length) {
-    bytes.set(block.subarray(0, length - at), at);
-    block = createHash('sha512').update(block).digest();
-  }
-  return bytes;
 }
 
 /** The stable reason of a failed call. */

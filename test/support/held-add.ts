@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { AddRequestSchema } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import type { LocalPeer } from '../../scripts/local-cluster.ts';
-import { seededBytes } from './daemons.ts';
+import { seededBytes } from './seeded-bytes.ts';
 
 /** An add to every peer that has sent half of its 16 MiB, and sends the rest when it is let go on. */
 export class HeldAdd {

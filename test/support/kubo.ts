@@ -12,7 +12,7 @@ import { endWithUs } from '../../scripts/local-cluster.ts';
 import { parseRpcAddress } from '../../src/ipfs/kubo/address.ts';
 import { formatSwarmKey } from '../../src/ipfs/swarm-key.ts';
 import type { TestBlock } from '../suites/dags.ts';
-import { seededBytes } from './daemons.ts';
+import { seededBytes } from './seeded-bytes.ts';
 
 const { path: program = '', missing } = findKubo();
 
