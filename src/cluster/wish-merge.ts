@@ -5,7 +5,7 @@ import { pinKeyPrefix } from '../model/pin-key.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { PeerRpc } from '../network/network.ts';
 import { deadlineSignal, mergeSignals, raceSignal } from '../runtime/abort.ts';
-import type { Timers } from '../runtime/clock.ts';
+import { sleep, type Timers } from '../runtime/clock.ts';
 import type { Tracker } from '../tracker/tracker.ts';
 import { PEER_STREAM_TIMEOUT_MS, STATUS_ROWS_PER_MESSAGE } from './constants.ts';
 import { type IndexedFilter, type IndexedPart, indexedPages, leave } from './status-handlers.ts';
@@ -135,6 +135,8 @@ async function* rowsOf(
   { filter, after, wishes }: WishMergeQuery,
   signal: AbortSignal,
 ): AsyncIterable<WishStatus[]> {
+  // The questions to the others leave first: they are at it meanwhile.
+  if (peerId === needs.peerId) await sleep(needs.timers, 0, signal);
   const read = (part: IndexedPart) =>
     peerId === needs.peerId ? indexedPages(needs, filter, part, signal) : peerRows(needs, peerId, filter, part, signal);
   if (wishes === 0 || wishes > STATUS_ROWS_PER_MESSAGE) {
@@ -145,6 +147,7 @@ async function* rowsOf(
   const first: WishStatus[] = [];
   for await (const rows of read({ after, rowsMax: wishes })) {
     first.push(...rows);
+    if (first.length > wishes) throw wrongAnswer('more rows than it was asked for');
     yield [];
   }
   yield first;

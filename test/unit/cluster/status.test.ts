@@ -264,7 +264,7 @@ t.test('a damaged row of the pinset keeps no other pin from a listing, and is to
   }
 });
 
-t.test('a peer that sends rows out of order is left out', async (t) => {
+t.test('a peer that sends rows out of order, or too many, is left out', async (t) => {
   const w = await world(2);
   const [a, b] = w.peers as [WorldPeer, WorldPeer];
   for (let i = 0; i < 10; i++) b.tracker.set(cidOf(i), 'pin_error');
@@ -275,6 +275,17 @@ t.test('a peer that sends rows out of order is left out', async (t) => {
     collect(statusAt(a, w).listStatuses({ ...all, statuses: ['pin_error'] }, callContext())),
   );
   t.match(listing.errors, [{ peerId: b.peerId, reason: 'INTERNAL' }]);
+
+  b.tracker.tracker.listIndexed = sound;
+  const { call } = a.rpc;
+  // As if the callee had not read how many are wanted.
+  a.rpc.call = (to, method, requests, options) => {
+    for (const request of requests as Iterable<{ rowsMax?: number }>) request.rowsMax = 0;
+    return call(to, method, requests, options);
+  };
+  const page = { ...all, statuses: ['pin_error'] as const, pageSize: 5 };
+  const tooMany = await run(w, collect(statusAt(a, w).listStatuses(page, callContext())));
+  t.match(tooMany.errors, [{ peerId: b.peerId, message: /more rows/ }]);
 });
 
 t.test('recover reaches all members, shows the claims, and touches nothing of others', async (t) => {
