@@ -27,24 +27,26 @@ export async function status({ figures, root, pins }: BenchContext): Promise<voi
   const pages = Math.min(1_000, Math.ceil(pins / 10));
   await runScript('./status-client.ts', [host, 'pages', String(Math.ceil(pages / 5))]);
   const before = await collected(first);
+  const usedByPages = cpuOf(peers);
   const page = await runScript<StatusesRead>('./status-client.ts', [host, 'pages', String(pages)]);
+  const pageCpu = usedByPages().map((seconds) => ((seconds / pages) * 1e3).toFixed(1));
   const after = await collected(first);
   const at = (share: number) => page.callMs[Math.floor(page.callMs.length * share)] as number;
   figures.progress(
     `  a page of ${(page.pins / pages).toFixed()}: ${at(0.5).toFixed(1)} ms median, ${at(1 - 1 / pages).toFixed(1)} at most; ${loadNow()}`,
   );
-  const what = `at most: ${pages} pages of 100 of ${failed} that failed, out of ${pins}, from a cursor each`;
+  const what = `at most: ${pages} pages of 100 of ${failed} that failed, out of ${pins}, from a cursor each; milliseconds of processor a page: ${hereAndThere(pageCpu)}`;
   add('error-page-p99-ms', at(0.99), 'ms', pageGoalMs, what);
   add('error-page-heap', after / mib, 'MiB', before / mib, `after ${pages} pages, collected; before them`);
   if (after - before > pageGrowthBytesMax) throw new Error(`the heap grew from ${before} to ${after} bytes`);
 
-  const cpu = peers.map((peer) => peer.cpuSeconds());
+  const usedByListing = cpuOf(peers);
   const listed = await watched(peers, () => runScript<StatusesRead>('./status-client.ts', [host, 'ListPinStatuses']));
-  const [asked, ...others] = peers.map((peer, i) => ((peer.cpuSeconds() - (cpu[i] as number)) / pins) * 1e6);
+  const pinCpu = usedByListing().map((seconds) => ((seconds / pins) * 1e6).toFixed(1));
   if (listed.read.pins !== pins) throw new Error(`listed ${listed.read.pins} pins of ${pins}`);
   const plain = await runScript<StatusesRead>('./status-client.ts', [host, 'ListPins']);
   const rate = pins / listed.read.seconds;
-  const used = `microseconds of processor a pin: ${asked?.toFixed(1)} here, ${others.map((each) => each.toFixed(1)).join(' and ')} there`;
+  const used = `microseconds of processor a pin: ${hereAndThere(pinCpu)}`;
   add('list-rate', rate, 'pins/s', ipfsClusterRate, `IPFS Cluster (another machine of this size, one peer); ${used}`);
   add('list-plain', rate, 'pins/s', pins / plain.seconds, 'the same pins by ListPins, which asks nobody');
   const most = Math.max(...listed.grownBytes);
@@ -60,6 +62,15 @@ export async function status({ figures, root, pins }: BenchContext): Promise<voi
   const nodeCalls = peers.map((peer, i) => peer.now().nodeCalls - (callsBefore[i] as number));
   if (nodeCalls.some((calls) => calls > 0)) throw new Error(`nodes were asked: ${nodeCalls.join(', ')} calls`);
 }
+
+/** Processor time that each peer uses from now on until it is asked, seconds. */
+function cpuOf(peers: readonly BenchPeer[]): () => number[] {
+  const before = peers.map((peer) => peer.cpuSeconds());
+  return () => peers.map((peer, i) => peer.cpuSeconds() - (before[i] as number));
+}
+
+const hereAndThere = ([here, ...there]: readonly string[]) =>
+  `${here} at the peer asked, ${there.join(' and ')} at the others`;
 
 /** Heap in use after a full collection, bytes: the least of some looks. */
 async function collected(peer: BenchPeer): Promise<number> {
