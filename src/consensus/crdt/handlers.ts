@@ -19,7 +19,7 @@ export interface HandlersNeeds {
   repair: RepairHandlers;
   /** T5: another peer turns away what this one writes. */
   onUntrusted(from: string, report: ReportUntrustedRequest): void;
-  forks: Pick<Forks, 'handlers' | 'hidesRows'>;
+  forks: Pick<Forks, 'handlers' | 'hidesRows' | 'holdsGivenUp'>;
   /** Throws while this peer cannot answer. */
   checkOpen(): void;
 }
@@ -63,6 +63,8 @@ export function crdtHandlers(needs: HandlersNeeds): CrdtHandlers {
       for await (const request of requests) {
         checkOpen();
         if (forks.hidesRows) throw new PinfoldError('PEER_UNREACHABLE', 'this peer is healing a fork');
+        if (forks.holdsGivenUp)
+          throw new PinfoldError('PEER_UNREACHABLE', 'this peer has taken in what its author gave up');
         yield* ranges.serve(request, context);
         return;
       }

@@ -274,6 +274,7 @@ export class Intake {
         return prepared;
       } catch (problem) {
         if (problem instanceof AuthorErred) onErred(store.replicas.ensure(nameOf(batch)), problem.message);
+        else if (problem instanceof RestsElsewhere) metrics.batches.add(1, { verdict: 'frozen' });
         else if (problem instanceof InvalidBatch) onInvalid(from, problem);
         else throw problem;
       }
@@ -303,24 +304,38 @@ export class AuthorErred extends Error {
   override readonly name = 'AuthorErred';
 }
 
+/** N4: its author saw what stands in the history of another that this store has not. It is not to blame, and neither can it be taken. */
+export class RestsElsewhere extends Error {
+  override readonly name = 'RestsElsewhere';
+
+  constructor(peerId: string) {
+    super(`it rests on what ${peerId} wrote in another history than the one here`);
+  }
+}
+
 export function nameOf({ rid, head }: Batch) {
   return { rid, author: head.author, incarnation: head.incarnation };
 }
 
 /**
  * Checks the operations and gives names their local numbers: all that must not be done inside the transaction. Throws
- * InvalidBatch, and AuthorErred for a dot that the author cannot have seen.
+ * InvalidBatch, AuthorErred for a dot that the author cannot have seen, and RestsElsewhere.
  */
 export function prepare(store: CrdtStore, batch: Batch, clock: StagedClock): Prepared {
   const content = checkedOperations(batch);
   const { names } = store.needs.pinset;
   const ownPosition = content.rids.findIndex((rid) => Buffer.compare(rid, batch.rid) === 0);
   const covered = (position: number) => {
-    const replica = store.replicas.taken(Buffer.from(content.rids[position] as Uint8Array).toString('latin1'));
+    const replica = store.replicas.taken(byteString(content.rids[position] as Uint8Array));
     return replica === undefined ? 0 : clock.coveredBy(replica);
   };
   const unseen = unseenDot(content.operations, covered, { ridPosition: ownPosition, first: batch.head.first });
-  if (unseen !== undefined) throw new AuthorErred(`a dot (sequence ${unseen.sequence}) that it cannot have seen`);
+  if (unseen !== undefined) {
+    const { ridPosition, sequence } = unseen;
+    const seen = store.replicas.taken(byteString(content.rids[ridPosition] as Uint8Array));
+    if (seen !== undefined && store.forks.isParted(seen, sequence)) throw new RestsElsewhere(seen.peerId);
+    throw new AuthorErred(`a dot (sequence ${sequence}) that it cannot have seen`);
+  }
   const replica = store.replicas.ensure(nameOf(batch));
   for (const { key } of content.operations) store.learnNamespace(key);
   // What is seen is covered, so it has its number; what only stands in a table gets none.

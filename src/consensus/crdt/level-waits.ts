@@ -1,3 +1,4 @@
+import { byteString } from '../../model/bytes.ts';
 import { PinfoldError } from '../../model/errors.ts';
 import type { Timer, Timers } from '../../runtime/clock.ts';
 import type { AckLevel, LevelReached, Position, WaitOptions } from '../consensus.ts';
@@ -110,13 +111,23 @@ export class LevelWaits {
     let missing = count - (this.#counts(entries) ? 1 : 0);
     if (missing <= 0) return true;
     for (const peerId of holders) {
-      if (this.#needs.store.acks.covers(peerId, entries) && --missing === 0) return true;
+      if (this.#acknowledged(peerId, entries) && --missing === 0) return true;
     }
     return false;
   }
 
   #isHere(entries: readonly IncEntry[]): boolean {
     return entries.every((entry) => this.#needs.store.replicas.flushedCovers(entry));
+  }
+
+  /** Where there are two operations of that name, known by now (N4), nobody's word tells which it means. */
+  #acknowledged(peerId: string, entries: readonly IncEntry[]): boolean {
+    const { replicas, forks, acks } = this.#needs.store;
+    const isPlain = entries.every(({ rid, sequence }) => {
+      const replica = replicas.taken(byteString(rid));
+      return replica === undefined || !forks.isParted(replica, sequence);
+    });
+    return isPlain && acks.covers(peerId, entries);
   }
 
   /** Followers do not count: nobody takes state from them. */
@@ -127,7 +138,7 @@ export class LevelWaits {
   #reached(entries: readonly IncEntry[], asked: AckLevel): LevelReached {
     const { store, neighbours } = this.#needs;
     const own = this.#counts(entries) ? [store.needs.peerId] : [];
-    const acknowledgedBy = [...own, ...neighbours.holders().filter((peerId) => store.acks.covers(peerId, entries))];
+    const acknowledgedBy = [...own, ...neighbours.holders().filter((peerId) => this.#acknowledged(peerId, entries))];
     const isHere = this.#isHere(entries);
     if (asked.kind !== 'replicated') return { level: isHere ? asked : undefined, acknowledgedBy };
     const count = Math.min(asked.count, acknowledgedBy.length);

@@ -38,7 +38,8 @@ export class RpcServer {
   /** Calls under way, each with what resolves when it is answered and its handler has ended. */
   readonly #calls = new Map<ServedCall<PeerMethod>, Promise<unknown>>();
   #handlers: PeerRpcHandlers | undefined;
-  #stopping = false;
+  /** Aborts when it stops. */
+  readonly #stopped = new AbortController();
 
   constructor(needs: RpcServerNeeds) {
     this.#needs = needs;
@@ -51,7 +52,7 @@ export class RpcServer {
 
   /** Serves the calls on a stream that `peerId` opened until it ends. Never throws; the stream is closed or reset. */
   async accept(pipe: FramePipe, peerId: string): Promise<void> {
-    if (this.#stopping) return pipe.abort(shuttingDown());
+    if (this.#stopped.signal.aborted) return pipe.abort(shuttingDown());
     this.#pipes.add(pipe);
     try {
       await this.#serveStream(pipe, peerId);
@@ -66,7 +67,7 @@ export class RpcServer {
 
   /** Ends all calls with SHUTTING_DOWN and waits for their handlers, for a limited time. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#stopped.abort();
     for (const call of this.#calls.keys()) call.abort(shuttingDown());
     const settled = Promise.all(this.#calls.values());
     const { promise: timeout, resolve } = Promise.withResolvers<'timeout'>();
@@ -94,7 +95,7 @@ export class RpcServer {
   async #serveCall(pipe: FramePipe, peerId: string, name: string): Promise<void> {
     const admitted = this.#admit(name, peerId);
     if (admitted === 'too often') {
-      await sleep(this.#needs.timers, RPC_RATE_REFUSAL_DELAY_MS);
+      await sleep(this.#needs.timers, RPC_RATE_REFUSAL_DELAY_MS, this.#stopped.signal).catch(() => {});
       return this.#refuse(pipe, new PinfoldError('LIMIT_REACHED', `${name} is called too often`));
     }
     if (admitted instanceof PinfoldError) return this.#refuse(pipe, admitted);
@@ -130,7 +131,7 @@ export class RpcServer {
       metrics.rpcRefused.add(1, { reason: 'permission' });
       return new PinfoldError('PERMISSION_DENIED', `${peerMethodName(method)} is not for this caller`);
     }
-    if (this.#stopping) return shuttingDown();
+    if (this.#stopped.signal.aborted) return shuttingDown();
     if (!this.#admission.isAllowed(method, peerId, row, this.#needs.clock.monotonicMs())) {
       metrics.rpcRefused.add(1, { reason: 'rate' });
       return 'too often';

@@ -54,7 +54,7 @@ export class ForkWatch {
 
   /** Alerts of what was found before this start. */
   start(): void {
-    for (const { replica, fork } of this.#open()) this.#raise(replica, fork);
+    for (const { replica } of this.#open()) this.#say(replica.peerId);
     this.#again();
   }
 
@@ -164,6 +164,7 @@ export class ForkWatch {
     }
     if (settled.length === 0) return;
     this.#askedMs.set(replica, clock.monotonicMs());
+    if (this.#say(replica.peerId)) return;
     alerts.healed(
       'FORK',
       replica.peerId,
@@ -175,15 +176,20 @@ export class ForkWatch {
     const { store } = this.#needs;
     store.needs.storage.transaction((tx) => store.forks.put(tx, replica, fork));
     store.forks.kept(replica, fork);
-    if (fork.state === 'found' || fork.state === 'lost') this.#raise(replica, fork);
+    if (fork.state === 'found' || fork.state === 'lost') this.#say(replica.peerId);
   }
 
-  #raise({ peerId }: Replica, { state, reason }: Fork): void {
+  /** One alert for all forks of a peer that are open: the one of which something is to be done. False: there is none. */
+  #say(peerId: string): boolean {
+    const forks = this.#open().flatMap(({ replica, fork }) => (replica.peerId === peerId ? [fork] : []));
+    const worst = forks.find(({ state }) => state === 'lost') ?? forks[0];
+    if (worst === undefined) return false;
     const message =
-      state === 'lost'
+      worst.state === 'lost'
         ? 'it gave up operations that this peer has taken in: run "pinfold store rejoin" at this peer'
-        : `${reason}; it is told, and writes again what must give way. If it is gone for good, nothing has to be done`;
+        : `${worst.reason}; it is told, and writes again what must give way. If it is gone for good, nothing has to be done`;
     this.#needs.alerts.raise('FORK', peerId, message);
+    return true;
   }
 }
 

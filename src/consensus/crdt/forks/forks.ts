@@ -132,6 +132,11 @@ export class Forks {
     return this.#hold.isHeld || this.#healer.isRewriting;
   }
 
+  /** Rows of operations that their author gave up must not be merged into those of others (N4, B2). */
+  get holdsGivenUp(): boolean {
+    return this.#watch.lost.length > 0;
+  }
+
   /** The rows are not those of the clock: nobody may be given them, nor their digest. */
   get hidesRows(): boolean {
     return this.#healer.isRewriting;

@@ -13,6 +13,8 @@ import { readRangeRows } from '../codec/range-rows.ts';
 import { CLOCK_ENTRIES_MAX, RANGE_BUCKETS_MAX, RANGE_SNAPSHOT_MS } from '../constants.ts';
 import type { Clock } from '../core/clocks.ts';
 import { answered } from '../core/rebuild.ts';
+import { findForkPoint } from '../forks/list-headers.ts';
+import { ownBranch } from '../forks/own-branch.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import type { PeerCalls } from '../peer-calls.ts';
 import type { CrdtStore } from '../state/store.ts';
@@ -80,7 +82,9 @@ export class RangeFill {
     for await (const { message } of this.#needs.rpc.call(this.#source, 'mergeRange', [request], { signal })) {
       if (message.case === 'head') {
         this.#needs.checkRoom(Number(message.value.liveBytes));
-        this.#merged = this.#answered(readRangeHead(message.value), own, mine, snapshot.revision);
+        const ct = readRangeHead(message.value);
+        await this.#checkForked(ct, own, signal);
+        this.#merged = this.#answered(ct, own, mine, snapshot.revision);
       } else if (message.case === 'rows') {
         await this.#append(this.#begun.add(this.#rows(message.value), message.value.equalBuckets));
       } else if (message.case === 'end') {
@@ -150,6 +154,27 @@ export class RangeFill {
     }
     if (new Set([...mine.keys(), ...ct.map(({ name }) => byteString(name.rid))]).size > CLOCK_ENTRIES_MAX) {
       throw new Unusable('the clock would have too many entries');
+    }
+  }
+
+  /**
+   * B2, of an author that is known to have written two histories, where the source is further in one or behind in one: which of them it is,
+   * no clock tells. Rows of the other would take the place of what was acknowledged here.
+   */
+  async #checkForked(
+    ct: readonly FullClockEntry[],
+    own: readonly FullClockEntry[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store, rpc } = this.#needs;
+    const mine = new Map(own.map((entry) => [byteString(entry.name.rid), entry.sequence]));
+    for (const { name, sequence } of ct) {
+      const known = mine.get(byteString(name.rid)) ?? 0;
+      const replica = store.replicas.taken(byteString(name.rid));
+      if (known === 0 || replica === undefined || !store.forks.isParted(replica, Math.max(known, sequence))) continue;
+      const asked = { peerId: this.#source, rid: name.rid, own: ownBranch(store, replica), signal };
+      if ((await findForkPoint(rpc, asked)) !== undefined)
+        throw new Unusable('the source has another history of an author');
     }
   }
 

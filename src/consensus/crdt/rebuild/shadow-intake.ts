@@ -8,7 +8,7 @@ import { InvalidBatch } from '../core/invalid-batch.ts';
 import { judge } from '../core/judge.ts';
 import { TransactionRows } from '../core/rows.ts';
 import type { Batch } from '../core/types.ts';
-import { AuthorErred, applyTo, type Prepared, prepare, putLog } from '../intake.ts';
+import { AuthorErred, applyTo, type Prepared, prepare, putLog, RestsElsewhere } from '../intake.ts';
 import { remember } from '../remember.ts';
 import type { ClockStep, Replica } from '../state/replicas.ts';
 import { StagedClock } from '../state/staged-clock.ts';
@@ -157,7 +157,8 @@ export class ShadowIntake {
     try {
       return prepare(this.#store, batch, clock);
     } catch (problem) {
-      if (problem instanceof InvalidBatch || problem instanceof AuthorErred) throw new Unusable(problem.message);
+      const isTheirs = [InvalidBatch, AuthorErred, RestsElsewhere].some((kind) => problem instanceof kind);
+      if (isTheirs) throw new Unusable((problem as Error).message);
       throw problem;
     }
   }

@@ -72,6 +72,12 @@ export class ForkBook {
     return [...this.#forks.keys()].flatMap((replica) => this.of(replica).map((fork) => ({ replica, fork })));
   }
 
+  /** Of that operation of the replica there are two, or it stands in one history only. */
+  isParted(replica: Replica, sequence: number): boolean {
+    for (const { first } of this.#forks.get(replica)?.values() ?? []) if (sequence >= first) return true;
+    return false;
+  }
+
   /** Rows stand under dots that C does not cover: nothing of them may be told. */
   get isRewriting(): boolean {
     for (const forks of this.#forks.values())
