@@ -33,6 +33,8 @@ export interface BatchRecord {
   readonly first: number;
   readonly last: number;
   readonly hash: string;
+  /** Hash of the batch before; empty for the first. */
+  readonly prev: string;
   readonly inc: readonly { rid: string; sequence: number }[];
   readonly operations: readonly OperationRecord[];
   readonly runs: readonly { stream: string; first: number; last: number }[];
@@ -73,6 +75,7 @@ export function batchRecord(row: Uint8Array): BatchRecord {
     first: head.first,
     last: head.last,
     hash: hexOf(batch.hash),
+    prev: hexOf(head.prev),
     inc: head.inc.map((entry) => ({ rid: hexOf(entry.rid), sequence: entry.sequence })),
     operations,
     runs: content.runs.map(({ stream, first, last }) => ({ stream: hexOf(stream), first, last })),

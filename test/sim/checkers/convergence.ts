@@ -39,6 +39,7 @@ export class Convergence {
   async heal(): Promise<void> {
     const world = this.#world;
     world.isHealed = true;
+    world.healedMs = world.time.nowMs;
     world.trace.add(world.time.nowMs, 'all is healed');
     Object.assign(world.hub.needs.manner, { gossipLoss: 0, streamLoss: 0, gossipLateMs: 0 });
     for (const [number, machine] of world.machines.entries()) {
@@ -93,6 +94,7 @@ export class Convergence {
   /** Everything stops, and nothing is left running. */
   async end(): Promise<void> {
     const world = this.#world;
+    world.isEnding = true;
     for (const watcher of world.watchers) watcher.stop();
     await this.#idle('clients', () => world.clients.size === 0);
     const stops = Promise.all(world.up().map(({ machine }) => world.stop(machine)));
@@ -224,13 +226,16 @@ export class Convergence {
 }
 
 function clockOf(world: World, { machine }: SimProcess): string {
-  return JSON.stringify([...world.checkerOf(machine).truth.clock].sort());
+  return world.checkerOf(machine).heads().join(' ');
 }
 
 /** A follower may have more than others, for nobody takes it from there. */
 function covers(world: World, { machine }: SimProcess, of: Machine): boolean {
   const checker = world.checkerOf(machine);
-  return [...world.checkerOf(of).truth.clock].every(([rid, sequence]) => checker.covers(rid, sequence));
+  return world
+    .checkerOf(of)
+    .heads()
+    .every((hash) => checker.holds(hash));
 }
 
 /** What differs between the story of a watch and the listing of the peer that it follows. */

@@ -10,8 +10,8 @@ const settledMs = 10_000;
 /** L1: as long as nothing is too old or too much, the log is cut only to where the peers it is kept for have it. */
 export function checkCut(world: World, machine: Machine, rid: string, floor: number): void {
   const { process, config } = machine;
-  // L2 may cut at any time.
-  if (!process?.isRunning || config.crdt.logAgeMaxMs < hourMs) return;
+  // L2 may cut at any time, and what rests on a history that was given up is cut as well (N4).
+  if (world.history.hasForks || !process?.isRunning || config.crdt.logAgeMaxMs < hourMs) return;
   for (const { peerId } of process.core.consensus.status().log.holders) {
     if (world.time.nowMs - (process.holders.get(peerId) ?? world.time.nowMs) < settledMs) continue;
     // What it acknowledged may be lost with its disk since.

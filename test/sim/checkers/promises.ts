@@ -7,12 +7,18 @@ import type { Machine } from '../world/machine.ts';
 import type { SimProcess } from '../world/sim-process.ts';
 import { Violation } from '../world/violation.ts';
 import type { World } from '../world/world.ts';
+import type { BatchRecord } from './batch-record.ts';
+import { isParted } from './fork-rows.ts';
 import { hexOf, short } from './hex.ts';
+import { identityOf } from './history.ts';
+import type { StoreChecker } from './store-checker.ts';
 
 interface Acknowledged {
   readonly rid: string;
   readonly sequence: number;
   readonly what: string;
+  /** Its author may write it again as another replica (N4). */
+  readonly identity: string | undefined;
   /** The machine that answered. */
   readonly at: Machine;
   /** The only disks that had it are lost, or were put back: nobody promised that it outlives them. */
@@ -38,7 +44,7 @@ export class Promises {
 
   acknowledged(process: SimProcess, { position, level, acknowledgedBy, unseenBy }: Written, event: WriteEvent): void {
     this.acknowledgedPosition(process, position, event.op);
-    if (level.kind === 'replicated') this.#checkReplicated(position, level.count);
+    if (level.kind === 'replicated') this.#checkReplicated(process, position, level.count);
     if (level.kind === 'pinned') this.#checkPinned(event, level.count, acknowledgedBy);
     if (unseenBy.length > 0) this.#world.trace.add(this.#world.time.nowMs, `not seen by ${unseenBy.length} peers`);
   }
@@ -49,14 +55,26 @@ export class Promises {
     for (const { rid, sequence } of decodePosition(position)) {
       const name = hexOf(rid);
       if (sequence === 0) continue;
-      if (!checker.covers(name, sequence)) {
+      const isWrittenAgain = this.#world.history.isForkable(name, sequence) && this.#givenUpAt(checker, name, sequence);
+      if (!checker.covers(name, sequence) && !isWrittenAgain) {
         throw new Violation(
           'I4',
           `${process.name} answered ${what} ${short(name)} ${sequence}, which is not on its disk`,
         );
       }
-      this.#acknowledged.push({ rid: name, sequence, what, at: process.machine, isExcused: false, isOffOrigin: false });
+      const batch = checker.batchAt(name, sequence) ?? this.#givenUpAt(checker, name, sequence);
+      const operation = batch?.operations[sequence - batch.first];
+      const identity = batch && operation && identityOf(batch.author, operation);
+      const at = process.machine;
+      this.#acknowledged.push({ rid: name, sequence, what, identity, at, isExcused: false, isOffOrigin: false });
     }
+  }
+
+  /** What stood there before the author went back: an answer may come that late. */
+  #givenUpAt(checker: StoreChecker, rid: string, sequence: number): BatchRecord | undefined {
+    return this.#world.history
+      .batchesOf(rid)
+      .findLast(({ hash, first, last }) => first <= sequence && sequence <= last && checker.everHeld(hash));
   }
 
   /** A stream's client is told the same or more at the same peer, unless its disk was lost. */
@@ -70,13 +88,30 @@ export class Promises {
 
   /** A disk is lost, put back, or stays down. What no other disk covers is excused. */
   diskLost(machine: Machine): void {
-    for (const id of [...this.#decided.keys()]) if (id.startsWith(`${machine.name} `)) this.#decided.delete(id);
+    this.#forgetStreams(machine);
     const others = this.#world.machines.filter((other) => other !== machine && !other.isFollower && !other.isGone);
     for (const promise of this.#acknowledged) {
       promise.isOffOrigin ||= promise.at === machine;
-      const isElsewhere = others.some((other) => this.#world.checkerOf(other).covers(promise.rid, promise.sequence));
-      if (!isElsewhere) promise.isExcused = true;
+      if (!others.some((other) => this.#has(other, promise))) promise.isExcused = true;
     }
+  }
+
+  /** An operator has left a store of which all that matters is elsewhere, as its peer said. */
+  diskLeft(machine: Machine): void {
+    for (const promise of this.#acknowledged) promise.isOffOrigin ||= promise.at === machine;
+    this.#forgetStreams(machine);
+  }
+
+  #forgetStreams({ name }: Machine): void {
+    for (const id of [...this.#decided.keys()]) if (id.startsWith(`${name} `)) this.#decided.delete(id);
+  }
+
+  /** What it names, or what its author has written in its place. */
+  #has(machine: Machine, { rid, sequence, identity }: Acknowledged): boolean {
+    const { history } = this.#world;
+    const checker = this.#world.checkerOf(machine);
+    if (identity === undefined || !history.isForkable(rid, sequence)) return checker.covers(rid, sequence);
+    return history.copiesOf(identity).some((hash) => checker.holds(hash));
   }
 
   /** Once converged: what was acknowledged is where it was, and with all who take from there. */
@@ -86,7 +121,7 @@ export class Promises {
 
   #checkKept(promise: Acknowledged, processes: readonly SimProcess[]): void {
     const { what, rid, sequence, at, isOffOrigin } = promise;
-    const covers = ({ machine }: SimProcess) => this.#world.checkerOf(machine).covers(rid, sequence);
+    const covers = ({ machine }: SimProcess) => this.#has(machine, promise);
     // What only a machine knows that stays down has reached nobody; nor does what only a follower has, for nobody takes of it.
     const givers = processes.filter((process) => !process.machine.isFollower && covers(process));
     const isLost = givers.length === 0 && !at.isGone;
@@ -114,12 +149,15 @@ export class Promises {
   }
 
   /** I5. */
-  #checkReplicated(position: Uint8Array, count: number): void {
+  #checkReplicated({ machine: at, disk }: SimProcess, position: Uint8Array, count: number): void {
     for (const { rid, sequence } of decodePosition(position)) {
       const name = hexOf(rid);
+      // Acknowledged by number: until it hears of the other history, a peer cannot tell which of two is meant.
+      if (this.#world.history.isForkable(name, sequence) && !isParted(disk.flushedReader(), name, sequence)) continue;
+      const hash = this.#world.checkerOf(at).batchAt(name, sequence)?.hash ?? '';
       const holders = new Set(
         this.#world.machines
-          .filter((machine) => this.#world.checkerOf(machine).everCovered(name, sequence))
+          .filter((machine) => this.#world.checkerOf(machine).everHeld(hash))
           .map(({ peerId }) => peerId),
       );
       if (holders.size < count) {

@@ -11,7 +11,8 @@ export class Removals {
   /** Pin key -> removals that clients have sent. */
   readonly #asked = new Map<string, number>();
   readonly #done = new Map<string, number>();
-  readonly #expiries = new Map<string, number>();
+  /** Of each dot of a key when it expires; more than one, where its author wrote it twice (N4). */
+  readonly #expiries = new Map<string, number[]>();
 
   asked(key: string): void {
     this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
@@ -22,18 +23,25 @@ export class Removals {
     this.#asked.set(key, Number.POSITIVE_INFINITY);
   }
 
-  learn(batch: BatchRecord): void {
+  /** `isAgain`: what was written before is written again by another replica (N4). */
+  learn(batch: BatchRecord, isAgain: boolean): void {
     for (const operation of batch.operations) {
-      if (operation.kind === 'pin') this.#expiries.set(operation.dot, decodePinValue(operation.bytes).expiresMs);
+      if (operation.kind === 'pin') this.#pin(operation);
     }
+    if (isAgain) return;
     for (const operation of batch.operations) if (operation.kind === 'unpin') this.#removal(batch, operation);
+  }
+
+  #pin({ key, dot, bytes }: OperationRecord): void {
+    const times = this.#expiries.get(`${key} ${dot}`) ?? [];
+    this.#expiries.set(`${key} ${dot}`, [...times, decodePinValue(bytes).expiresMs]);
   }
 
   #removal(batch: BatchRecord, { key, sees, stamp }: OperationRecord): void {
     const stampMs = Math.ceil(stamp / 1024);
     const isExpiry = sees.every((dot) => {
-      const expiresMs = this.#expiries.get(dot) ?? 0;
-      return expiresMs > 0 && expiresMs <= stampMs;
+      const times = this.#expiries.get(`${key} ${dot}`) ?? [];
+      return times.some((expiresMs) => expiresMs > 0 && expiresMs <= stampMs);
     });
     if (isExpiry) return;
     const done = (this.#done.get(key) ?? 0) + 1;
@@ -42,7 +50,7 @@ export class Removals {
     if (done <= asked) return;
     throw new Violation(
       'I10',
-      `${short(batch.rid)} ${batch.first}-${batch.last} removes ${key.slice(0, 8)} for the ${done}th time, users asked for ${asked}`,
+      `${short(batch.rid)} ${batch.first}-${batch.last} removes ${key.slice(0, 8)} for the ${done}th time, users asked for ${asked}; it sees ${sees.join(', ')}`,
     );
   }
 }

@@ -11,6 +11,7 @@ import type { Reader } from '../../../src/storage/storage.ts';
 import { Violation } from '../world/violation.ts';
 import { type BatchRecord, batchRecord, valueHash } from './batch-record.ts';
 import type { Damaged, DamagedStore, Damages } from './damages.ts';
+import { type ForkRow, forksIn, isRewriting } from './fork-rows.ts';
 import { hexOf, short } from './hex.ts';
 import type { History } from './history.ts';
 import { checkIndexes, indexEntries, isIndexed } from './indexes.ts';
@@ -29,6 +30,17 @@ interface Numbered {
   readonly row: ReplicaRow;
 }
 
+/** Keys whose rows changed, with the rows before; and what the feed says of it. */
+interface Changed {
+  readonly rows: Map<string, string>;
+  readonly fed: Set<string>;
+  isEverything: boolean;
+}
+
+function unchanged(): Changed {
+  return { rows: new Map(), fed: new Set(), isEverything: false };
+}
+
 /** Follows one store, flush by flush, and holds what is on its disk to the truth of its clock. */
 export class StoreChecker {
   readonly #who: string;
@@ -38,10 +50,16 @@ export class StoreChecker {
   /** Of each replica's log, how far it was read. */
   readonly #read = new Map<number, number>();
   readonly #floors = new Map<string, number>();
+  /** Of each replica the batches that the clock covers, in order. */
+  readonly #held = new Map<string, readonly BatchRecord[]>();
+  readonly #hashes = new Set<string>();
   /** What this peer's disks have ever covered, also those that are lost. */
   readonly #ever = new Map<string, number>();
+  readonly #everHashes = new Set<string>();
   readonly #watch: StoreWatch;
   #revision = 0;
+  /** What has changed since the rows were last those of the clock. */
+  #changed: Changed = unchanged();
   #names: Names | undefined;
   readonly #damages: Damages;
   readonly #damaged: DamagedStore;
@@ -60,7 +78,10 @@ export class StoreChecker {
     this.truth = new Truth();
     this.#read.clear();
     this.#floors.clear();
+    this.#held.clear();
+    this.#hashes.clear();
     this.#revision = 0;
+    this.#changed = unchanged();
   }
 
   /** To be called after each flush. */
@@ -72,15 +93,19 @@ export class StoreChecker {
     });
     const floors = new Map(replicas.map(({ rid, row }) => [rid, row.floor]));
     for (const replica of replicas) this.#learn(reader, replica, floors);
-    const before = new Map<string, string>();
-    for (const { rid, row } of replicas) this.#advance(rid, row, before);
-    for (const { rid, row } of replicas) this.#checkDeps(rid, row.clock);
+    const forks = forksIn(reader);
+    for (const replica of replicas) this.#advance(replica, forks);
+    for (const { rid } of replicas) this.#checkDeps(rid);
+    this.#readFeed(reader);
+    if (isRewriting(forks)) return;
     const set = tableSets[setsIn(reader).live];
-    for (const key of before.keys()) {
+    const { rows } = this.#changed;
+    for (const key of rows.keys()) {
       if (this.#damaged.keys.has(key)) this.#damaged.writtenOver(key);
       else this.#checkRow(reader, set, key);
     }
-    this.#checkFed(reader, before);
+    this.#checkFed();
+    this.#changed = unchanged();
     for (const damaged of this.#damaged.keys.values())
       if (this.#isWhole(reader, set, damaged)) this.#damaged.keys.delete(damaged.key);
   }
@@ -91,6 +116,7 @@ export class StoreChecker {
     const set = tableSets[setsIn(reader).live];
     const keys = new Set([...reader.range(set.pins)].map(({ key }) => hexOf(key)));
     for (const key of this.truth.keys()) keys.add(key);
+    if (isRewriting(forksIn(reader))) keys.clear();
     for (const key of keys) if (!this.#damaged.keys.has(key)) this.#checkRow(reader, set, key);
     checkIndexes(reader, names, set, this.#who, this.#damaged);
     for (const { key, value } of reader.range(replicasTable)) {
@@ -103,12 +129,32 @@ export class StoreChecker {
     return this.truth.covers(rid, sequence);
   }
 
+  /** A batch, by its hash: also where a number names two. */
+  holds(hash: string): boolean {
+    return this.#hashes.has(hash);
+  }
+
+  everHeld(hash: string): boolean {
+    return this.#everHashes.has(hash);
+  }
+
+  /** With what each replica's history ends here. */
+  heads(): string[] {
+    return [...this.#held.values()].flatMap((batches) => batches.at(-1)?.hash ?? []).sort();
+  }
+
+  /** The batch of that operation, of the history that this store has. */
+  batchAt(rid: string, sequence: number): BatchRecord | undefined {
+    return this.#held.get(rid)?.findLast(({ first, last }) => first <= sequence && sequence <= last);
+  }
+
   everCovered(rid: string, sequence: number): boolean {
     return sequence <= (this.#ever.get(rid) ?? 0);
   }
 
   #learn(reader: Reader, { number, rid, row }: Numbered, floors: ReadonlyMap<string, number>): void {
-    const from = this.#read.get(number) ?? 0;
+    const from = Math.min(this.#read.get(number) ?? 0, this.truth.clock.get(rid) ?? 0);
+    this.#read.set(number, row.clock);
     if (row.clock <= from) return;
     for (const { value } of reader.range(logTable, {
       from: logKey(number, from + 1),
@@ -119,55 +165,97 @@ export class StoreChecker {
         throw new Violation('I7', `${this.#who} has a batch of ${short(batch.rid)} in the log of ${short(rid)}`);
       this.#history.learn(batch, batch.author === this.#peerId, floors);
     }
-    this.#read.set(number, row.clock);
   }
 
-  #advance(rid: string, { clock, floor }: ReplicaRow, rows: Map<string, string>): void {
+  #advance({ number, rid, row: { clock, floor, hash } }: Numbered, forks: readonly ForkRow[]): void {
     const before = this.truth.clock.get(rid) ?? 0;
-    if (clock < before)
-      throw new Violation('I11', `C[${short(rid)}] of ${this.#who} went back from ${before} to ${clock}`);
     const floorBefore = this.#floors.get(rid) ?? 0;
     if (floor < floorBefore) throw new Violation('I11', `F[${short(rid)}] of ${this.#who} went back`);
     this.#floors.set(rid, floor);
-    const ever = this.#ever.get(rid) ?? 0;
-    this.#ever.set(rid, Math.max(clock, ever));
     // A floor that a swap has raised lies above what was covered before.
     if (floor > floorBefore && floor <= before) this.#watch.onCut(rid, floor);
-    if (clock === before) return;
-    for (const batch of this.#history.between(rid, before, clock, this.#who)) {
-      if (batch.last > ever) this.#watch.onTaken(batch);
-      this.truth.add(batch, rows);
+    const head = hexOf(hash);
+    const held = this.#held.get(rid) ?? [];
+    const from = held.at(-1)?.hash ?? '';
+    if (head === from) return;
+    const batches = this.#history.branch(rid, { head, clock, from }, this.#who);
+    if ((batches[0]?.prev ?? head) === from) for (const batch of batches) this.#take(batch);
+    else this.#changeBranch(rid, { held, batches, number, forks });
+  }
+
+  #take(batch: BatchRecord): void {
+    const { rid, hash, last } = batch;
+    this.#held.set(rid, [...(this.#held.get(rid) ?? []), batch]);
+    this.#hashes.add(hash);
+    this.truth.add(batch, this.#changed.rows);
+    if (this.#everHashes.has(hash)) return;
+    this.#everHashes.add(hash);
+    this.#ever.set(rid, Math.max(last, this.#ever.get(rid) ?? 0));
+    this.#watch.onTaken(batch);
+  }
+
+  /** I11: only an author that was told of its fork goes back, to where the two part (N4). */
+  #changeBranch(
+    rid: string,
+    {
+      held,
+      batches,
+      number,
+      forks,
+    }: { held: readonly BatchRecord[]; batches: BatchRecord[]; number: number; forks: readonly ForkRow[] },
+  ): void {
+    const kept = new Set(batches.map(({ hash }) => hash));
+    const common = held.findLast(({ hash }) => kept.has(hash))?.last ?? 0;
+    const isSaid = forks.some(
+      ({ replica, first, state }) =>
+        replica === number && first === common + 1 && (state === 'rewriting' || state === 'settled'),
+    );
+    const isAuthor = batches.concat(held).some(({ author }) => author === this.#peerId);
+    if (!isSaid || !isAuthor) throw new Violation('I11', `C[${short(rid)}] of ${this.#who} went back to ${common}`);
+    const all = [...this.#held].flatMap(([other, theirs]) => (other === rid ? batches : theirs));
+    for (const key of this.truth.keys()) this.#noteRow(key);
+    this.truth = new Truth();
+    this.#held.clear();
+    this.#hashes.clear();
+    for (const batch of all) this.#take(batch);
+  }
+
+  #noteRow(key: string): void {
+    const { rows } = this.#changed;
+    if (!rows.has(key)) rows.set(key, JSON.stringify(this.truth.row(key)));
+  }
+
+  #readFeed(reader: Reader): void {
+    const changed = this.#changed;
+    for (const { key, value } of reader.range(feedTable, { from: revisionKey(this.#revision + 1) })) {
+      const revision = Number(Buffer.from(key).readBigUInt64BE());
+      // Older ones may be gone by now.
+      changed.isEverything ||= revision !== this.#revision + 1;
+      this.#revision = revision;
+      const row = decodeFeedRow(value);
+      changed.isEverything ||= row.everything;
+      for (const pinKey of row.keys) changed.fed.add(hexOf(pinKey));
     }
   }
 
   /** I12. */
-  #checkFed(reader: Reader, before: ReadonlyMap<string, string>): void {
-    const fed = new Set<string>();
-    let isEverything = false;
-    for (const { key, value } of reader.range(feedTable, { from: revisionKey(this.#revision + 1) })) {
-      const revision = Number(Buffer.from(key).readBigUInt64BE());
-      // Older ones may be gone by now.
-      isEverything ||= revision !== this.#revision + 1;
-      this.#revision = revision;
-      const row = decodeFeedRow(value);
-      isEverything ||= row.everything;
-      for (const pinKey of row.keys) fed.add(hexOf(pinKey));
-    }
+  #checkFed(): void {
+    const { rows, fed, isEverything } = this.#changed;
     if (isEverything) return;
-    for (const [key, row] of before) {
+    for (const [key, row] of rows) {
       if (!fed.has(key) && !this.#damaged.keys.has(key) && JSON.stringify(this.truth.row(key)) !== row)
         throw new Violation('I12', `${this.#who} changed ${key.slice(0, 8)}, and its feed does not name it`);
     }
   }
 
-  #checkDeps(rid: string, clock: number): void {
-    const batch = this.#history.batchesOf(rid).findLast(({ last }) => last === clock);
+  #checkDeps(rid: string): void {
+    const batch = this.#held.get(rid)?.at(-1);
     if (batch === undefined) return;
     for (const [other, sequence] of this.#history.deps(batch)) {
-      if (this.truth.covers(other, sequence)) continue;
+      if (this.truth.covers(other, sequence) || this.#history.isForkable(other, sequence)) continue;
       throw new Violation(
         'I3',
-        `${this.#who} covers ${short(rid)} ${clock}, and not ${short(other)} ${sequence} that it rests on`,
+        `${this.#who} covers ${short(rid)} ${batch.last}, and not ${short(other)} ${sequence} that it rests on`,
       );
     }
   }
@@ -213,7 +301,7 @@ export class StoreChecker {
 
   /** I7. */
   #checkLog(reader: Reader, number: number, rid: string, { clock, floor }: ReplicaRow): void {
-    for (const { first, last } of this.#history.batchesOf(rid)) {
+    for (const { first, last } of this.#held.get(rid) ?? []) {
       if (first <= floor || last > clock || reader.get(logTable, logKey(number, last)) !== undefined) continue;
       throw new Violation(
         'I7',

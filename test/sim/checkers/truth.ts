@@ -10,7 +10,7 @@ export interface TrueDot {
 
 /**
  * truth(k, C) of docs/protocol.md section 2, kept up as C grows. It is a function of the set of operations, whatever their
- * order: nothing of the code under test decides here.
+ * order: nothing of the code under test decides here. Where an author wrote two histories a dot may be of two keys: the key tells which.
  */
 export class Truth {
   readonly clock = new Map<string, number>();
@@ -24,8 +24,8 @@ export class Truth {
       if (!before.has(key)) before.set(key, JSON.stringify(this.row(key)));
       if (kind === 'amend') for (const seen of sees) this.#amend(key, seen, placement);
       else for (const seen of sees) this.#remove(key, seen);
-      if (kind === 'pin' && !this.#gone.has(dot)) {
-        const amended = this.#amended.get(dot);
+      if (kind === 'pin' && !this.#gone.has(`${key} ${dot}`)) {
+        const amended = this.#amended.get(`${key} ${dot}`);
         const isAmended = amended !== undefined && isGreater(amended, placement);
         this.#row(key).set(dot, { dot, stamp, value, placement: isAmended ? amended : placement });
       }
@@ -53,13 +53,13 @@ export class Truth {
   }
 
   #remove(key: string, dot: string): void {
-    this.#gone.add(dot);
+    this.#gone.add(`${key} ${dot}`);
     this.rows.get(key)?.delete(dot);
   }
 
   #amend(key: string, dot: string, placement: Placement): void {
-    const known = this.#amended.get(dot);
-    if (known === undefined || isGreater(placement, known)) this.#amended.set(dot, placement);
+    const known = this.#amended.get(`${key} ${dot}`);
+    if (known === undefined || isGreater(placement, known)) this.#amended.set(`${key} ${dot}`, placement);
     const live = this.rows.get(key)?.get(dot);
     if (live !== undefined && isGreater(placement, live.placement)) live.placement = placement;
   }

@@ -36,7 +36,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
     ...logBounds(profile.cutsLog, random),
     shadowStallTimeoutMs: random.pick([5_000, 30_000]),
     rangesServedMax: random.pick([1, 2]),
-    ...(profile.comparesWithAll ? { restartCompareTimeoutMs: 600_000 } : {}),
+    ...(profile.comparesForMs === undefined ? {} : { restartCompareTimeoutMs: random.pick(profile.comparesForMs) }),
   };
   const cluster = {
     ...defaults.cluster,
@@ -66,7 +66,7 @@ export function machinePlans({ machines, profile, faultsUntilMs }: PlanContext, 
   };
   return Array.from({ length: machines }, (_, i): MachinePlan => {
     const config: PeerCoreInit['config'] = {
-      cluster: { ...cluster, follower: i > 1 && random.chance(0.05) },
+      cluster: { ...cluster, follower: i > 1 && random.chance(0.05) && !profile.forks },
       crdt,
       monitor,
       tracker,

@@ -3,6 +3,9 @@ import type { SimRandom } from '../world/sim-random.ts';
 import type { PlanContext } from './make-plan.ts';
 import type { EventKind, FaultEvent } from './plan.ts';
 
+/** It knows of another from the start. */
+const forkingMachine = 1;
+
 type Maker = (context: PlanContext & { machine: number; forMs: number }) => FaultEvent | undefined;
 
 const makers: Partial<Record<EventKind, Maker>> = {
@@ -62,6 +65,20 @@ const makers: Partial<Record<EventKind, Maker>> = {
   // The first machine is told of no other: alone, with a copy from before it met any, it has nobody to compare with.
   rollback: ({ random, machines, forMs }) =>
     machines < 2 ? undefined : { kind: 'rollback', machine: random.int(1, machines - 1), downMs: forMs },
+  // One machine alone: of two authors each on a history that the other gave up nothing is promised.
+  fork: ({ random, machines, forMs }) => {
+    if (machines < 2) return undefined;
+    const others = Array.from({ length: machines }, (_, i) => i).filter((i) => i !== forkingMachine);
+    return {
+      kind: 'fork',
+      machine: forkingMachine,
+      blind: random.chance(0.6) ? random.pick(others) : undefined,
+      putBackAfterMs: random.int(500, 6_000),
+      downMs: Math.min(forMs, 2_000),
+      aloneMs: random.int(1_000, 6_000),
+      apartMs: random.pick([0, 1_000, 10_000]),
+    };
+  },
   wipe: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'wipe', machine, downMs: forMs }),
   twin: ({ machine, machines, forMs }) => (machines < 2 ? undefined : { kind: 'twin', machine, forMs }),
   ipfs: ({ random, machine, forMs }) => ({ kind: 'ipfs', machine, faults: nodeFaults(random), forMs }),

@@ -42,7 +42,8 @@ export function makePlan(seed: number, name?: ProfileName): Plan {
     network: networkOf(profile, new SimRandom(seed, 'network')),
     events,
     faultsUntilMs,
-    convergeWithinMs: 300_000,
+    convergeWithinMs: profile.convergeWithinMs,
+    leavesForked: profile.forks,
     leftDown: leftDown(context, machines),
     keepsTrust: new SimRandom(seed, 'trust').chance(0.7),
   };
@@ -77,7 +78,7 @@ function eventsOf(context: PlanContext, what: 'work' | 'faults'): Omit<PlannedEv
 
 /** Most of the time all are healed; never fewer than half, and nobody is left that knows of none but who is not there. */
 function leftDown({ random, machines, profile }: PlanContext, plans: readonly MachinePlan[]): number[] {
-  if (machines < 3 || profile.comparesWithAll || !random.chance(0.15)) return [];
+  if (machines < 3 || !random.chance(profile.leavesDown)) return [];
   const down = random.int(1, machines - 1);
   const isNeeded = plans.some(({ bootstrap }) => bootstrap.length > 0 && bootstrap.every((other) => other === down));
   return isNeeded ? [] : [down];

@@ -16,6 +16,8 @@ export interface Plan {
   readonly faultsUntilMs: number;
   /** How long the healed core may take to converge. */
   readonly convergeWithinMs: number;
+  /** Operators leave stores that took what its author gave up (N4). */
+  readonly leavesForked: boolean;
   /** Machines that stay down when the others are healed. */
   readonly leftDown: readonly number[];
   /** When all is healed the peers trust whom they trusted then; else all trust all again. */
@@ -148,6 +150,20 @@ export type FaultEvent =
   | { readonly kind: 'restore'; readonly machine: number; readonly downMs: number }
   /** An older copy, under the identity stamp that the store has: a snapshot of a disk or of a whole machine. */
   | { readonly kind: 'rollback'; readonly machine: number; readonly downMs: number }
+  /**
+   * The same, but the peer reaches nobody when it runs again, and writes what others know otherwise (N4). What it writes in between,
+   * before its disk is put back, the machine `blind` does not hear; it is the first that is met again.
+   */
+  | {
+      readonly kind: 'fork';
+      readonly machine: number;
+      readonly blind: number | undefined;
+      readonly putBackAfterMs: number;
+      readonly downMs: number;
+      readonly aloneMs: number;
+      /** From there on only `blind` is met. */
+      readonly apartMs: number;
+    }
   | { readonly kind: 'wipe'; readonly machine: number; readonly downMs: number }
   | { readonly kind: 'twin'; readonly machine: number; readonly forMs: number }
   | {

@@ -21,8 +21,14 @@ export interface Profile {
   readonly cutsLog: number;
   /** Peers count as lost within seconds; else not in a world's time. */
   readonly reallocates: boolean;
-  /** Who starts compares clocks with all others that it knows before it writes, however long they are away (N3). */
-  readonly comparesWithAll: boolean;
+  /** So long who starts waits to compare clocks with the others that it knows, before it writes (N3); undefined: as in production. */
+  readonly comparesForMs: readonly number[] | undefined;
+  /** How often a machine stays down when the others are healed. */
+  readonly leavesDown: number;
+  /** Within so long the healed core must converge. */
+  readonly convergeWithinMs: number;
+  /** Peers may write two histories, and operators leave stores that took the one that was given up (N4). */
+  readonly forks: boolean;
 }
 
 const work = { write: 20, bulk: 1, watch: 1, list: 1, recover: 0.3 };
@@ -60,7 +66,10 @@ const usual = {
   lateJoins: 0.25,
   cutsLog: 0.3,
   reallocates: false,
-  comparesWithAll: false,
+  comparesForMs: undefined,
+  leavesDown: 0.15,
+  convergeWithinMs: 300_000,
+  forks: false,
 } satisfies Omit<Profile, 'says'>;
 
 export const profiles = {
@@ -174,7 +183,22 @@ export const profiles = {
     },
     lateJoins: 0,
     cutsLog: 0,
-    comparesWithAll: true,
+    comparesForMs: [600_000],
+    leavesDown: 0,
+  },
+  forks: {
+    ...usual,
+    says: 'a peer whose disk is put back writes a second history before it meets the others',
+    peers: [2, 4],
+    workRate: [1, 5],
+    faultRate: [0.1, 0.4],
+    weights: { write: 20, list: 1, recover: 0.3, bulk: 1, fork: 6, crash: 2, partition: 2, 'slow-disk': 1 },
+    lateJoins: 0,
+    cutsLog: 0,
+    comparesForMs: [300, 1_000],
+    leavesDown: 0,
+    convergeWithinMs: 1_500_000,
+    forks: true,
   },
   damage: {
     ...usual,
@@ -251,6 +275,7 @@ export const profileWeights: Record<ProfileName, number> = {
   rebuild: 3,
   restore: 2,
   rollback: 1,
+  forks: 1,
   damage: 2,
   members: 2,
   trust: 2,

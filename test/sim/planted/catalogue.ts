@@ -156,6 +156,50 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'branch-not-written-again',
+    says: 'an author gives up one of its two histories, and writes nothing of it again (N4)',
+    breaks: ['I4', 'I2'],
+    profile: 'forks',
+    edits: [
+      {
+        file: `${crdt}/forks/rewriter.ts`,
+        find: '      if (operation !== undefined) {',
+        replace: '      if (operation !== undefined && operation.kind > 9) {',
+      },
+    ],
+  },
+  {
+    name: 'seen-early-forgotten',
+    says: 'what was taken in before the dot that it saw is not done again when the dot comes (N4)',
+    breaks: ['I2'],
+    profile: 'forks',
+    edits: [
+      {
+        file: `${crdt}/intake.ts`,
+        find: '  entry.after = afterSeenEarly(entry.after, dot, seen, store.needs.pinset.names.replicas);\n',
+        replace: '  void dot;\n',
+      },
+    ],
+  },
+  {
+    name: 'given-up-rows-are-merged',
+    says: 'a rebuild takes rows from a peer that has another history of an author (B2, N4)',
+    breaks: ['I11', 'I4', 'I2'],
+    profile: 'forks',
+    edits: [
+      {
+        file: `${crdt}/handlers.ts`,
+        find: 'if (forks.holdsGivenUp)',
+        replace: 'if (forks.holdsGivenUp && forks.hidesRows)',
+      },
+      {
+        file: `${crdt}/rebuild/range-fill.ts`,
+        find: '        await this.#checkForked(ct, own, signal);\n',
+        replace: '        if (ct.length < 0) await this.#checkForked(ct, own, signal);\n',
+      },
+    ],
+  },
+  {
     name: 'dependencies-left-out',
     says: 'a batch does not name what its author took in last (inc one short)',
     breaks: ['I2', 'I3', 'I8'],

@@ -11,7 +11,7 @@ import { write } from '../clients/write.ts';
 import type { FaultEvent, PlannedEvent } from '../plan/plan.ts';
 import { content } from './contents.ts';
 import { damage } from './damage.ts';
-import { restore, rollBack, twin, wipe } from './stores.ts';
+import { fork, restore, rollBack, twin, wipe } from './stores.ts';
 import type { World } from './world.ts';
 
 /** Carries out one event of the plan. */
@@ -108,6 +108,9 @@ const handlers: Handlers = {
   restore: (world, event) => restore(world, event),
   rollback(world, event) {
     world.client(rollBack(world, event));
+  },
+  fork(world, event) {
+    world.client(fork(world, event));
   },
   wipe: (world, event) => wipe(world, event),
   twin: (world, event) => twin(world, event),

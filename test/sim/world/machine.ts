@@ -58,6 +58,10 @@ export class Machine {
   /** When no process of it ran, from and to; since when it is so now. */
   readonly absences: [fromMs: number, toMs: number][] = [];
   awaySinceMs: number | undefined = 0;
+  /** A fork of it is under way. */
+  isForking = false;
+  /** It remembers addresses of others, whatever its configuration says. */
+  knowsOthers = false;
   /** It will not be started again. */
   isGone = false;
 

@@ -75,6 +75,7 @@ export class SimProcess {
       name: machine.name,
       version: '0.0.0-sim',
       identityStamp: machine.identityStamp,
+      knowsOthers: machine.knowsOthers,
     };
     const network = (policy: PeerPolicy): Network => {
       const made = memoryNetwork({ peerId: machine.signer.peerId }, { hub: this.endpoint, policy, ...common });

@@ -15,6 +15,7 @@ import { Promises } from '../checkers/promises.ts';
 import { StoreChecker } from '../checkers/store-checker.ts';
 import { checkTold } from '../checkers/told.ts';
 import { checkTaken } from '../checkers/trusting.ts';
+import { leaveForked } from '../clients/leave-forked.ts';
 import type { Watcher } from '../clients/watcher.ts';
 import type { Plan } from '../plan/plan.ts';
 import { fill } from './contents.ts';
@@ -34,6 +35,7 @@ const wallStartMs = 1_800_000_000_000;
 /** Full checks of every store come so often, in events. */
 const eventsPerFullCheck = 1_000;
 const contentsMax = 40;
+const lateMs = 700_000;
 
 export interface WorldOptions {
   isTraceKept: boolean;
@@ -60,6 +62,9 @@ export class World {
   readonly clients = new Set<Promise<void>>();
   events = 0;
   isHealed = false;
+  healedMs = Number.POSITIVE_INFINITY;
+  /** All is looked at; clients are to end. */
+  isEnding = false;
   #failure: unknown;
   readonly #checkers = new Map<Machine, StoreChecker>();
 
@@ -255,6 +260,11 @@ export class World {
     return processLogger(this, process);
   }
 
+  /** What heals by itself has had the time for it. */
+  get isLate(): boolean {
+    return this.time.nowMs - this.healedMs > lateMs;
+  }
+
   get isOver(): boolean {
     return this.hasFailed;
   }
@@ -269,6 +279,7 @@ export class World {
     plan.machines.forEach(({ joinsAtMs }, i) => {
       this.startLater(this.machine(i), joinsAtMs ?? 0);
     });
+    if (plan.leavesForked) this.client(leaveForked(this));
     for (const event of plan.events) {
       this.time.after(this.owner, event.atMs, () => {
         this.trace.add(this.time.nowMs, `event ${event.id} ${JSON.stringify(event)}`);
