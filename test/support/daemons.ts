@@ -6,6 +6,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
 import t from 'tap';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
+import type { Peer } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { type PeerPinStatus, TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import type { WatchEvent, WatchPinsRequestSchema, WatchPinsResponse } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import { type LocalPeer, localPeer, peerOfFolder, until } from '../../scripts/local-cluster.ts';
@@ -62,9 +63,8 @@ const quick = ['--crdt-anti-entropy-interval-ms=1000', '--tracker-pin-timeout-ms
 export async function acquainted(peers: readonly LocalPeer[]): Promise<void> {
   await until('every peer knows all others', async () => {
     const seen = await Promise.all(peers.map((peer) => peer.clients.peers.listPeers({})));
-    return seen.every(
-      ({ peers: members }) => members.length === peers.length && members.every((member) => member.metrics.length > 0),
-    );
+    const isPlaceable = ({ metrics }: Peer) => metrics.some(({ name, valid }) => name === 'freespace' && valid);
+    return seen.every(({ peers: members }) => members.length === peers.length && members.every(isPlaceable));
   });
 }
 
