@@ -214,26 +214,27 @@ export class Intake {
     const isFull = source === 'feed' && (this.#waiting.size > 0 || !work.hasRoom('feed', this.#windowMax));
     const taken: Piece[] = [];
     const entries: Entry[] = [];
-    const rows: { key: Uint8Array; cids: Uint8Array[] }[] = [];
+    const rows: { key: Uint8Array; cids: Uint8Array[]; waits: boolean }[] = [];
     const waiting: [flow: number, Waiting][] = [];
     for (const [flow, cids] of wishes) {
       const piece: Piece = { flow, number: this.#nextPiece++, source, open: 0 };
       const looked = this.#consider(cids, piece, { occasion, isFull, maybeHeld: false });
       entries.push(...looked.entries);
       if (looked.noted.length > 0) {
-        rows.push({ key: intakeKey(piece), cids: looked.noted });
+        rows.push({ key: intakeKey(piece), cids: looked.noted, waits: false });
         taken.push(piece);
       }
       if (looked.left.length > 0) {
         const from = this.#nextPiece++;
-        rows.push({ key: intakeKey({ flow, number: from }), cids: looked.left });
+        rows.push({ key: intakeKey({ flow, number: from }), cids: looked.left, waits: true });
         waiting.push([flow, { from, wishes: looked.left.length }]);
       }
     }
     move();
     const commit = storage.transaction((tx) => {
-      for (const { key, cids } of rows)
-        tx.put(intakeTable, key, toBinary(IntakeRowSchema, create(IntakeRowSchema, { cids })));
+      for (const { key, cids, waits } of rows) {
+        tx.put(intakeTable, key, toBinary(IntakeRowSchema, create(IntakeRowSchema, { cids, waits })));
+      }
       tx.put(stateTable, positionKey, this.#position());
     });
     for (const piece of taken) if (piece.open === 0) index.release(piece);
@@ -265,13 +266,8 @@ export class Intake {
 
   /** A piece of the flow whose turn it is. Answers how many wishes are in it. */
   #readBack(into: Entry[]): number {
-    const { storage, index } = this.#needs;
     const [[flow, waiting]] = this.#waiting as unknown as [[number, Waiting]];
-    const to = intakeKey({ flow, number: this.#nextPiece });
-    const [row] = storage.read.range(intakeTable, { from: intakeKey({ flow, number: waiting.from }), to, limit: 1 });
-    if (row === undefined) throw new Error(`of flow ${flow} ${waiting.wishes} wishes wait that are not on the disk`);
-    const { number } = intakeKeyParts(row.key);
-    const { cids } = fromBinary(IntakeRowSchema, row.value);
+    const { number, cids } = this.#nextWaiting(flow, waiting.from);
     const left = waiting.wishes - cids.length;
     this.#waitingWishes -= cids.length;
     this.#waiting.delete(flow);
@@ -279,8 +275,19 @@ export class Intake {
     const piece: Piece = { flow, number, source: 'feed', open: 0 };
     const maybeHeld = number < this.#firstPiece;
     into.push(...this.#consider(cids, piece, { occasion: 'changed', isFull: false, maybeHeld }).entries);
-    if (piece.open === 0) index.release(piece);
+    if (piece.open === 0) this.#needs.index.release(piece);
     return cids.length;
+  }
+
+  /** From that number on. Among those that wait are pieces that have been in memory since they were written. */
+  #nextWaiting(flow: number, from: number): { number: number; cids: Uint8Array[] } {
+    const range = { from: intakeKey({ flow, number: from }), to: intakeKey({ flow, number: this.#nextPiece }) };
+    for (const { key, value } of this.#needs.storage.read.range(intakeTable, range)) {
+      const { number } = intakeKeyParts(key);
+      const { cids, waits } = fromBinary(IntakeRowSchema, value);
+      if (waits || number < this.#firstPiece) return { number, cids };
+    }
+    throw new Error(`wishes of flow ${flow} wait that are not on the disk`);
   }
 
   /** `noted`: those that are taken. `left`: those for which there is no room. */

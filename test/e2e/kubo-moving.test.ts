@@ -89,6 +89,7 @@ t.test('drain and rebalance of three peers over three Kubos', { skip: withoutKub
     const inTheMiddle = (await b.held()).length;
     t.ok(inTheMiddle > 0, `${inTheMiddle} of ${atFirst} were left when it was killed`);
     await atB.start({ bootstrap: [atA.address] });
+    await acquainted(peers);
     const followed = await tryPinfold(['drain', atB.peerId, '--apply', '--host', atC.host]);
     t.equal(followed.code, 0, followed.stderr);
     t.match(followed.stdout, 'no pin is allocated to it any more');

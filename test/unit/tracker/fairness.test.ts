@@ -60,6 +60,22 @@ t.test('what waits on the disk is taken up after a crash, in turns, and was not 
   await world.end();
 });
 
+t.test('what waits is told from what was in memory when it was written between', async (t) => {
+  const world = await TrackerWorld.open({ windowWishesMax: 1, options: { concurrentPinsMax: 10 } });
+  world.node.answer = () => ({ afterMs: 1_000 });
+  await world.tracker.start();
+  const [first, second, ...slow] = small as [Uint8Array, Uint8Array, ...Uint8Array[]];
+  await world.pin(slow);
+  await world.until('they are under way', () => world.node.calls.length === 10);
+  await world.pin([first]);
+  await world.time.advance(50);
+  // What is under way is changed, and what finds no room comes with it.
+  await world.pin([...slow, second], { origins: ['/o/1'] });
+  await world.until('all are pinned', () => small.every((each) => world.status(each).status === 'pinned'), 60_000);
+  t.match(world.tracker.counts(), { pinned: small.length, queued: 0 });
+  await world.end();
+});
+
 t.test('a namespace of which one pin has failed does not wait for the retries of one of which many have', async (t) => {
   const options = { concurrentPinsMax: 2, retryBaseMs: 1_000, retryMaxMs: 1_000 };
   const world = await TrackerWorld.open({ options });
