@@ -1,5 +1,6 @@
 import { byteString } from '../model/bytes.ts';
 import type { Pinset } from '../pinset/pinset.ts';
+import { raceSignal } from '../runtime/abort.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { mark } from '../runtime/mark.ts';
 import type { Random } from '../runtime/random.ts';
@@ -129,14 +130,7 @@ export class Work {
 
   /** Resolves when fewer wishes than that of the source are open. Rejects with the signal's reason. */
   async room(source: Piece['source'], max: number, signal: AbortSignal): Promise<void> {
-    while (!this.hasRoom(source, max)) {
-      const aborted = Promise.withResolvers<void>();
-      const onAbort = () => aborted.resolve();
-      signal.addEventListener('abort', onAbort, { once: true });
-      await Promise.race([this.#room.promise, aborted.promise]);
-      signal.removeEventListener('abort', onAbort);
-      signal.throwIfAborted();
-    }
+    while (!this.hasRoom(source, max)) await raceSignal(this.#room.promise, signal);
   }
 
   /**
