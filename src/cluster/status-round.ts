@@ -123,7 +123,7 @@ export class StatusRound {
     const matching = claims.map((some) => some?.filter(({ pin }) => selection.matches(pin)) ?? []);
     const [ofPins, ofBare] = await Promise.all([
       this.ofPins(matching.flat(), 'leave out', wordsOf(wishes)),
-      this.ofUnclaimed(bare, wordsOf(wishes)),
+      bare.length === 0 ? [] : this.ofUnclaimed(bare, wordsOf(wishes)),
     ]);
     const bareByName = new Map(ofBare.map((status) => [byteString(status.cid), status]));
     let next = 0;
