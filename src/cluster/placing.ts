@@ -26,8 +26,9 @@ interface Known extends Look {
 }
 
 /**
- * Places pins on the members as they are known. They are looked at anew at once when a member comes, goes, or is up or down; when
- * metrics have come, only after a second, or when there would be too few peers: of thousands of members some always tell theirs.
+ * Places pins on the members as they are known. They are looked at anew at once when a member comes, goes, is up or down, or tells
+ * what was missing of it; when other metrics have come, only after a second, or when there would be too few peers: of thousands of
+ * members some always tell theirs.
  */
 export class Placing {
   readonly #options: AllocatorOptions;
@@ -37,9 +38,9 @@ export class Placing {
   constructor(options: AllocatorOptions, needs: PlacingNeeds) {
     this.#options = options;
     this.#needs = needs;
-    needs.monitor.onChange(({ kind }) => {
-      if (kind === 'record' || kind === 'health') this.changed();
-      else if (kind === 'metrics' && this.#known !== undefined) this.#known.isOutdated = true;
+    needs.monitor.onChange((change) => {
+      if (change.kind === 'record' || change.kind === 'health') this.changed();
+      else if (change.kind === 'metrics') this.#metricsCame(change.peerId);
     });
     needs.trust.onChange(() => this.changed());
   }
@@ -74,6 +75,13 @@ export class Placing {
   /** Something that a peer's standing depends on is otherwise now. */
   changed(): void {
     this.#known = undefined;
+  }
+
+  #metricsCame(peerId: string): void {
+    if (this.#known === undefined) return;
+    const { reason } = this.#known.peers.find((peer) => peer.peerId === peerId) ?? {};
+    if (reason?.code === 'NO_METRIC') this.changed();
+    else this.#known.isOutdated = true;
   }
 
   #now(): Known {

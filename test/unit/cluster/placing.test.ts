@@ -92,19 +92,19 @@ t.test('a change of a member, of the trust list or of the draining is seen at on
 
 t.test('metrics that have come count within a second, and at once where there would be too few peers', async (t) => {
   const { taking, members, metricsCame, pass, placing } = world();
-  const setValid = (valid: boolean) => {
-    for (const metric of members[1]?.metrics ?? []) metric.valid = valid;
+  const setFree = (bytes: number) => {
+    Object.assign(members[1] as Member, { metrics: [{ name: 'freespace', value: bytes, valid: true }] });
   };
-  setValid(false);
+  setFree(0);
   t.same(taking(), ['a']);
   const two = input({ replicationMin: 2, replicationMax: 2 });
   t.throws(() => placing.place(two), { code: 'NOT_ENOUGH_PEERS' });
-  setValid(true);
+  setFree(2 ** 40);
   t.throws(() => placing.place(two), { code: 'NOT_ENOUGH_PEERS' }, 'nothing was told of it');
   metricsCame();
   t.same(taking(), ['a'], 'not looked at yet');
   t.same(placing.place(two).sort(), ['a', 'b'], 'looked at when it matters');
-  setValid(false);
+  setFree(0);
   metricsCame();
   t.same(taking(), ['a', 'b']);
   t.same(
@@ -112,7 +112,7 @@ t.test('metrics that have come count within a second, and at once where there wo
     ['takes', 'keeps'],
     'on demand',
   );
-  setValid(true);
+  setFree(2 ** 40);
   metricsCame();
   pass(1_001);
   t.same(taking(), ['a', 'b'], 'after a second');
@@ -125,4 +125,16 @@ t.test('readings that end without a word count for a second more', async (t) => 
   t.same(taking(), ['a', 'b']);
   pass(1_001);
   t.same(taking(), ['a']);
+});
+
+t.test('who tells at last how much space it has gets pins at once, though there were enough peers', async (t) => {
+  const { placing, members, metricsCame } = world();
+  const b = members[1] as Member;
+  const { metrics } = b;
+  Object.assign(b, { metrics: metrics.map((metric) => ({ ...metric, valid: false })) });
+  const named = input({ replicationMin: 1, replicationMax: 1, userAllocations: ['b'] });
+  t.same(placing.place(named), ['a']);
+  Object.assign(b, { metrics });
+  metricsCame();
+  t.same(placing.place(named), ['b']);
 });
