@@ -9,17 +9,16 @@ const BITS = 2 ** 25;
 export class DigestFilter {
   readonly #bits = new Uint32Array(BITS / 32);
 
-  add(bytes: Uint8Array): void {
+  /** Whether it may have been there before. */
+  add(bytes: Uint8Array): boolean {
+    let mayBeThere = true;
     for (const word of digestWords(bytes)) {
-      const bit = word % BITS;
-      this.#bits[bit >>> 5] = (this.#bits[bit >>> 5] as number) | (1 << (bit & 31));
+      const at = (word % BITS) >>> 5;
+      const mask = 1 << (word & 31);
+      const bits = this.#bits[at] as number;
+      if ((bits & mask) === 0) mayBeThere = false;
+      this.#bits[at] = bits | mask;
     }
-  }
-
-  mayHave(bytes: Uint8Array): boolean {
-    return digestWords(bytes).every((word) => {
-      const bit = word % BITS;
-      return ((this.#bits[bit >>> 5] as number) & (1 << (bit & 31))) !== 0;
-    });
+    return mayBeThere;
   }
 }

@@ -6,6 +6,9 @@ export const LINE_BYTES_MAX = 1024 * 1024;
 /** An error that Kubo, or a proxy before it, puts into words. What is longer is cut. */
 export const ERROR_BYTES_MAX = 64 * 1024;
 
+/** Of an answer, what nobody has taken yet, bytes. Then no more of it is read. */
+export const UNTAKEN_BYTES_MAX = 64 * 1024;
+
 /** Until a connection stands, TLS included, ms. Then: UNREACHABLE. */
 export const OPEN_TIMEOUT_MS = 5_000;
 
@@ -41,9 +44,6 @@ export const PINS_MAX = 256;
 
 /** Other short commands at once. Further ones wait: the node, and the sockets to it, are shared. */
 export const COMMANDS_MAX = 64;
-
-/** Connections kept open for the next command. */
-export const SOCKETS_IDLE_MAX = 16;
 
 /**
  * An idle connection is closed after so long, ms: less than a proxy usually waits, and more than the watch does between two

@@ -237,10 +237,10 @@ export class KuboConnector implements Connector {
     const { mode, sources } = wish;
     const updates = mode === 'recursive' ? hinted(wish.updates) : undefined;
     const isPlain = mode === 'recursive' && updates === undefined;
-    const before = await (isPlain ? this.#forms.inTheWay(cid, options) : this.#forms.held(cid, options));
+    const { mayBeThere } = this.#forms.willBeMade(cid);
+    const before = isPlain && !mayBeThere ? [] : await this.#forms.held(cid, options);
     if (before[0]?.mode === mode) return;
     this.#condition.requireSpace();
-    this.#forms.willBeMade(cid);
     try {
       // Kubo pins nothing directly that it has pinned recursively, and puts a recursive pin in place of a direct one itself.
       if (mode === 'direct') for (const { text } of before) await this.#forms.remove(text, options);

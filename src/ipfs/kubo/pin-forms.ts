@@ -42,17 +42,12 @@ export class PinForms {
   }
 
   /**
-   * What is there before a recursive pin is made. Nothing is asked about what no listing told of: Kubo itself would answer a pin that
-   * is there by making it anew, and of those that others have made since there are few.
+   * To be said before it is pinned. What no listing told of need not be looked for: Kubo itself would answer a pin that is there by
+   * making it anew, and of those that others have made since there are few.
    */
-  async inTheWay(cid: CID, options: Options): Promise<HeldForm[]> {
-    return this.#listed?.mayHave(cid.bytes) === false ? [] : this.held(cid, options);
-  }
-
-  /** To be said before. */
-  willBeMade(cid: CID): void {
+  willBeMade(cid: CID): { mayBeThere: boolean } {
     for (const filter of this.#listing) filter.add(cid.bytes);
-    this.#listed?.add(cid.bytes);
+    return { mayBeThere: this.#listed?.add(cid.bytes) ?? true };
   }
 
   async mode(cid: CID, options: Options): Promise<HoldMode | 'none'> {

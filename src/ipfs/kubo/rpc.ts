@@ -1,9 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { mergeSignals, raceSignal, type ScopedSignal } from '../../runtime/abort.ts';
+import { errors, Pool } from 'undici';
 import type { Clock, Timer, Timers } from '../../runtime/clock.ts';
 import { authorization, type RpcAddress } from './address.ts';
 import {
@@ -12,8 +9,8 @@ import {
   OPEN_TIMEOUT_MS,
   SILENCE_TIMEOUT_MS,
   SOCKET_IDLE_MS,
-  SOCKETS_IDLE_MAX,
 } from './constants.ts';
+import { Exchange } from './exchange.ts';
 import { jsonLines } from './json-lines.ts';
 import type { KuboMetrics } from './metrics.ts';
 import { RpcError } from './rpc-error.ts';
@@ -58,28 +55,45 @@ export interface RpcCall {
 }
 
 /**
- * Kubo's RPC (https://docs.ipfs.tech/reference/kubo/rpc/) over node:http: `fetch` shows no trailers, in which Kubo tells
+ * Kubo's RPC (https://docs.ipfs.tech/reference/kubo/rpc/) over undici's pool: `fetch` shows no trailers, in which Kubo tells
  * that a stream failed after its beginning, and knows no unix sockets. An answer counts as whole only if its last chunk
  * came and no trailer says otherwise. Rejects with RpcError, or with the reason of the signal.
  */
 export class KuboRpc {
-  readonly #init: RpcInit;
+  readonly #address: RpcAddress;
   readonly #needs: RpcNeeds;
   readonly #headers: Record<string, string>;
-  readonly #agent: HttpAgent;
+  readonly #pool: Pool;
+  /** Failures of connections that a call has been told of. */
+  readonly #told = new WeakSet<object>();
 
   /** Throws when a file of `tls` cannot be read or is none, or `auth` has no known form. */
-  constructor(init: RpcInit, needs: RpcNeeds) {
-    this.#init = init;
+  constructor({ address, auth, tls }: RpcInit, needs: RpcNeeds) {
+    this.#address = address;
     this.#needs = needs;
-    this.#headers = init.auth === undefined ? {} : { authorization: authorization(init.auth) };
-    const keeping = { keepAlive: true, maxFreeSockets: SOCKETS_IDLE_MAX, timeout: SOCKET_IDLE_MS };
-    this.#agent = init.address.tls ? new HttpsAgent({ ...keeping, ...tlsOf(init.tls) }) : new HttpAgent(keeping);
+    this.#headers = auth === undefined ? {} : { authorization: authorization(auth) };
+    const { host, port, socketPath } = address;
+    const name = host.includes(':') ? `[${host}]` : host;
+    this.#pool = new Pool(`${address.tls ? 'https' : 'http'}://${name}:${port}`, {
+      connect: {
+        timeout: OPEN_TIMEOUT_MS,
+        ...(socketPath !== undefined && { socketPath }),
+        ...(address.tls && tlsOf(tls)),
+      },
+      allowH2: false,
+      keepAliveTimeout: SOCKET_IDLE_MS,
+      keepAliveMaxTimeout: SOCKET_IDLE_MS,
+      // We have our own, by call.
+      ...{ headersTimeout: 0, bodyTimeout: 0 },
+    });
+    this.#pool.on('disconnect', (_origin, _targets, error) =>
+      needs.onConnectionEnd({ unasked: !byUs.has(error.code) && !this.#told.has(error) }),
+    );
   }
 
   /** Cuts every connection. */
   close(): void {
-    this.#agent.destroy();
+    this.#pool.destroy().catch(() => {});
   }
 
   /** The one value that the answer consists of. */
@@ -95,140 +109,131 @@ export class KuboRpc {
   }
 
   /** The values of the answer as they come. Ends only when the answer was whole. */
-  async *lines(call: RpcCall): AsyncGenerator<unknown> {
-    yield* jsonLines(this.#counted(call));
+  lines(call: RpcCall): AsyncGenerator<unknown> {
+    return jsonLines(this.#chunks(call));
   }
 
   /** An answer that is no JSON, of at most so many bytes. */
   async bytes(call: RpcCall, bytesMax: number): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of this.#counted(call)) {
+    for await (const chunk of this.#chunks(call)) {
       length += chunk.length;
       if (length > bytesMax) throw new RpcError('garbled', `the IPFS node answered with more than ${bytesMax} bytes`);
       chunks.push(chunk);
     }
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    const { buffer, byteOffset } = Buffer.concat(chunks);
+    return new Uint8Array(buffer, byteOffset, length);
   }
 
-  async *#counted(call: RpcCall): AsyncGenerator<Uint8Array> {
-    const { clock, metrics } = this.#needs;
+  async *#chunks(call: RpcCall): AsyncGenerator<Uint8Array> {
+    const { clock, metrics, timers } = this.#needs;
     const { command } = call;
     const sinceMs = clock.monotonicMs();
+    const silence = new Watchdog(timers);
     let outcome = 'ended';
+    let exchange: Exchange | undefined;
+    const onAbort = () => exchange?.giveUp(call.signal.reason);
+    call.signal.addEventListener('abort', onAbort);
+    const begin = () => {
+      call.signal.throwIfAborted();
+      exchange = this.#asked(call);
+      return exchange;
+    };
     try {
-      yield* this.#chunks(call);
+      const begun = await this.#begun(call, begin, silence);
+      for (;;) {
+        if (!begun.isReady) {
+          silence.arm(begun, call.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS, `fell silent in its answer to ${command}`);
+        }
+        const chunk = await begun.chunk();
+        silence.cancel();
+        if (chunk === undefined) break;
+        yield chunk;
+      }
+      const failure = begun.trailers?.['x-stream-error'];
+      if (failure !== undefined) throw new RpcError('refused', String(failure));
       outcome = 'ok';
     } catch (cause) {
-      if (cause instanceof RpcError) outcome = cause.kind;
-      throw cause;
+      call.signal.throwIfAborted();
+      const failure = cause instanceof RpcError ? cause : this.#failure(call, cause, exchange);
+      outcome = failure.kind;
+      throw failure;
     } finally {
+      silence.cancel();
+      call.signal.removeEventListener('abort', onAbort);
+      // An answer that was not read to its end is cut.
+      exchange?.giveUp(undefined);
       metrics.calls.add(1, { command, outcome });
       metrics.callSeconds.observe((clock.monotonicMs() - sinceMs) / 1000, { command });
     }
   }
 
-  async *#chunks(call: RpcCall): AsyncGenerator<Uint8Array> {
-    using scope = mergeSignals(call.signal);
-    const silence = new Watchdog(this.#needs.timers, scope);
-    const { response, end } = await this.#answer(call, scope, silence);
-    try {
-      const chunks = response.iterator({ destroyOnReturn: false });
-      for (;;) {
-        silence.arm(call.silenceTimeoutMs ?? SILENCE_TIMEOUT_MS, `fell silent in its answer to ${call.command}`);
-        const { done, value } = await raceSignal(chunks.next(), scope.signal);
-        silence.cancel();
-        if (done) break;
-        yield value as Uint8Array;
+  /** Resolves when an answer begins well. */
+  async #begun(call: RpcCall, begin: () => Exchange, watchdog: Watchdog): Promise<Exchange> {
+    for (let isAgain = false; ; isAgain = true) {
+      const exchange = begin();
+      watchdog.arm(exchange, call.answerTimeoutMs ?? ANSWER_TIMEOUT_MS, `did not begin to answer ${call.command}`);
+      try {
+        const head = await exchange.head();
+        watchdog.cancel();
+        // A page with status 200 is what a portal or the wrong port shows.
+        const isPage = head.headers['content-type']?.startsWith('text/html') === true;
+        if (head.status !== 200 || isPage) throw failureOf(head.status, await beginning(exchange));
+        return exchange;
+      } catch (cause) {
+        // A connection that lay idle may have ended in the moment it was taken up: Kubo has not seen the call then.
+        if (isAgain || !exchange.isSent || cause instanceof RpcError || isForeign(cause)) throw cause;
+      } finally {
+        watchdog.cancel();
       }
-      requireWhole(response, call);
-    } catch (cause) {
-      scope.signal.throwIfAborted();
-      throw cause instanceof RpcError ? cause : brokenOff(call, cause);
-    } finally {
-      silence.cancel();
-      end();
     }
   }
 
-  /** Resolves with an answer that begins well. `end` lets go of it: cuts what was not read to its end. */
-  async #answer(call: RpcCall, scope: ScopedSignal, watchdog: Watchdog, isAgain = false): Promise<Answer> {
-    scope.signal.throwIfAborted();
-    const request = this.#request(call);
-    const onAbort = () => request.destroy();
-    scope.signal.addEventListener('abort', onAbort);
-    let response: IncomingMessage | undefined;
-    const end = () => {
-      scope.signal.removeEventListener('abort', onAbort);
-      // An answer read to its end has given its connection back.
-      if (!response?.complete) request.destroy();
-    };
-    try {
-      watchdog.arm(call.answerTimeoutMs ?? ANSWER_TIMEOUT_MS, `did not begin to answer ${call.command}`);
-      response = await answered(request, this.#needs);
-      // A page with status 200 is what a portal or the wrong port shows.
-      const isPage = response.headers['content-type']?.startsWith('text/html') === true;
-      if (response.statusCode !== 200 || isPage) throw await failureOf(response);
-      return { response, end };
-    } catch (cause) {
-      end();
-      scope.signal.throwIfAborted();
-      // A connection that lay idle may have ended in the moment it was taken up: Kubo has not seen the call then.
-      if (request.reusedSocket && !isAgain && !(cause instanceof RpcError)) {
-        return this.#answer(call, scope, watchdog, true);
-      }
-      throw cause instanceof RpcError ? cause : notReached(this.#init.address, cause);
-    } finally {
-      watchdog.cancel();
-    }
-  }
-
-  #request({ command, query = [], body }: RpcCall): ClientRequest {
-    const { tls, socketPath, host, port, basePath } = this.#init.address;
+  #asked({ command, query = [], body }: RpcCall): Exchange {
     const search = new URLSearchParams(query).toString();
-    const length = body?.bytes.reduce((sum, { length }) => sum + length, 0) ?? 0;
-    const request = (tls ? httpsRequest : httpRequest)({
-      method: 'POST',
-      ...(socketPath === undefined ? { host, port } : { socketPath }),
-      path: `${basePath}/api/v0/${command}${search === '' ? '' : `?${search}`}`,
-      agent: this.#agent,
-      headers: {
-        ...this.#headers,
-        'content-length': length,
-        ...(body !== undefined && { 'content-type': body.contentType }),
+    const exchange = new Exchange((failure) => this.#told.add(failure));
+    const length = body?.bytes.reduce((sum, { length }) => sum + length, 0);
+    this.#pool.dispatch(
+      {
+        method: 'POST',
+        path: `${this.#address.basePath}/api/v0/${command}${search === '' ? '' : `?${search}`}`,
+        headers: {
+          ...this.#headers,
+          ...(body !== undefined && { 'content-type': body.contentType, 'content-length': `${length}` }),
+        },
+        body: (body?.bytes ?? null) as Uint8Array | null,
       },
-    });
-    for (const bytes of body?.bytes ?? []) request.write(bytes);
-    request.end();
-    return request;
+      exchange,
+    );
+    return exchange;
+  }
+
+  #failure(call: RpcCall, cause: unknown, exchange: Exchange | undefined): RpcError {
+    const { text } = this.#address;
+    if (exchange?.isBegun === true) {
+      return new RpcError('absent', `the IPFS node broke off its answer to ${call.command}`, { cause });
+    }
+    if (isForeign(cause)) return new RpcError('foreign', `what answers at ${text} does not speak HTTP`, { cause });
+    return new RpcError('absent', `the IPFS node at ${text} does not answer: ${(cause as Error).message}`, { cause });
   }
 }
 
-interface Answer {
-  response: IncomingMessage;
-  end(): void;
-}
+/** undici's own words for what we wanted ourselves: a call given up, a connection that lay idle, `close`. */
+const byUs = new Set(['UND_ERR_INFO', 'UND_ERR_DESTROYED']);
 
-/** Aborts a scope when what was announced has not come in time. */
+/** Gives an exchange up when what was announced has not come in time. */
 class Watchdog {
   readonly #timers: Timers;
-  readonly #scope: ScopedSignal;
   #timer: Timer | undefined;
 
-  constructor(timers: Timers, scope: ScopedSignal) {
+  constructor(timers: Timers) {
     this.#timers = timers;
-    this.#scope = scope;
   }
 
-  arm(delayMs: number, what: string): void {
+  arm(exchange: Exchange, delayMs: number, what: string): void {
     this.#timer = this.#timers.after(delayMs, () =>
-      this.#scope.abort(new RpcError('absent', `the IPFS node ${what} within ${delayMs} ms`)),
+      exchange.giveUp(new RpcError('absent', `the IPFS node ${what} within ${delayMs} ms`)),
     );
   }
 
@@ -237,50 +242,7 @@ class Watchdog {
   }
 }
 
-function answered(request: ClientRequest, { timers, onConnectionEnd }: RpcNeeds): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    let opening: Timer | undefined;
-    request.on('socket', (socket) => {
-      if (!request.reusedSocket) {
-        tellEnd(socket, onConnectionEnd);
-        opening = timers.after(OPEN_TIMEOUT_MS, () =>
-          request.destroy(new Error(`no connection within ${OPEN_TIMEOUT_MS} ms`)),
-        );
-        socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => opening?.cancel());
-      }
-    });
-    // Stays for what comes after the answer has begun, which the reader of the answer is told of as well.
-    request.on('error', (cause) => {
-      opening?.cancel();
-      reject(cause);
-    });
-    // It closes after each answer, too, and an error made for nothing costs a stack trace.
-    const onClose = () => reject(new Error('the connection ended'));
-    request.on('close', onClose);
-    request.on('response', (response) => {
-      opening?.cancel();
-      request.off('close', onClose);
-      response.on('error', () => {});
-      resolve(response);
-    });
-  });
-}
-
-/** `free`: the answer that came was whole. `timeout`: it lay idle for long, and the agent ends it. */
-function tellEnd(socket: Socket, onConnectionEnd: RpcNeeds['onConnectionEnd']): void {
-  let isKept = false;
-  socket.on('free', () => {
-    isKept = !socket.destroyed;
-  });
-  socket.on('timeout', () => {
-    isKept = false;
-  });
-  socket.once('close', () => onConnectionEnd({ unasked: isKept }));
-}
-
-async function failureOf(response: IncomingMessage): Promise<RpcError> {
-  const status = response.statusCode ?? 0;
-  const text = await beginning(response);
+function failureOf(status: number, text: string): RpcError {
   if (status === 401 || status === 403) {
     return new RpcError('unauthorized', `the IPFS node does not take these credentials (HTTP ${status})`);
   }
@@ -290,11 +252,11 @@ async function failureOf(response: IncomingMessage): Promise<RpcError> {
   return new RpcError('foreign', `what answers there is not the RPC of Kubo: ${what}`);
 }
 
-async function beginning(response: IncomingMessage): Promise<string> {
+async function beginning(exchange: Exchange): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    for await (const chunk of response as AsyncIterable<Uint8Array>) {
+    for (let chunk = await exchange.chunk(); chunk !== undefined; chunk = await exchange.chunk()) {
       chunks.push(chunk);
       length += chunk.length;
       if (length > ERROR_BYTES_MAX) break;
@@ -318,21 +280,9 @@ function messageOf(text: string): string | undefined {
   return undefined;
 }
 
-function requireWhole(response: IncomingMessage, call: RpcCall): void {
-  const failure = response.trailers['x-stream-error'];
-  if (failure !== undefined) throw new RpcError('refused', failure);
-  if (!response.complete) throw brokenOff(call, undefined);
-}
-
-function brokenOff(call: RpcCall, cause: unknown): RpcError {
-  return new RpcError('absent', `the IPFS node broke off its answer to ${call.command}`, { cause });
-}
-
-function notReached({ text }: RpcAddress, cause: unknown): RpcError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  if (code?.startsWith('HPE_'))
-    return new RpcError('foreign', `what answers at ${text} does not speak HTTP`, { cause });
-  return new RpcError('absent', `the IPFS node at ${text} does not answer: ${message}`, { cause });
+/** What undici's parser says of what is no HTTP. */
+function isForeign(cause: unknown): boolean {
+  return cause instanceof errors.HTTPParserError;
 }
 
 function tlsOf(tls: RpcTls | undefined) {

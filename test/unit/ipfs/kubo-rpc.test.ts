@@ -195,12 +195,13 @@ t.test('who stops reading cuts the answer', async (t) => {
 
 t.test('connections are used again; one that ended meanwhile is noticed and does no harm', async (t) => {
   const { rpc, server, connectionsEnded } = await answering(t, streamed(['{}\n']));
-  await rpc.one(call);
-  await rpc.one(call);
-  t.equal(server.connections(), 1);
+  for (let i = 0; i < 10; i++) await rpc.one(call);
+  const opened = server.connections();
+  // The end of an answer is told a moment before its connection may be used again.
+  t.ok(opened <= 2, `${opened} connections`);
   t.equal(connectionsEnded(), 0);
   server.cut();
-  await until(() => connectionsEnded() === 1);
+  await until(() => connectionsEnded() === opened);
   await rpc.one(call);
   // Cut in the moment it is used: the call that finds it so is made again.
   let isFirst = true;
