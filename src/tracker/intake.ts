@@ -127,6 +127,12 @@ export class Intake {
     return Math.min(this.#backlog.keys + this.#waitingWishes, BACKLOG_KEYS_MAX);
   }
 
+  /** Every committed change of the pinset has been looked at: what is to be done about it is in `Work`, or in a row that is being written. */
+  get isLevel(): boolean {
+    const { feed } = this.#needs.pinset;
+    return this.#walk === 'none' && this.#waiting.size === 0 && this.#revision === feed.revision;
+  }
+
   async #untilStopped(step: () => Promise<void>): Promise<void> {
     try {
       while (!this.#signal.aborted) await step();

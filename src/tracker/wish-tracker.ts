@@ -132,7 +132,12 @@ class WishTracker implements Tracker {
   }
 
   listIndexed(statuses: readonly IndexedStatus[], afterCid: Uint8Array | undefined, limit: number): WishStatus[] {
-    return this.#index.listIndexed(statuses, afterCid, limit).map(({ cid, row }) => this.#status(cid, row));
+    const { isLevel } = this.#intake;
+    return this.#index.listIndexed(statuses, afterCid, limit).map(({ cid, row }) => {
+      // Its claims, which cost most of such a listing, could say nothing else than the row then.
+      const isSettled = isLevel && this.#work.entry(cid) === undefined && !this.#index.isChanging(cid);
+      return isSettled && row !== undefined ? wishStatus(cid, row) : this.#status(cid, row);
+    });
   }
 
   listAll(afterCid: Uint8Array | undefined, limit: number): WishStatus[] {

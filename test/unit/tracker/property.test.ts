@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { toV0 } from '../../../src/model/cid.ts';
 import { cid } from '../../suites/pinset-world.ts';
@@ -79,7 +80,10 @@ t.test('whatever happens, the node ends up with what the pinset says', async (t)
           options: { retryBaseMs: 200, retryMaxMs: 1000, unpinDelayMs: 3000, pinTimeoutMs: 1000 },
         });
         await world.tracker.start();
-        for (const one of steps) await take(world, one);
+        for (const one of steps) {
+          await take(world, one);
+          listsWhatItSays(world);
+        }
         world.node.isDown = false;
         world.node.answer = () => ({});
         world.flushIntervalMs = 20;
@@ -96,6 +100,16 @@ t.test('whatever happens, the node ends up with what the pinset says', async (t)
   );
   t.ok(settled >= 100);
 });
+
+/** What a listing takes from the rows alone is what is said of each wish by its claims. */
+function listsWhatItSays({ tracker }: TrackerWorld): void {
+  const indexed = ['pin_error', 'unpin_error', 'pinning', 'unpinning', 'unexpectedly_unpinned'] as const;
+  for (const listed of tracker.listIndexed(indexed, undefined, 100)) {
+    const [said] = tracker.statuses([listed.cid]);
+    if (!isDeepStrictEqual(listed, said))
+      throw new Error(`listed ${JSON.stringify(listed)}, said ${JSON.stringify(said)}`);
+  }
+}
 
 function problem(world: TrackerWorld): string | undefined {
   for (let i = 0; i < wishes; i++) {
