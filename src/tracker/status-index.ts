@@ -1,9 +1,12 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { StatusStateSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString, compareBytes } from '../model/bytes.ts';
+import { formatCid } from '../model/cid.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { WishStatus } from '../model/status.ts';
+import { unlessCorrupt } from '../pinset/rows.ts';
 import type { Clock, Timer, Timers } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import type { Random } from '../runtime/random.ts';
 import type { Storage, Transaction } from '../storage/storage.ts';
 import { GROUP_DELAY_MS, GROUP_INTERVAL_MS, GROUP_ROWS_ENOUGH } from './constants.ts';
@@ -11,7 +14,7 @@ import { FLOWS } from './flow.ts';
 import type { TrackerOptions } from './options.ts';
 import { decodeStatusRow, encodeStatusRow } from './status-codec.ts';
 import { StoredStatusFeed } from './status-feed.ts';
-import { isDueKept, type RowStatus, rowStatuses, type StatusRow, wishStatus } from './status-row.ts';
+import { isDueKept, lostRow, type RowStatus, rowStatuses, type StatusRow, wishStatus } from './status-row.ts';
 import {
   after,
   byStatusKey,
@@ -32,13 +35,14 @@ import {
   statusStateKey,
   statusTable,
 } from './tables.ts';
-import type { IndexedStatus } from './tracker.ts';
+import { type IndexedStatus, indexedStatuses } from './tracker.ts';
 
 export interface StatusIndexNeeds {
   storage: Storage;
   clock: Clock;
   timers: Timers;
   random: Random;
+  logger: Logger;
   history: () => Uint8Array;
 }
 
@@ -178,7 +182,7 @@ export class StatusIndex {
     const rows: { cid: Uint8Array; row: StatusRow }[] = [];
     for (const { key, value } of this.#needs.storage.read.range(statusTable, { ...from, limit })) {
       const written = this.#writing.get(byteString(key));
-      rows.push({ cid: key, row: written?.before ?? decodeStatusRow(value) });
+      rows.push({ cid: key, row: written?.before ?? this.#decoded(key, value) });
     }
     return rows;
   }
@@ -252,7 +256,20 @@ export class StatusIndex {
 
   #stored(cid: Uint8Array): StatusRow | undefined {
     const value = this.#needs.storage.read.get(statusTable, cid);
-    return value === undefined ? undefined : decodeStatusRow(value);
+    return value === undefined ? undefined : this.#decoded(cid, value);
+  }
+
+  /** A damaged row is put anew, as one that waits: when it is written, the wish is taken up like any that is due. */
+  #decoded(cid: Uint8Array, value: Uint8Array): StatusRow {
+    const row = unlessCorrupt(() => decodeStatusRow(value));
+    if (row !== undefined) return row;
+    if (!this.isChanging(cid)) {
+      this.#needs.logger.warn('a row of the status index is damaged; the IPFS node is asked again', {
+        cid: formatCid(cid),
+      });
+      this.put(cid, lostRow);
+    }
+    return lostRow;
   }
 
   #schedule(): void {
@@ -324,7 +341,10 @@ export class StatusIndex {
   }
 
   #putRow(tx: Transaction, { cid, row, before }: Written): void {
-    if (before !== undefined) {
+    if (before === lostRow) {
+      // Which status it was counted under is lost: that stays one too many.
+      for (const status of indexedStatuses) tx.remove(byStatusTable, statusPrefixed(status, cid));
+    } else if (before !== undefined) {
       const key = byStatusKey(cid, before);
       if (key !== undefined) tx.remove(byStatusTable, key);
       if (isDueKept(before.status)) tx.remove(dueTable, dueKey(cid, before));

@@ -31,6 +31,18 @@ export const rowStatuses = [
 
 export type RowStatus = (typeof rowStatuses)[number] & TrackerStatus;
 
+/** Stands for a row that the disk has damaged: what it said is not known any more, so the node is asked again. */
+export const lostRow: StatusRow = Object.freeze({
+  status: 'pin_queued',
+  sinceMs: 0,
+  attempts: 0,
+  errorClass: undefined,
+  error: '',
+  retryAtMs: 0,
+  held: 'none',
+  flow: 0,
+});
+
 export function isUnpin(status: RowStatus): boolean {
   return status === 'unpin_queued' || status === 'unpinning' || status === 'unpin_error';
 }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { defaultsOf } from '../../../src/config/option.ts';
+import { silentLogger } from '../../../src/runtime/logger.ts';
 import { memoryStorage } from '../../../src/storage/memory/memory-storage.ts';
 import { trackerOptions } from '../../../src/tracker/options.ts';
 import { StatusIndex } from '../../../src/tracker/status-index.ts';
@@ -18,6 +19,7 @@ function index(events: { onFlushed(): void; onFailure(error: unknown): void; isB
     clock: time.clock,
     timers: time.timers,
     random: seededRandom(1),
+    logger: silentLogger,
     history: () => new Uint8Array(16),
   };
   const rows = new StatusIndex(defaultsOf(trackerOptions), needs, { onGroup() {}, isBusy: () => false, ...events });
