@@ -5,7 +5,7 @@ import { type Clock, jittered, sleep, type Timers } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { mark } from '../runtime/mark.ts';
 import type { Random } from '../runtime/random.ts';
-import { AUDIT_FINGERPRINTS_MAX, AUDIT_SLICE, RETRY_JITTER } from './constants.ts';
+import { AUDIT_FINGERPRINTS_MAX, AUDIT_RETRY_MS, AUDIT_SLICE, RETRY_JITTER } from './constants.ts';
 import { Fingerprints } from './fingerprints.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import type { TrackerOptions } from './options.ts';
@@ -50,25 +50,27 @@ export class Audit {
     this.#wake?.();
   }
 
-  /** At once and then at each interval, until the signal aborts. */
+  /** At once and then at each interval, sooner after one that failed, until the signal aborts. */
   async run(): Promise<void> {
     const { logger } = this.#needs;
     while (!this.#signal.aborted) {
       this.#isDue = false;
+      let intervalMs = this.#options.auditIntervalMs;
       try {
         await this.once();
       } catch (error) {
         if (!this.#signal.aborted) logger.warn('the audit of the IPFS node did not end', { error });
+        intervalMs = Math.min(intervalMs, AUDIT_RETRY_MS);
       }
-      if (!this.#isDue) await this.#interval();
+      if (!this.#isDue) await this.#wait(intervalMs);
     }
   }
 
-  async #interval(): Promise<void> {
+  async #wait(aboutMs: number): Promise<void> {
     const { timers, random } = this.#needs;
     using scope = mergeSignals(this.#signal);
     this.#wake = () => scope.abort(new Error('the audit is due'));
-    const intervalMs = Math.ceil(jittered(random, this.#options.auditIntervalMs, RETRY_JITTER));
+    const intervalMs = Math.ceil(jittered(random, aboutMs, RETRY_JITTER));
     await sleep(timers, intervalMs, scope.signal).catch(() => {});
   }
 

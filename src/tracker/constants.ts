@@ -52,6 +52,9 @@ export const ERROR_LENGTH_MAX = 512;
 export const TRIM_ROWS_MAX = 8;
 /** CIDs that one audit pass holds fingerprints of, 16 bytes each: beyond it takes several passes. */
 export const AUDIT_FINGERPRINTS_MAX = 1_000_000;
+/** An audit that the node broke off is made again after so long, ms, if its interval is longer. */
+export const AUDIT_RETRY_MS = 600_000;
+
 /** Rows that the audit looks at in one go: about half a millisecond, in which nobody is answered. */
 export const AUDIT_SLICE = 50;
 

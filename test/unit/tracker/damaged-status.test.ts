@@ -11,37 +11,31 @@ function damage({ pinsets }: TrackerWorld, wish: Uint8Array): Promise<void> {
   return pinsets.storage.transaction((tx) => tx.put(statusTable, wish, Buffer.of(0xff))).flushed;
 }
 
-t.test(
-  'a damaged status row is told as waiting, and made anew by asking the node; nothing else is held up',
-  async (t) => {
-    const world = await TrackerWorld.open();
-    await world.tracker.start();
-    await world.pin([a, b]);
-    await world.until('pinned', () => world.tracker.counts().pinned === 2);
-    await damage(world, a);
-    t.equal(world.status(a).status, 'pin_queued');
-    t.equal(world.tracker.listAll(undefined, 10).length, 2);
-    await world.pin([c]);
-    await world.until('the others go on', () => world.status(c).status === 'pinned');
-    await world.until('it is known again', () => world.status(a).status === 'pinned');
-    await world.end();
-  },
-);
+t.test('a damaged status row is told as waiting, and made anew; nothing else is held up', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a, b]);
+  await world.until('pinned', () => world.tracker.counts().pinned === 2);
+  await damage(world, a);
+  t.equal(world.status(a).status, 'pin_queued');
+  t.equal(world.tracker.listAll(undefined, 10).length, 2);
+  await world.pin([c]);
+  await world.until('the others go on', () => world.status(c).status === 'pinned');
+  await world.until('it is known again', () => world.status(a).status === 'pinned');
+  await world.end();
+});
 
-t.test(
-  'what nobody wants any more goes from the node, though the row that said that it is there is damaged',
-  async (t) => {
-    const world = await TrackerWorld.open();
-    await world.tracker.start();
-    await world.pin([a]);
-    await world.until('pinned', () => world.status(a).status === 'pinned');
-    await damage(world, a);
-    await world.unpin([a]);
-    await world.until('gone', () => world.node.mode(a) === 'none');
-    t.equal(world.status(a).status, 'unpinned');
-    await world.end();
-  },
-);
+t.test('what nobody wants any more goes from the node, though its row is damaged', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  await damage(world, a);
+  await world.unpin([a]);
+  await world.until('gone', () => world.node.mode(a) === 'none');
+  await world.until('told', () => world.status(a).status === 'unpinned');
+  await world.end();
+});
 
 t.test('the audit comes upon a damaged row that nobody asks for', async (t) => {
   const world = await TrackerWorld.open({ options: { auditIntervalMs: 10_000 } });

@@ -16,6 +16,8 @@ export class ScriptedNode {
   readonly records = new Map<string, { cid: Uint8Array; mode: HoldMode }>();
   readonly calls: { kind: 'pin' | 'unpin'; cid: Uint8Array; wish: Wish | undefined }[] = [];
   isDown = false;
+  /** A listing ends with an error before its last pin. */
+  breaksOff = false;
   underWay = 0;
   underWayMax = 0;
   answer: (kind: 'pin' | 'unpin', cid: Uint8Array) => Answer = () => ({});
@@ -77,7 +79,10 @@ export class ScriptedNode {
       },
       async *list() {
         check();
-        yield* node.records.values();
+        const records = [...node.records.values()];
+        if (!node.breaksOff) return yield* records;
+        yield* records.slice(0, -1);
+        throw new ConnectorError('FAILED', 'broken off');
       },
     };
   }

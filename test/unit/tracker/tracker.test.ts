@@ -339,34 +339,6 @@ t.test('a feed that is gone: pins are walked against rows, and rows against pins
   await world.end();
 });
 
-t.test('the audit finds what the node has lost, and leaves foreign pins alone', async (t) => {
-  const world = await TrackerWorld.open({ options: { auditIntervalMs: 10_000 } });
-  await world.tracker.start();
-  await world.pin([a, b]);
-  await world.until('pinned', () => world.tracker.counts().pinned === 2);
-  world.node.records.delete(Buffer.from(a).toString('latin1'));
-  const foreign = cid(100);
-  world.node.records.set(Buffer.from(foreign).toString('latin1'), { cid: foreign, mode: 'recursive' });
-  const revision = world.tracker.feed.revision;
-  await world.until('repaired', () => world.node.mode(a) === 'recursive', 15_000);
-  t.ok(world.tracker.feed.revision > revision);
-  t.equal(world.node.mode(foreign), 'recursive');
-  await world.end();
-});
-
-t.test('a node that was away is audited when it is back, long before the interval is over', async (t) => {
-  const world = await TrackerWorld.open({ options: { auditIntervalMs: 86_400_000 } });
-  await world.tracker.start();
-  await world.pin([a, b]);
-  await world.until('pinned', () => world.tracker.counts().pinned === 2);
-  world.node.records.delete(Buffer.from(a).toString('latin1'));
-  await world.time.advance(60_000);
-  t.equal(world.node.mode(a), 'none', 'nobody has looked');
-  world.tracker.auditSoon();
-  await world.until('repaired', () => world.node.mode(a) === 'recursive');
-  await world.end();
-});
-
 t.test('a claim that comes back while the node lets go is not called pinned', async (t) => {
   const world = await TrackerWorld.open();
   await world.tracker.start();
