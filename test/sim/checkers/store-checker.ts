@@ -185,13 +185,15 @@ export class StoreChecker {
 
   #take(batch: BatchRecord): void {
     const { rid, hash, last } = batch;
+    if (!this.#everHashes.has(hash)) {
+      this.#everHashes.add(hash);
+      this.#ever.set(rid, Math.max(last, this.#ever.get(rid) ?? 0));
+      // Before the truth moves: a checker of moves asks it where the pin lay.
+      this.#watch.onTaken(batch);
+    }
     this.#held.set(rid, [...(this.#held.get(rid) ?? []), batch]);
     this.#hashes.add(hash);
     this.truth.add(batch, this.#changed.rows);
-    if (this.#everHashes.has(hash)) return;
-    this.#everHashes.add(hash);
-    this.#ever.set(rid, Math.max(last, this.#ever.get(rid) ?? 0));
-    this.#watch.onTaken(batch);
   }
 
   /** I11: only an author that was told of its fork goes back, to where the two part (N4). */
