@@ -25,7 +25,7 @@ export async function runPlanted({ only, ...options }: PlantedRun): Promise<bool
   console.log('| --- | --- | --- | --- | --- |');
   const missed: string[] = [];
   for (const fault of faults) {
-    const found = await look(fault, options);
+    const found = await findPlanted(fault, { seedsMax, ...options });
     const { name, says, profile } = fault;
     console.log(
       `| \`${name}\` | ${says} | ${profile} | ${found?.invariant ?? '**not found**'} | ${found?.seed ?? `${seedsMax}+`} |`,
@@ -38,9 +38,10 @@ export async function runPlanted({ only, ...options }: PlantedRun): Promise<bool
   return missed.length === 0;
 }
 
-async function look(
+/** The first of that many seeds that fails by what the fault breaks. */
+export async function findPlanted(
   { name, profile, breaks, ...fault }: PlantedFault,
-  options: { workers?: number },
+  { seedsMax, ...options }: { seedsMax: number; workers?: number },
 ): Promise<Found | undefined> {
   const copy = plant({ name, profile, breaks, ...fault });
   let first: Answer | undefined;
