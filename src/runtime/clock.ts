@@ -27,9 +27,8 @@ export const systemClock: Clock = {
 export const systemTimers: Timers = {
   after(delayMs, fn) {
     if (delayMs <= 0) {
-      // A timer would wait for a millisecond.
+      // A timer would wait for a millisecond, and an immediate without its reference until something else happens in the process.
       const turn = setImmediate(fn);
-      turn.unref();
       return { cancel: () => clearImmediate(turn) };
     }
     const handle = setTimeout(fn, delayMs);
