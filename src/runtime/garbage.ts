@@ -1,0 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+
+/**
+ * To be called when the process begins. V8 remembers places in the code of which the objects lived long once (many do while a peer joins,
+ * or writes in bulk) and makes later ones of these places old from the start. Dead ones then keep all alive that they lead to until the next
+ * full collection: a young collection that takes 1 ms without this takes 12 ms in a peer that lists statuses, and everybody waits for it.
+ */
+export function collectYoungGarbageYoung(): void {
+  setFlagsFromString('--no-allocation-site-pretenuring');
+}
