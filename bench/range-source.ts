@@ -2,8 +2,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { MergeRangeResponseSchema, RangeEndSchema, RangeRowsSchema } from '../gen/pinfold/peer/v1/service_pb.ts';
 import { RangeRowWriter } from '../src/consensus/crdt/codec/range-rows.ts';
 import { RANGE_MESSAGE_BYTES } from '../src/consensus/crdt/constants.ts';
+import { encodedBy } from '../src/model/encoded-form.ts';
 import { bucketCount, bucketOf, pinKey } from '../src/model/pin-key.ts';
-import { preEncoded } from '../src/network/codecs.ts';
 import { encodePinValue } from '../src/pinset/codec/pin-value.ts';
 import { benchNetwork } from './bench-network.ts';
 import { sampleCid, samplePin } from './sample-pins.ts';
@@ -26,7 +26,7 @@ const pieces = encoded();
 const network = await benchNetwork(async function* (requests) {
   for await (const { from, to } of requests) {
     for (const piece of pieces) {
-      if (piece.from >= from && piece.from < to) yield preEncoded(MergeRangeResponseSchema, piece.bytes);
+      if (piece.from >= from && piece.from < to) yield encodedBy(create(MergeRangeResponseSchema), () => piece.bytes);
     }
     yield create(MergeRangeResponseSchema, { message: { case: 'end', value: create(RangeEndSchema, { to }) } });
   }

@@ -1,6 +1,7 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { PeerService } from '../../gen/pinfold/peer/v1/service_pb.ts';
+import { encodedForm } from '../model/encoded-form.ts';
 import type { PeerMethod, PeerRpcRequests, PeerRpcResponses } from './peer-methods.ts';
 import { peerMethods } from './peer-methods.ts';
 
@@ -31,19 +32,7 @@ export function peerCodecs(byHand: Partial<PeerCodecs> = {}): PeerCodecs {
 
 function generatedCodec<S extends DescMessage>(schema: S): Codec<MessageShape<S>> {
   return {
-    encode: (message) => encodedForms.get(message) ?? toBinary(schema, message),
+    encode: (message) => encodedForm(message) ?? toBinary(schema, message),
     decode: (bytes) => fromBinary(schema, bytes),
   };
-}
-
-const encodedForms = new WeakMap<object, Uint8Array>();
-
-/**
- * A message of which only the encoded form exists, for a handler to yield: the bytes are sent as they are. Its
- * fields are empty and not to be looked at; the bytes must not change afterwards.
- */
-export function preEncoded<S extends DescMessage>(schema: S, bytes: Uint8Array): MessageShape<S> {
-  const message = create(schema);
-  encodedForms.set(message, bytes);
-  return message;
 }

@@ -31,9 +31,9 @@ import {
   WatchStatusResponseSchema,
 } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { byteString } from '../../src/model/bytes.ts';
+import { encodedBy } from '../../src/model/encoded-form.ts';
 import type { ErrorCode } from '../../src/model/errors.ts';
 import { isPinfoldError, PinfoldError } from '../../src/model/errors.ts';
-import { preEncoded } from '../../src/network/codecs.ts';
 import { GOSSIP_MESSAGE_BYTES_MAX } from '../../src/network/constants.ts';
 import type { Network, Topic } from '../../src/network/network.ts';
 import type { PeerPolicy, PeerRpcHandlers } from '../../src/network/peer-methods.ts';
@@ -280,7 +280,8 @@ function callsSuite(t: Test, world: NetworkWorld): void {
         async *mergeRange(requests) {
           for await (const { from } of requests) received.push(from);
           // RangeEnd {to: n}, the third of the oneof, by hand.
-          for (let n = 1; n <= 100; n++) yield preEncoded(MergeRangeResponseSchema, Uint8Array.from([26, 2, 8, n]));
+          for (let n = 1; n <= 100; n++)
+            yield encodedBy(create(MergeRangeResponseSchema), () => Uint8Array.from([26, 2, 8, n]));
         },
       },
     });

@@ -10,6 +10,7 @@ import {
   type StatusObject,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
+import { encodedForm } from '../../model/encoded-form.ts';
 import { isPinfoldError, PinfoldError } from '../../model/errors.ts';
 import { statusCode } from '../../model/google-status.ts';
 import { iterateUntil, raceSignal } from '../../runtime/abort.ts';
@@ -17,7 +18,6 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { CallScope, CallScopes } from '../call-scope.ts';
 import { messageBytesMax } from '../constants.ts';
 import { decodedForm } from '../decoded-form.ts';
-import { encodedForm } from '../encoded-form.ts';
 import { publicError, statusDetailsTrailer } from '../errors.ts';
 import type { MountedMethod } from '../handlers.ts';
 import type { ApiMetrics } from '../metrics.ts';

@@ -25,15 +25,24 @@ export function timeField(into: Writer, tag: number, ms: number): void {
   into.varintField(NANOS, nanos);
 }
 
-/** Has a field of a message made only for who looks at it: a door that takes the encoded form does not. */
-export function lazyField<T extends object, F extends keyof T>(message: T, field: F, make: () => T[F]): T {
-  let made: T[F] | undefined;
-  Object.defineProperty(message, field, {
+/**
+ * Has a field of messages made only for who looks at it: a door that takes the encoded form does not. To be called once a field and not
+ * once a message: V8 keeps a getter with the shapes of objects, so one of a message's own would keep the message until the next full
+ * collection.
+ */
+export function lazyField<T extends object, F extends keyof T & string>(
+  field: F,
+): (message: T, make: () => T[F]) => void {
+  const state = Symbol(`lazy ${field}`);
+  const getter = {
     enumerable: true,
-    get() {
-      made ??= make();
-      return made;
+    get(this: { [state]: { make: () => T[F]; made?: T[F] } }): T[F] {
+      this[state].made ??= this[state].make();
+      return this[state].made;
     },
-  });
-  return message;
+  };
+  return (message, make) => {
+    Object.defineProperty(message, state, { value: { make } });
+    Object.defineProperty(message, field, getter);
+  };
 }

@@ -2,9 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { type ListPinsResponse, ListPinsResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { ListingPiece } from '../../cluster/listing.ts';
 import { formatCid } from '../../model/cid.ts';
+import { encodedBy } from '../../model/encoded-form.ts';
 import { Writer } from '../../pinset/codec/writer.ts';
 import type { StoredPin } from '../../pinset/pinset.ts';
-import { encodedBy } from '../encoded-form.ts';
 import { lazyField, messageField, timeField } from './by-hand.ts';
 import { pinMessage } from './convert.ts';
 
@@ -37,10 +37,12 @@ const pinWriter = new Writer();
 const optionsWriter = new Writer();
 const small = new Writer(1024);
 
+const lazyPins = lazyField<ListPinsResponse, 'pins'>('pins');
+
 /** The message for a piece of a listing; its fields are made only for who looks at them. */
 export function pinPage({ pins, cursor = new Uint8Array() }: ListingPiece): ListPinsResponse {
   const message = create(ListPinsResponseSchema, { cursor });
-  lazyField(message, 'pins', () => pins.map(pinMessage));
+  lazyPins(message, () => pins.map(pinMessage));
   return encodedBy(message, () => encodePage(pins, cursor));
 }
 

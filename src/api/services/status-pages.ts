@@ -4,9 +4,9 @@ import type { PeerPinStatus } from '../../cluster/claim-status.ts';
 import type { PeerError } from '../../cluster/peer-statuses.ts';
 import type { PinStatus, StatusPiece } from '../../cluster/status.ts';
 import { formatCid } from '../../model/cid.ts';
+import { encodedBy } from '../../model/encoded-form.ts';
 import { errorClassNumber, statusNumbers } from '../../model/status.ts';
 import { Writer } from '../../pinset/codec/writer.ts';
-import { encodedBy } from '../encoded-form.ts';
 import { lazyField, messageField, timeField } from './by-hand.ts';
 import { pinStatusMessage } from './statuses.ts';
 
@@ -36,10 +36,12 @@ const page = new Writer(256 * 1024);
 const statusWriter = new Writer();
 const small = new Writer(2 * 1024);
 
+const lazyStatuses = lazyField<ListPinStatusesResponse, 'statuses'>('statuses');
+
 /** The message for a piece of a listing; its statuses are made only for who looks at them. */
 export function statusPage({ statuses, cursor = new Uint8Array(), errors }: StatusPiece): ListPinStatusesResponse {
   const message = create(ListPinStatusesResponseSchema, { cursor, errors });
-  lazyField(message, 'statuses', () => statuses.map(pinStatusMessage));
+  lazyStatuses(message, () => statuses.map(pinStatusMessage));
   return encodedBy(message, () => encodePage(statuses, cursor, errors));
 }
 

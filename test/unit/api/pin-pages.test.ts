@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import t from 'tap';
 import { ListPinsResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import { encodedForm } from '../../../src/api/encoded-form.ts';
 import { pinMessage } from '../../../src/api/services/convert.ts';
 import { pinPage } from '../../../src/api/services/pin-pages.ts';
+import { encodedForm } from '../../../src/model/encoded-form.ts';
 import type { Pin } from '../../../src/model/pin.ts';
 
 const cid = Uint8Array.from([1, 0x55, 0x12, 0x20, ...new Uint8Array(32).fill(7)]);

@@ -1,11 +1,11 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import t from 'tap';
 import { ListPinStatusesResponseSchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import { encodedForm } from '../../../src/api/encoded-form.ts';
 import { statusPage } from '../../../src/api/services/status-pages.ts';
 import { pinStatusMessage } from '../../../src/api/services/statuses.ts';
 import type { PeerPinStatus } from '../../../src/cluster/claim-status.ts';
 import type { PinStatus } from '../../../src/cluster/status.ts';
+import { encodedForm } from '../../../src/model/encoded-form.ts';
 
 const cid = Uint8Array.from([1, 0x55, 0x12, 0x20, ...new Uint8Array(32).fill(7)]);
 const cidV0 = Uint8Array.from([0x12, 0x20, ...new Uint8Array(32).fill(9)]);
