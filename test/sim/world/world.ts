@@ -165,12 +165,16 @@ export class World {
   /** What is still damaged of what can be put right. */
   damagesLeft(): string | undefined {
     if (!this.damages.wereAny) return undefined;
-    for (const process of this.up()) {
+    const up = this.up();
+    // Of who is away nobody can see whether it has been put right.
+    const isAway = (alert: { peerId: string }) => !up.some(({ machine }) => machine.peerId === alert.peerId);
+    for (const process of up) {
       const damaged = this.damages.of(process.machine.name);
       if (!damaged.isWhole) this.look(process);
       const [first] = damaged.standing();
       if (first !== undefined) return `${process.name} has still ${first.what} of ${first.key.slice(0, 8)}`;
-      const alert = process.core.consensus.status().alerts.find(({ kind }) => damageAlerts.includes(kind));
+      const { alerts } = process.core.consensus.status();
+      const alert = alerts.find((each) => damageAlerts.includes(each.kind) && !isAway(each));
       if (alert !== undefined) return `${process.name} still says ${alert.kind}: ${alert.message}`;
     }
     return undefined;
