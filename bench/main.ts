@@ -17,11 +17,6 @@ import { loadNow } from './usage.ts';
 import { watch } from './watch.ts';
 import { write } from './write.ts';
 
-/*
- * npm run bench -- [NAME...] [--json] [--pins=1000000]
- *
- * Each benchmark measures what it is held against in the same run. docs/performance.md explains the figures.
- */
 const benchmarks = {
   write,
   join: joinBench,
@@ -45,7 +40,20 @@ export interface BenchContext {
   pins: number;
 }
 
+const help = `Measures, each time beside what it is held against. docs/performance.md explains the figures.
+
+  npm run bench                             all of it, at full size (over an hour)
+  npm run bench -- write status             those
+  npm run bench -- status --pins=50000      smaller
+  npm run bench -- write --json             figures for programs
+
+Benchmarks: ${Object.keys(benchmarks).join(', ')}.`;
+
 const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) {
+  console.log(help);
+  process.exit(0);
+}
 const names = args.filter((arg) => !arg.startsWith('--'));
 const unknown = names.filter((name) => !(name in benchmarks));
 if (unknown.length > 0) {
