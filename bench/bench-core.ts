@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allocatorOptions } from '../src/allocator/options.ts';
 import { clusterOptions } from '../src/cluster/options.ts';
+import { statusRowCodecs } from '../src/cluster/status-row-codecs.ts';
 import { defaultsOf } from '../src/config/option.ts';
 import type { Request } from '../src/consensus/consensus.ts';
 import { crdtOptions } from '../src/consensus/crdt/options.ts';
@@ -110,10 +111,10 @@ function network(policy: PeerPolicy, { seed, hub, bootstrap }: BenchCoreInit, pe
         listen: ['/ip4/127.0.0.1/tcp/0'],
         bootstrap,
       },
-      { addresses: { load: async () => new Map(), save: async () => {} }, policy, ...common },
+      { addresses: { load: async () => new Map(), save: async () => {} }, policy, codecs: statusRowCodecs, ...common },
     );
   }
-  const made = memoryNetwork({ peerId }, { hub, policy, ...common });
+  const made = memoryNetwork({ peerId }, { hub, policy, codecs: statusRowCodecs, ...common });
   for (const address of bootstrap) made.remember(address.split('/')[2] as string, [address]);
   return made;
 }

@@ -1,5 +1,4 @@
-import { create } from '@bufbuild/protobuf';
-import { type StatusRow, StatusRowSchema } from '../../gen/pinfold/peer/v1/service_pb.ts';
+import type { StatusRow } from '../../gen/pinfold/peer/v1/service_pb.ts';
 import { checkCid } from '../model/cid.ts';
 import { invalidField, PinfoldError } from '../model/errors.ts';
 import {
@@ -16,7 +15,8 @@ import { STATUS_ERROR_LENGTH_MAX } from './constants.ts';
 
 /** Status rows as peers send them to each other. */
 export function toStatusRow(wish: WishStatus): StatusRow {
-  return create(StatusRowSchema, {
+  return {
+    $typeName: 'pinfold.peer.v1.StatusRow',
     cid: wish.cid,
     status: statusMessage(wish.status),
     attempts: wish.attempts,
@@ -24,7 +24,7 @@ export function toStatusRow(wish: WishStatus): StatusRow {
     error: wish.error.slice(0, STATUS_ERROR_LENGTH_MAX),
     errorClass: errorClassNumber(wish.errorClass) as StatusRow['errorClass'],
     retryAtMs: BigInt(wish.retryAtMs),
-  });
+  };
 }
 
 /** The enums of the protocol have the numbers of the model. */

@@ -18,6 +18,7 @@ import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
 import { addContent } from '../cluster/add.ts';
 import { heldHere } from '../cluster/held-here.ts';
+import { statusRowCodecs } from '../cluster/status-row-codecs.ts';
 import { storeKeeping } from '../cluster/store-keeping.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import { libp2pNetwork } from '../network/libp2p/libp2p-network.ts';
@@ -110,7 +111,10 @@ async function assemble(
     {
       storage,
       network: (policy) =>
-        libp2pNetwork({ privateKey: seed, secret, ...config.network }, { addresses, policy, ...common }),
+        libp2pNetwork(
+          { privateKey: seed, secret, ...config.network },
+          { addresses, policy, codecs: statusRowCodecs, ...common },
+        ),
       ...node,
       signer: ed25519Signer(seed),
       isDiskLow: guard.isDiskLow,

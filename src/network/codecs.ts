@@ -30,7 +30,7 @@ export function peerCodecs(byHand: Partial<PeerCodecs> = {}): PeerCodecs {
   return { ...(generated as unknown as PeerCodecs), ...byHand };
 }
 
-function generatedCodec<S extends DescMessage>(schema: S): Codec<MessageShape<S>> {
+export function generatedCodec<S extends DescMessage>(schema: S): Codec<MessageShape<S>> {
   return {
     encode: (message) => encodedForm(message) ?? toBinary(schema, message),
     decode: (bytes) => fromBinary(schema, bytes),

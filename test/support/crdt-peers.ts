@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { statusRowCodecs } from '../../src/cluster/status-row-codecs.ts';
 import { defaultsOf } from '../../src/config/option.ts';
 import type { Consensus, Op, Outcome, Request } from '../../src/consensus/consensus.ts';
 import { type CrdtConsensus, crdtConsensus } from '../../src/consensus/crdt/crdt-consensus.ts';
@@ -192,7 +193,7 @@ export class TestPeer {
     );
     const isTrusted = (peerId: string) => this.trust.isTrusted(peerId);
     const policy = { isMember: () => true, isTrusted };
-    this.network = memoryNetwork({ peerId: this.peerId }, { hub, policy, ...common });
+    this.network = memoryNetwork({ peerId: this.peerId }, { hub, policy, codecs: statusRowCodecs, ...common });
     if (this.#init.trusts !== undefined) this.#watchMembers(common);
     this.consensus = crdtConsensus(
       { ...defaultsOf(crdtOptions), follower: false, bootstrap: this.#init.bootstrap, ...this.#init.crdt },

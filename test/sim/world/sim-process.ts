@@ -1,3 +1,4 @@
+import { statusRowCodecs } from '../../../src/cluster/status-row-codecs.ts';
 import type { PeerCoreInit } from '../../../src/daemon/peer-core.ts';
 import { type PeerCore, peerCore } from '../../../src/daemon/peer-core.ts';
 import { type MemoryConnector, memoryConnector } from '../../../src/ipfs/memory/memory-connector.ts';
@@ -78,7 +79,10 @@ export class SimProcess {
       knowsOthers: machine.knowsOthers,
     };
     const network = (policy: PeerPolicy): Network => {
-      const made = memoryNetwork({ peerId: machine.signer.peerId }, { hub: this.endpoint, policy, ...common });
+      const made = memoryNetwork(
+        { peerId: machine.signer.peerId },
+        { hub: this.endpoint, policy, codecs: statusRowCodecs, ...common },
+      );
       for (const peerId of machine.bootstrap) made.remember(peerId, [memoryAddress(peerId)]);
       return made;
     };
