@@ -25,7 +25,8 @@ export async function status({ figures, root, pins }: BenchContext): Promise<voi
   const callsBefore = peers.map((peer) => peer.now().nodeCalls);
 
   const pages = Math.min(1_000, Math.ceil(pins / 10));
-  await runScript('./status-client.ts', [host, 'pages', String(Math.ceil(pages / 5))]);
+  // As many before: a peer that has run for a minute has its code compiled.
+  await runScript('./status-client.ts', [host, 'pages', String(pages)]);
   const before = await collected(first);
   const usedByPages = cpuOf(peers);
   const page = await runScript<StatusesRead>('./status-client.ts', [host, 'pages', String(pages)]);
