@@ -23,7 +23,7 @@ const none: Uint8Array = new Uint8Array(0);
 const rowsWriter = new Writer(64 * 1024);
 const rowWriter = new Writer(2 * 1024);
 
-/** Equal on the wire to the generated code. Reading throws what it does, and Malformed at numbers that no peer of ours sends. */
+/** Equal on the wire to the generated code. Reading throws Malformed, also at numbers and wire types that it would take and no peer of ours sends. */
 export const statusRowCodecs: Pick<PeerCodecs, 'getStatuses' | 'listStatuses'> = {
   getStatuses: {
     request: generatedCodec(GetStatusesRequestSchema),
