@@ -22,7 +22,7 @@ import type { PeerPolicy } from '../src/network/peer-methods.ts';
 import { pinsetOptions } from '../src/pinset/options.ts';
 import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
 import { ed25519Signer } from '../src/runtime/ed25519.ts';
-import { collectYoungGarbageYoung } from '../src/runtime/garbage.ts';
+import { tuneGarbageCollection } from '../src/runtime/garbage.ts';
 import { Lifecycle } from '../src/runtime/lifecycle.ts';
 import { silentLogger as logger } from '../src/runtime/logger.ts';
 import { noMetrics as metrics } from '../src/runtime/metrics.ts';
@@ -32,7 +32,7 @@ import { memoryStorage } from '../src/storage/memory/memory-storage.ts';
 import { type TrackerOptions, trackerOptions } from '../src/tracker/options.ts';
 import { sampleCid } from './sample-pins.ts';
 
-collectYoungGarbageYoung();
+tuneGarbageCollection();
 const common = { clock, timers, random, logger, metrics };
 
 export interface BenchCoreInit {

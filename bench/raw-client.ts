@@ -55,6 +55,19 @@ export function countFields(bytes: Bytes, number: number, isCounted = (_at: numb
   return count;
 }
 
+/** Content of the last field with that number, which is bytes; none: empty. */
+export function bytesField(bytes: Bytes, number: number): Bytes {
+  let content: Bytes = new Uint8Array();
+  for (let at = 0; at < bytes.length; ) {
+    const tag = varint(bytes, at);
+    const value = varint(bytes, tag.end);
+    const isBytes = (tag.value & 7) === 2;
+    at = isBytes ? value.end + value.value : value.end;
+    if (isBytes && tag.value >>> 3 === number) content = bytes.slice(value.end, at);
+  }
+  return content;
+}
+
 function varint(bytes: Bytes, from: number): { value: number; end: number } {
   let value = 0;
   let factor = 1;

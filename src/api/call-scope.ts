@@ -68,6 +68,7 @@ export function callScopes(needs: { clock: Clock; timers: Timers; authenticate: 
       return {
         context: { ...who, deadlineMs, signal: controller.signal },
         cancel() {
+          if (!open.has(controller)) return; // grpc-js cancels calls that are over, too.
           controller.abort(isLate() ? deadlinePassed() : new PinfoldError('CANCELLED', 'the caller has gone away'));
         },
         end() {

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { isPinfoldError } from '../model/errors.ts';
-import { collectYoungGarbageYoung } from '../runtime/garbage.ts';
+import { tuneGarbageCollection } from '../runtime/garbage.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { explainCallFailure } from './client.ts';
 import { output } from './output.ts';
@@ -42,7 +42,7 @@ function failureOf(error: unknown, host: string | undefined): CliError {
   return new CliError(`an unexpected error, please report it: ${stack ?? String(error)}`, 'INTERNAL');
 }
 
-collectYoungGarbageYoung();
+tuneGarbageCollection();
 // A reader that goes away early (`| head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);

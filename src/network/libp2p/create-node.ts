@@ -22,6 +22,7 @@ import {
   STREAM_WINDOW_BYTES_MAX,
   STREAM_WINDOW_FIRST_BYTES,
 } from '../constants.ts';
+import { sendFewerWindowUpdates } from './fewer-window-updates.ts';
 import type { Libp2pGossip } from './gossip.ts';
 import { mdnsTag, type PrivateNoiseNeeds, privateNoise, swarmPrologue } from './private-network.ts';
 import { quietLogger } from './quiet-logger.ts';
@@ -42,6 +43,7 @@ const STREAMS_PER_CONNECTION_MAX = RPC_STREAMS_PER_PEER_MAX + 64;
 
 /** A libp2p node of the private network, not started. */
 export function createNode(init: NodeInit, gossip: Libp2pGossip, needs: PrivateNoiseNeeds): Promise<Node> {
+  sendFewerWindowUpdates();
   return createLibp2p({
     start: false,
     privateKey: init.privateKey,
