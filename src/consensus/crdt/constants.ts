@@ -149,8 +149,8 @@ export const LOG_OVERDUE_FACTOR = 1.25;
 export const SWAP_TAIL_OPS_MAX = 1_000;
 /** How long my own snapshot is held for a call (B1). */
 export const RANGE_SNAPSHOT_MS = 60_000;
-/** Own rows read from it at once. */
-export const OWN_ROWS_READ_TOGETHER = 500;
+/** Rows read from one at once, here or at the source: whole buckets, one at least. */
+export const ROWS_READ_TOGETHER = 500;
 export const REBUILD_RETRY_MS = 1_000;
 /** How often it is looked whether a rebuild is still needed, while one is. */
 export const REBUILD_LOOK_MS = 5_000;

@@ -24,6 +24,12 @@ export interface Scrub {
   /** One bucket in a snapshot. */
   read(snapshot: PinsetSnapshot, bucket: number): BucketState;
 
+  /**
+   * Buckets of a snapshot from `from` on, one after the other, until `rowsMax` rows were read or `to` is reached; one at least. Lazy; must be
+   * finished or closed before the next await.
+   */
+  states(snapshot: PinsetSnapshot, range: { from: number; to: number; rowsMax: number }): Iterable<BucketState>;
+
   /** Puts index entries that are missing and removes those of no pin, as far as findings name them or `all` says. */
   mendIndexes(options: { signal: AbortSignal }): Promise<{ added: number; removed: number }>;
 }
@@ -50,6 +56,11 @@ export interface ScrubProgress {
   readonly rows: number;
   /** Buckets with a finding. */
   readonly damaged: number;
+}
+
+/** Whether the rows are what the digest says: nothing was lost or changed by the disk. */
+export function isSound({ unreadable, sum, digest }: BucketState): boolean {
+  return unreadable.length === 0 && sum === digest;
 }
 
 /** What one bucket holds, and what the digest says that it holds. */

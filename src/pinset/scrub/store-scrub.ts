@@ -83,11 +83,13 @@ export class StoreScrub implements Scrub {
     }
   }
 
-  read({ reader, set, digest }: PinsetSnapshot, bucket: number): BucketState {
-    const { names } = this.#needs;
-    const range = { from: bucket, to: bucket + 1, rowsMax: 1 };
-    for (const state of bucketStates({ reader, table: set.pins, names, digest }, range)) return state;
+  read(snapshot: PinsetSnapshot, bucket: number): BucketState {
+    for (const state of this.states(snapshot, { from: bucket, to: bucket + 1, rowsMax: 1 })) return state;
     throw new RangeError(`no bucket ${bucket}`);
+  }
+
+  states({ reader, set, digest }: PinsetSnapshot, range: { from: number; to: number; rowsMax: number }) {
+    return bucketStates({ reader, table: set.pins, names: this.#needs.names, digest }, range);
   }
 
   async mendIndexes({ signal }: { signal: AbortSignal }): Promise<{ added: number; removed: number }> {
@@ -192,12 +194,12 @@ export class StoreScrub implements Scrub {
   async #rows(from: number, to: number): Promise<{ bucket: number; rows: number }> {
     const { names, snapshot: take, metrics } = this.#needs;
     const snapshot = await take();
-    const { reader, set, digest, metadata } = snapshot;
+    const { reader, set, metadata } = snapshot;
     const read = { bucket: from, rows: 0 };
     try {
       const indexes = new IndexCheck({ reader, set, metadata, names });
       const range = { from, to: Math.min(to, from + SCRUB_BUCKETS_PER_STEP), rowsMax: SCRUB_ROWS_PER_STEP };
-      for (const state of bucketStates({ reader, table: set.pins, names, digest }, range)) {
+      for (const state of this.states(snapshot, range)) {
         this.#judge(state, indexes);
         read.rows += state.rows.length + state.unreadable.length;
         read.bucket = state.bucket + 1;

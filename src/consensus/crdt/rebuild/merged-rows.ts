@@ -12,6 +12,8 @@ import type { OwnRows } from './own-rows.ts';
 export interface MergeInput {
   /** Own rows of the range, and the clock of the same flushed state (fault equal-from-later). */
   mine: Pick<OwnRows, 'next' | 'take'>;
+  /** They say nothing: theirs are taken as they are. Ct must cover Cm. */
+  isMineDamaged?: boolean;
   cm: Covered;
   ct: Covered;
   rids: Rids;
@@ -115,8 +117,8 @@ export class MergedRows {
   }
 
   #push(key: PinKey, own: PinRow, theirs: PinRow): void {
-    const { cm, ct, rids } = this.#input;
-    const row = merge(own, cm, theirs, ct, rids);
+    const { isMineDamaged, cm, ct, rids } = this.#input;
+    const row = isMineDamaged ? theirs : merge(own, cm, theirs, ct, rids);
     if (row.length > 0) this.#rows.push({ key, row });
     if (!isSame(own, row)) this.#changed.push(key);
   }

@@ -1,26 +1,33 @@
-import { bucketOf } from '../../../model/pin-key.ts';
 import type { PinsetSnapshot } from '../../../pinset/pinset.ts';
+import { isSound, type Scrub } from '../../../pinset/scrub/scrub.ts';
 import type { RangeRow } from '../codec/range-rows.ts';
-import { OWN_ROWS_READ_TOGETHER } from '../constants.ts';
+import { ROWS_READ_TOGETHER } from '../constants.ts';
+import { OwnDamage } from './problems.ts';
+
+export interface OwnRowsInit {
+  scrub: Pick<Scrub, 'states'>;
+  snapshot: PinsetSnapshot;
+  from: number;
+  to: number;
+  /** It is known that they are not what the digest says: those that can be read. */
+  isDamaged: boolean;
+}
 
 /** The rows of a range of one snapshot, one after the other in key order: a few of them in memory, however many there are. */
 export class OwnRows {
-  readonly #snapshot: Pick<PinsetSnapshot, 'rows'>;
-  readonly #to: number;
+  readonly #init: OwnRowsInit;
   #from: number;
   #buffer: RangeRow[] = [];
   #at = 0;
-  #isAtEnd = false;
 
-  constructor(snapshot: Pick<PinsetSnapshot, 'rows'>, from: number, to: number) {
-    this.#snapshot = snapshot;
-    this.#from = from;
-    this.#to = to;
+  constructor(init: OwnRowsInit) {
+    this.#init = init;
+    this.#from = init.from;
   }
 
-  /** The next row, which stays the next until `take`. */
+  /** The next row, which stays the next until `take`. Throws OwnDamage. */
   get next(): RangeRow | undefined {
-    if (this.#at >= this.#buffer.length && !this.#isAtEnd) this.#read();
+    while (this.#at >= this.#buffer.length && this.#from < this.#init.to) this.#read();
     return this.#buffer[this.#at];
   }
 
@@ -30,14 +37,13 @@ export class OwnRows {
 
   /** Iterators must not live over an await: so a piece at a time. */
   #read(): void {
-    const last = this.#buffer.at(-1)?.key;
-    if (last !== undefined) this.#from = bucketOf(last);
+    const { scrub, snapshot, to, isDamaged } = this.#init;
     this.#buffer = [];
     this.#at = 0;
-    for (const row of this.#snapshot.rows(this.#from, this.#to, last)) {
-      this.#buffer.push(row);
-      if (this.#buffer.length === OWN_ROWS_READ_TOGETHER) return;
+    for (const state of scrub.states(snapshot, { from: this.#from, to, rowsMax: ROWS_READ_TOGETHER })) {
+      if (!isDamaged && !isSound(state)) throw new OwnDamage(state.bucket);
+      this.#buffer.push(...state.rows);
+      this.#from = state.bucket + 1;
     }
-    this.#isAtEnd = true;
   }
 }

@@ -13,3 +13,14 @@ export class Forked extends Unusable {}
 
 /** The source has nothing that this peer lacks: a swap must move the clock (fault useless-source). */
 export class Useless extends Unusable {}
+
+/** The rows of a bucket of this store are not what its digest says. */
+export class OwnDamage extends Error {
+  override readonly name = 'OwnDamage';
+  readonly bucket: number;
+
+  constructor(bucket: number) {
+    super(`the disk has changed or lost rows of bucket ${bucket}`);
+    this.bucket = bucket;
+  }
+}

@@ -11,7 +11,7 @@ import type { HeardEntry } from '../codec/clock-entries.ts';
 import { clockOf, type FullClockEntry, readRangeHead } from '../codec/range-head.ts';
 import { readRangeRows } from '../codec/range-rows.ts';
 import { CLOCK_ENTRIES_MAX, RANGE_BUCKETS_MAX, RANGE_SNAPSHOT_MS } from '../constants.ts';
-import type { Clock } from '../core/clocks.ts';
+import { type Clock, covers } from '../core/clocks.ts';
 import { answered } from '../core/rebuild.ts';
 import { findForkPoint } from '../forks/list-headers.ts';
 import { ownBranch } from '../forks/own-branch.ts';
@@ -33,6 +33,8 @@ export interface RangeFillNeeds {
   /** Throws when there is too little disk for a set of that size. */
   checkRoom(bytes: number): void;
   onProgress(): void;
+  /** Buckets of which the own rows are known to be damaged. */
+  damaged: ReadonlySet<number>;
 }
 
 /** B1 and B2 for one range: the next of the shadow, merged of mine and of one source's. */
@@ -42,6 +44,7 @@ export class RangeFill {
   readonly #source: string;
   readonly #from: number;
   readonly #to: number;
+  readonly #isMineDamaged: boolean;
   readonly #replicas: number[] = [];
   readonly #peers: number[] = [];
   #merged: MergedRows | undefined;
@@ -56,7 +59,14 @@ export class RangeFill {
     this.#state = state;
     this.#source = source;
     this.#from = needs.store.needs.pinset.shadow.nextBucket;
-    this.#to = Math.min(this.#from + RANGE_BUCKETS_MAX, bucketCount);
+    this.#isMineDamaged = needs.damaged.has(this.#from);
+    this.#to = this.#isMineDamaged ? this.#from + 1 : this.#soundTo();
+  }
+
+  /** Up to what is damaged here: of that another rule holds. */
+  #soundTo(): number {
+    const to = Math.min(this.#from + RANGE_BUCKETS_MAX, bucketCount);
+    return Math.min(to, ...[...this.#needs.damaged].filter((bucket) => bucket > this.#from));
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -76,8 +86,12 @@ export class RangeFill {
   async #call(snapshot: PinsetSnapshot, signal: AbortSignal): Promise<void> {
     const own = clockOf(snapshot.reader);
     this.cm = sequencesOf(own);
-    const mine = new OwnRows(snapshot, this.#from, this.#to);
-    const digests = mine.next === undefined ? new Uint8Array(0) : this.#digests(snapshot);
+    const { scrub } = this.#needs.store.needs.pinset;
+    const range = { from: this.#from, to: this.#to, isDamaged: this.#isMineDamaged };
+    const mine = new OwnRows({ scrub, snapshot, ...range });
+    // All of them, where mine are damaged.
+    const isEmpty = this.#isMineDamaged || mine.next === undefined;
+    const digests = isEmpty ? new Uint8Array(0) : snapshot.digest.buckets(this.#from, this.#to);
     const request = create(MergeRangeRequestSchema, { from: this.#from, to: this.#to, digests });
     for await (const { message } of this.#needs.rpc.call(this.#source, 'mergeRange', [request], { signal })) {
       if (message.case === 'head') {
@@ -100,12 +114,6 @@ export class RangeFill {
     return this.#merged;
   }
 
-  #digests({ digest }: PinsetSnapshot): Uint8Array {
-    const digests: Uint8Array[] = [];
-    for (let bucket = this.#from; bucket < this.#to; bucket++) digests.push(digest.bucket(bucket));
-    return Buffer.concat(digests);
-  }
-
   /** E := Cm join Ct, if it covers C'. */
   #answered(ct: FullClockEntry[], own: FullClockEntry[], mine: OwnRows, revision: number): MergedRows {
     const { store, onClock } = this.#needs;
@@ -116,6 +124,10 @@ export class RangeFill {
     this.#checkHistories(ct, own);
     const { clock, changed } = this.#state;
     const [cm, theirs] = [sequencesOf(own), sequencesOf(ct)];
+    if (this.#isMineDamaged && !covers(theirs, cm)) {
+      const problem = `rows of bucket ${this.#from} are damaged here, and the source lacks operations that this peer has`;
+      throw new Unusable(problem);
+    }
     const clocks = answered(clock.clocks, cm, theirs);
     if (clocks === 'useless') {
       mark('crdt rebuild: useless source');
@@ -134,7 +146,10 @@ export class RangeFill {
     const covered = (of: Clock) => (replica: number) => of.get(store.replicas.byNumber(replica)?.ridText ?? '') ?? 0;
     const rids = store.needs.pinset.names.replicas;
     const range = { from: this.#from, to: this.#to };
-    return new MergedRows({ mine, cm: covered(cm), ct: covered(theirs), rids, ...range });
+    return new MergedRows({
+      ...{ mine, isMineDamaged: this.#isMineDamaged, rids, ...range },
+      ...{ cm: covered(cm), ct: covered(theirs) },
+    });
   }
 
   /** B2: rows of another history must not be merged, nor of an own one beyond me (N3: a new incarnation comes first). */

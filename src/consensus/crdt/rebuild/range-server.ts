@@ -8,9 +8,11 @@ import {
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { bucketCount } from '../../../model/pin-key.ts';
+import { mark } from '../../../runtime/mark.ts';
 import { clockOf, rangeHead } from '../codec/range-head.ts';
 import { RANGE_BUCKETS_MAX, RANGE_BYTES_MAX, RANGE_TIME_MS } from '../constants.ts';
 import type { CrdtStore } from '../state/store.ts';
+import { OwnDamage } from './problems.ts';
 import { DIGEST_BYTES, type RangeOfBuckets, RangeWalk } from './range-walk.ts';
 
 /**
@@ -45,7 +47,8 @@ export class RangeServer {
     const startMs = clock.monotonicMs();
     try {
       yield response({ case: 'head', value: rangeHead(clockOf(snapshot.reader), pinset.liveBytes()) });
-      const walk = new RangeWalk(pinset.names, snapshot, range);
+      const { names, scrub } = pinset;
+      const walk = new RangeWalk({ names, scrub, snapshot }, range);
       let bytes = 0;
       while (!walk.isDone) {
         signal.throwIfAborted();
@@ -55,9 +58,19 @@ export class RangeServer {
         yield response({ case: 'rows', value: create(RangeRowsSchema, message) });
       }
       yield response({ case: 'end', value: create(RangeEndSchema, { to: walk.to }) });
+    } catch (problem) {
+      if (problem instanceof OwnDamage) await this.#damaged(problem);
+      throw problem;
     } finally {
       snapshot.close();
     }
+  }
+
+  /** The alert is this peer's: it is its disk. Throws DATA_CORRUPT. */
+  async #damaged({ bucket, message }: OwnDamage): Promise<never> {
+    mark('crdt rebuild: a source keeps damage to itself');
+    await this.#store.needs.pinset.scrub.check([bucket]);
+    throw new PinfoldError('DATA_CORRUPT', `${message}, at the source; run "pinfold store repair" there`);
   }
 }
 

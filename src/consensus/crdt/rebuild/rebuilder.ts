@@ -16,7 +16,7 @@ import type { CrdtStore } from '../state/store.ts';
 import { sync } from '../sync/sync-client.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { forgetLogAbove } from './forget-log-above.ts';
-import { Forked, Lost, Unusable, Useless } from './problems.ts';
+import { Forked, Lost, OwnDamage, Unusable, Useless } from './problems.ts';
 import { RangeFill } from './range-fill.ts';
 import { ShadowIntake } from './shadow-intake.ts';
 import { ShadowState } from './shadow-state.ts';
@@ -52,6 +52,8 @@ export class Rebuilder {
   #unreachedSinceMs: number | undefined;
   #isUseless = false;
   #giveUp = new AbortController();
+  /** Buckets of which the own rows were found damaged while they were merged. */
+  readonly #damaged = new Set<number>();
 
   constructor(needs: RebuilderNeeds) {
     this.#needs = needs;
@@ -152,6 +154,7 @@ export class Rebuilder {
     const { storage } = store.needs;
     while (this.#pinset.shadow.state === 'emptying') await sleep(timers, REBUILD_RETRY_MS, signal);
     await ChangedKeys.clear(storage);
+    this.#damaged.clear();
     const state = new ShadowState(store.replicas.isEmpty);
     storage.transaction((tx) => state.put(tx));
     this.#pinset.shadow.begin();
@@ -231,13 +234,25 @@ export class Rebuilder {
       ...this.#needs,
       checkRoom: (bytes: number) => this.#checkRoom(bytes),
       onProgress: () => this.#progressed(),
+      damaged: this.#damaged,
     };
     this.#fill = new RangeFill(needs, this.#shadow, source);
     try {
       await this.#fill.run(signal);
+    } catch (problem) {
+      if (problem instanceof OwnDamage) await this.#foundDamaged(problem);
+      throw problem;
     } finally {
       this.#fill = undefined;
     }
+  }
+
+  /** What can be read of such a bucket proves nothing: it is taken from a source as it is there. */
+  async #foundDamaged({ bucket, message }: OwnDamage): Promise<never> {
+    mark('crdt rebuild: own rows are damaged');
+    this.#damaged.add(bucket);
+    await this.#pinset.scrub.check([bucket]);
+    throw new Unusable(message);
   }
 
   get #shadow(): ShadowState {
@@ -276,6 +291,7 @@ export class Rebuilder {
     const { store, logger, metrics } = this.#needs;
     if (!(await swapIn(store, this.#shadow, signal))) throw new Unusable('the shadow lacks what its rows may contain');
     this.#state = undefined;
+    await this.#mended();
     mark('crdt rebuild: swapped');
     metrics.rebuilds.add(1, { result: 'swapped' });
     logger.info('rebuilt: the new table set is live', { pins: this.#pinset.count() });
@@ -283,6 +299,13 @@ export class Rebuilder {
       logger.debug('the list of changed keys is emptied before the next rebuild', { error: String(error) });
     });
     return true;
+  }
+
+  /** The damage was in the set that is dead now. */
+  async #mended(): Promise<void> {
+    const buckets = [...this.#damaged];
+    this.#damaged.clear();
+    await this.#pinset.scrub.check(buckets);
   }
 
   #explain(problem: unknown, source: string | undefined): void {
