@@ -34,12 +34,12 @@ export function writeRows(
     remove: (table: TableName, entry: Uint8Array) => tx.remove(table, entry),
   };
   feedRow.begin();
-  for (const { key, before, after } of sorted) {
+  for (const { key, before, after, hash } of sorted) {
     if (after.length > 0) tx.put(set.pins, key, encodePinRow(after));
     else if (before.length > 0) tx.remove(set.pins, key);
     indexer?.update(set, key, shownDot(names, before), shownDot(names, after), entries);
     const place = feedRow.add(key);
-    writeDifference(feedRow.bytes(), place, hashOf(names, key, after), hashOf(names, key, before));
+    writeDifference(feedRow.bytes(), place, hash ?? hashOf(names, key, after), hashOf(names, key, before));
     buckets.push(bucketOf(key));
     places.push(place);
   }

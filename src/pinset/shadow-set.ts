@@ -58,7 +58,11 @@ export class ShadowSet implements Shadow {
     this.#indexes.begin(shadowMetadata);
   }
 
-  append(tx: Transaction, rows: readonly { key: PinKey; row: PinRow }[], toBucket: number): void {
+  append(
+    tx: Transaction,
+    rows: readonly { key: PinKey; row: PinRow; hash?: string | undefined }[],
+    toBucket: number,
+  ): void {
     this.#needs.sets.check(tx);
     this.#expect('filling');
     const { nextBucket } = this.#needs.sets.state;
@@ -68,7 +72,7 @@ export class ShadowSet implements Shadow {
     for (const { key } of rows) {
       if (bucketOf(key) < nextBucket) throw new RangeError(`bucket ${bucketOf(key)} of the shadow is filled already`);
     }
-    const changes = rows.map(({ key, row }): RowChange => ({ key, before: [], after: row }));
+    const changes = rows.map(({ key, row, hash }): RowChange => ({ key, before: [], after: row, hash }));
     this.#write(tx, undefined, changes, toBucket, () => this.#indexes.forget());
     this.#indexes.appended(tx, rows, nextBucket, toBucket);
   }

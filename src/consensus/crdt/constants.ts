@@ -127,6 +127,8 @@ export const LEVEL_ASK_INTERVAL_MS = 500;
 
 /** Buckets of one MergeRange call (B1). */
 export const RANGE_BUCKETS_MAX = 4_096;
+/** Buckets that a caller has doubts about, in one request. */
+export const DOUBTED_BUCKETS_MAX = 64;
 export const RANGE_BYTES_MAX = 64 * 1024 * 1024;
 export const RANGE_TIME_MS = 30_000;
 /** Bytes of rows in one message of MergeRange. */
@@ -149,8 +151,8 @@ export const LOG_OVERDUE_FACTOR = 1.25;
 export const SWAP_TAIL_OPS_MAX = 1_000;
 /** How long my own snapshot is held for a call (B1). */
 export const RANGE_SNAPSHOT_MS = 60_000;
-/** Rows read from one at once, here or at the source: whole buckets, one at least. */
-export const ROWS_READ_TOGETHER = 500;
+/** Own rows read from it at once: whole buckets, one at least. */
+export const OWN_ROWS_READ_TOGETHER = 500;
 export const REBUILD_RETRY_MS = 1_000;
 /** How often it is looked whether a rebuild is still needed, while one is. */
 export const REBUILD_LOOK_MS = 5_000;

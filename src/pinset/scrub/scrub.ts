@@ -48,6 +48,11 @@ export interface Finding {
   readonly example: string;
 }
 
+/** What a repair of rows puts right; indexes follow from rows. */
+export function isRowDamage({ kind }: Finding): boolean {
+  return kind === 'row' || kind === 'sum';
+}
+
 export interface ScrubProgress {
   /** Buckets read of 65,536, then index entries of all there are. */
   readonly phase: 'rows' | 'indexes';

@@ -31,8 +31,9 @@ export function clockOf(reader: Reader): FullClockEntry[] {
   return entries;
 }
 
-export function rangeHead(clock: readonly FullClockEntry[], liveBytes: number): RangeHead {
+export function rangeHead(clock: readonly FullClockEntry[], liveBytes: number, digests: Uint8Array): RangeHead {
   return create(RangeHeadSchema, {
+    digests,
     liveBytes: BigInt(liveBytes),
     clock: clock.map(({ name, sequence, hash }) =>
       create(RangeClockEntrySchema, {

@@ -102,6 +102,8 @@ function numberSize(n: number): number {
 export interface RangeRow {
   key: PinKey;
   row: PinRow;
+  /** `rowHashString` of it, where it was made already. */
+  hash?: string | undefined;
 }
 
 /** Reads the rows of one message; `replicas` and `peers` map the answer's tables to local numbers. Throws Malformed. */

@@ -8,12 +8,15 @@ import { SHADOW_ROWS_PER_TRANSACTION } from '../constants.ts';
 import { type Covered, emptyRowOf, merge } from '../core/merge.ts';
 import type { Rids } from '../core/types.ts';
 import type { OwnRows } from './own-rows.ts';
+import type { RangeCheck } from './range-check.ts';
 
 export interface MergeInput {
   /** Own rows of the range, and the clock of the same flushed state (fault equal-from-later). */
   mine: Pick<OwnRows, 'next' | 'take'>;
   /** They say nothing: theirs are taken as they are. Ct must cover Cm. */
   isMineDamaged?: boolean;
+  /** Of theirs. */
+  check: Pick<RangeCheck, 'row' | 'equal' | 'upTo'>;
   cm: Covered;
   ct: Covered;
   rids: Rids;
@@ -49,13 +52,15 @@ export class MergedRows {
   /** One message: rows of theirs, and buckets whose rows are mine, both ascending. */
   *add(theirs: readonly RangeRow[], equal: readonly number[]): Generator<MergedPiece> {
     let e = 0;
-    for (const { key, row } of theirs) {
+    for (const their of theirs) {
+      const { key, row } = their;
       const bucket = bucketOf(key);
       for (; e < equal.length && (equal[e] as number) <= bucket; e++) yield* this.#equal(equal[e] as number);
-      this.#check(key, bucket);
+      this.#checkOrder(key, bucket);
+      const hash = this.#input.check.row(bucket, their);
       if (bucket > this.#bucket) yield* this.#reach(bucket);
       this.#mineBefore(key);
-      this.#addTheirs(key, row);
+      this.#addTheirs(key, row, hash);
     }
     for (; e < equal.length; e++) yield* this.#equal(equal[e] as number);
   }
@@ -65,16 +70,17 @@ export class MergedRows {
     if (to <= this.#input.from || to > this.#input.to || to < this.#bucket) {
       throw new Malformed('a range that ends outside itself');
     }
+    this.#input.check.upTo(to);
     yield* this.#reach(to);
     yield this.#take();
   }
 
-  #addTheirs(key: PinKey, row: PinRow): void {
+  #addTheirs(key: PinKey, row: PinRow, hash: string): void {
     const { mine } = this.#input;
     const own = mine.next;
     const isMine = own !== undefined && compareBytes(own.key, key) === 0;
     if (isMine) mine.take();
-    this.#push(key, isMine ? own.row : emptyRowOf, row);
+    this.#push(key, isMine ? own.row : emptyRowOf, row, hash);
   }
 
   /** Whatever I have of the buckets below; a piece whenever there is enough for one. */
@@ -98,6 +104,7 @@ export class MergedRows {
     if (bucket < this.#bucket || bucket >= this.#input.to || this.#lastBucket >= bucket) {
       throw new Malformed('equal buckets out of order');
     }
+    this.#input.check.equal(bucket);
     yield* this.#reach(bucket);
     const { mine } = this.#input;
     for (let own = mine.next; own !== undefined && bucketOf(own.key) === bucket; own = mine.next) {
@@ -116,10 +123,10 @@ export class MergedRows {
     }
   }
 
-  #push(key: PinKey, own: PinRow, theirs: PinRow): void {
+  #push(key: PinKey, own: PinRow, theirs: PinRow, hash?: string): void {
     const { isMineDamaged, cm, ct, rids } = this.#input;
     const row = isMineDamaged ? theirs : merge(own, cm, theirs, ct, rids);
-    if (row.length > 0) this.#rows.push({ key, row });
+    if (row.length > 0) this.#rows.push(row === theirs ? { key, row, hash } : { key, row });
     if (!isSame(own, row)) this.#changed.push(key);
   }
 
@@ -138,7 +145,7 @@ export class MergedRows {
     return piece;
   }
 
-  #check(key: PinKey, bucket: number): void {
+  #checkOrder(key: PinKey, bucket: number): void {
     if (bucket < this.#bucket || bucket >= this.#input.to) throw new Malformed('a row outside the range');
     if (this.#lastKey !== undefined && compareBytes(this.#lastKey, key) >= 0) throw new Malformed('rows out of order');
     this.#lastKey = key;

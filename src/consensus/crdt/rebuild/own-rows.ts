@@ -1,7 +1,7 @@
 import type { PinsetSnapshot } from '../../../pinset/pinset.ts';
 import { isSound, type Scrub } from '../../../pinset/scrub/scrub.ts';
 import type { RangeRow } from '../codec/range-rows.ts';
-import { ROWS_READ_TOGETHER } from '../constants.ts';
+import { OWN_ROWS_READ_TOGETHER } from '../constants.ts';
 import { OwnDamage } from './problems.ts';
 
 export interface OwnRowsInit {
@@ -40,7 +40,7 @@ export class OwnRows {
     const { scrub, snapshot, to, isDamaged } = this.#init;
     this.#buffer = [];
     this.#at = 0;
-    for (const state of scrub.states(snapshot, { from: this.#from, to, rowsMax: ROWS_READ_TOGETHER })) {
+    for (const state of scrub.states(snapshot, { from: this.#from, to, rowsMax: OWN_ROWS_READ_TOGETHER })) {
       if (!isDamaged && !isSound(state)) throw new OwnDamage(state.bucket);
       this.#buffer.push(...state.rows);
       this.#from = state.bucket + 1;

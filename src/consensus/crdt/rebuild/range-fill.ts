@@ -21,6 +21,7 @@ import type { CrdtStore } from '../state/store.ts';
 import { type MergedPiece, MergedRows } from './merged-rows.ts';
 import { OwnRows } from './own-rows.ts';
 import { Unusable, Useless } from './problems.ts';
+import { RangeCheck } from './range-check.ts';
 import type { ShadowState } from './shadow-state.ts';
 
 export interface RangeFillNeeds {
@@ -35,6 +36,8 @@ export interface RangeFillNeeds {
   onProgress(): void;
   /** Buckets of which the own rows are known to be damaged. */
   damaged: ReadonlySet<number>;
+  /** Buckets of which the source's rows were not what its digests said. */
+  doubted: readonly number[];
 }
 
 /** B1 and B2 for one range: the next of the shadow, merged of mine and of one source's. */
@@ -92,13 +95,18 @@ export class RangeFill {
     // All of them, where mine are damaged.
     const isEmpty = this.#isMineDamaged || mine.next === undefined;
     const digests = isEmpty ? new Uint8Array(0) : snapshot.digest.buckets(this.#from, this.#to);
-    const request = create(MergeRangeRequestSchema, { from: this.#from, to: this.#to, digests });
+    const request = create(MergeRangeRequestSchema, {
+      from: this.#from,
+      to: this.#to,
+      digests,
+      doubted: [...this.#needs.doubted],
+    });
     for await (const { message } of this.#needs.rpc.call(this.#source, 'mergeRange', [request], { signal })) {
       if (message.case === 'head') {
         this.#needs.checkRoom(Number(message.value.liveBytes));
         const ct = readRangeHead(message.value);
         await this.#checkForked(ct, own, signal);
-        this.#merged = this.#answered(ct, own, mine, snapshot.revision);
+        this.#merged = this.#answered(ct, message.value.digests, own, mine, snapshot.revision);
       } else if (message.case === 'rows') {
         await this.#append(this.#begun.add(this.#rows(message.value), message.value.equalBuckets));
       } else if (message.case === 'end') {
@@ -115,7 +123,13 @@ export class RangeFill {
   }
 
   /** E := Cm join Ct, if it covers C'. */
-  #answered(ct: FullClockEntry[], own: FullClockEntry[], mine: OwnRows, revision: number): MergedRows {
+  #answered(
+    ct: FullClockEntry[],
+    digests: Uint8Array,
+    own: FullClockEntry[],
+    mine: OwnRows,
+    revision: number,
+  ): MergedRows {
     const { store, onClock } = this.#needs;
     onClock(
       this.#source,
@@ -146,7 +160,9 @@ export class RangeFill {
     const covered = (of: Clock) => (replica: number) => of.get(store.replicas.byNumber(replica)?.ridText ?? '') ?? 0;
     const rids = store.needs.pinset.names.replicas;
     const range = { from: this.#from, to: this.#to };
+    const check = new RangeCheck(store.needs.pinset.names, { ...range, digests });
     return new MergedRows({
+      check,
       ...{ mine, isMineDamaged: this.#isMineDamaged, rids, ...range },
       ...{ cm: covered(cm), ct: covered(theirs) },
     });

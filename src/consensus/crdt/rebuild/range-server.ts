@@ -8,12 +8,13 @@ import {
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { bucketCount } from '../../../model/pin-key.ts';
+import { DIGEST_BYTES } from '../../../pinset/codec/feed-row.ts';
+import { isRowDamage } from '../../../pinset/scrub/scrub.ts';
 import { mark } from '../../../runtime/mark.ts';
 import { clockOf, rangeHead } from '../codec/range-head.ts';
-import { RANGE_BUCKETS_MAX, RANGE_BYTES_MAX, RANGE_TIME_MS } from '../constants.ts';
+import { DOUBTED_BUCKETS_MAX, RANGE_BUCKETS_MAX, RANGE_BYTES_MAX, RANGE_TIME_MS } from '../constants.ts';
 import type { CrdtStore } from '../state/store.ts';
-import { OwnDamage } from './problems.ts';
-import { DIGEST_BYTES, type RangeOfBuckets, RangeWalk } from './range-walk.ts';
+import { type RangeOfBuckets, RangeWalk } from './range-walk.ts';
 
 /**
  * B1, the source: one flushed snapshot, its clock, then for each bucket that it is the caller's, or its rows. It ends after any
@@ -35,10 +36,17 @@ export class RangeServer {
       throw new PinfoldError('LIMIT_REACHED', 'this peer serves as many ranges as it can');
     this.#served++;
     try {
+      if (request.doubted.length > 0) await this.#store.needs.pinset.scrub.check(request.doubted);
       yield* this.#rows(request, context.signal);
     } finally {
       this.#served--;
     }
+  }
+
+  /** Whatever of it is known. */
+  #damaged(): ReadonlySet<number> {
+    const { findings } = this.#store.needs.pinset.scrub.findings();
+    return new Set(findings.filter(isRowDamage).map(({ bucket }) => bucket));
   }
 
   async *#rows(range: RangeOfBuckets, signal: AbortSignal): AsyncGenerator<MergeRangeResponse> {
@@ -46,9 +54,9 @@ export class RangeServer {
     const snapshot = await pinset.snapshot();
     const startMs = clock.monotonicMs();
     try {
-      yield response({ case: 'head', value: rangeHead(clockOf(snapshot.reader), pinset.liveBytes()) });
-      const { names, scrub } = pinset;
-      const walk = new RangeWalk({ names, scrub, snapshot }, range);
+      const digests = snapshot.digest.buckets(range.from, range.to);
+      yield response({ case: 'head', value: rangeHead(clockOf(snapshot.reader), pinset.liveBytes(), digests) });
+      const walk = new RangeWalk({ names: pinset.names, snapshot, damaged: this.#damaged() }, range);
       let bytes = 0;
       while (!walk.isDone) {
         signal.throwIfAborted();
@@ -57,30 +65,31 @@ export class RangeServer {
         bytes += message.rows.length;
         yield response({ case: 'rows', value: create(RangeRowsSchema, message) });
       }
+      if (walk.to === range.from) throw damagedHere(range.from);
       yield response({ case: 'end', value: create(RangeEndSchema, { to: walk.to }) });
-    } catch (problem) {
-      if (problem instanceof OwnDamage) await this.#damaged(problem);
-      throw problem;
     } finally {
       snapshot.close();
     }
   }
-
-  /** The alert is this peer's: it is its disk. Throws DATA_CORRUPT. */
-  async #damaged({ bucket, message }: OwnDamage): Promise<never> {
-    mark('crdt rebuild: a source keeps damage to itself');
-    await this.#store.needs.pinset.scrub.check([bucket]);
-    throw new PinfoldError('DATA_CORRUPT', `${message}, at the source; run "pinfold store repair" there`);
-  }
 }
 
-function checkRange({ from, to, digests }: RangeOfBuckets): void {
+/** The alert is this peer's: it is its disk. */
+function damagedHere(bucket: number): PinfoldError {
+  mark('crdt rebuild: a source keeps damage to itself');
+  const problem = `the disk of the source has changed or lost rows of bucket ${bucket}; run "pinfold store repair" there`;
+  return new PinfoldError('DATA_CORRUPT', problem);
+}
+
+function checkRange({ from, to, digests, doubted }: MergeRangeRequest): void {
   if (from >= to || to > bucketCount || to - from > RANGE_BUCKETS_MAX) {
     const problem = `buckets ${from} to ${to}: at most ${RANGE_BUCKETS_MAX} of ${bucketCount}`;
     throw new PinfoldError('INVALID_ARGUMENT', problem);
   }
   if (digests.length > 0 && digests.length !== (to - from) * DIGEST_BYTES) {
     throw new PinfoldError('INVALID_ARGUMENT', `${digests.length} bytes of digests for ${to - from} buckets`);
+  }
+  if (doubted.length > DOUBTED_BUCKETS_MAX || doubted.some((bucket) => bucket >= bucketCount)) {
+    throw new PinfoldError('INVALID_ARGUMENT', `doubted: at most ${DOUBTED_BUCKETS_MAX} of ${bucketCount}`);
   }
 }
 

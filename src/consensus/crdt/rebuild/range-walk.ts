@@ -1,12 +1,11 @@
 import { equalBytes } from '../../../model/bytes.ts';
 import { parsePeerId } from '../../../model/peer-id.ts';
+import type { PinKey } from '../../../model/pin.ts';
+import { bucketOf } from '../../../model/pin-key.ts';
+import { DIGEST_BYTES } from '../../../pinset/codec/feed-row.ts';
 import type { Names, PinsetSnapshot } from '../../../pinset/pinset.ts';
-import { isSound, type Scrub } from '../../../pinset/scrub/scrub.ts';
-import { type RangeRow, RangeRowWriter } from '../codec/range-rows.ts';
-import { RANGE_MESSAGE_BYTES, ROWS_READ_TOGETHER } from '../constants.ts';
-import { OwnDamage } from './problems.ts';
-
-export const DIGEST_BYTES = 16;
+import { RangeRowWriter } from '../codec/range-rows.ts';
+import { RANGE_MESSAGE_BYTES } from '../constants.ts';
 
 export interface RangeMessage {
   rids: Uint8Array[];
@@ -15,40 +14,37 @@ export interface RangeMessage {
   equalBuckets: number[];
 }
 
-export interface RangeWalkNeeds {
-  names: Names;
-  scrub: Pick<Scrub, 'states'>;
-  snapshot: PinsetSnapshot;
-}
-
 /** Goes through the buckets of a range, a message at a time: iterators must not live over an await. */
 export class RangeWalk {
-  readonly #needs: RangeWalkNeeds;
+  readonly #names: Names;
+  readonly #snapshot: PinsetSnapshot;
   readonly #writer = new RangeRowWriter();
   readonly #from: number;
   /** The caller's, 16 bytes a bucket; empty: it has no rows there. */
   readonly #digests: Uint8Array;
-  readonly #ownDigests: Uint8Array;
+  readonly #damaged: ReadonlySet<number>;
   /** Buckets below are complete when it is done. */
   to: number;
   #bucket: number;
-  /** Of `#bucket`, what a message that was full has left over. */
-  #left: readonly RangeRow[] | undefined;
+  /** Last row of `#bucket` that was written. */
+  #after: PinKey | undefined;
   #equal: number[] = [];
   isDone = false;
 
-  constructor(needs: RangeWalkNeeds, { from, to, digests }: RangeOfBuckets) {
-    this.#needs = needs;
+  /** Rows of buckets that are known to be damaged are handed to nobody: the range ends before. */
+  constructor(
+    { names, snapshot, damaged }: { names: Names; snapshot: PinsetSnapshot; damaged: ReadonlySet<number> },
+    { from, to, digests }: RangeOfBuckets,
+  ) {
+    this.#names = names;
+    this.#snapshot = snapshot;
+    this.#damaged = damaged;
     this.#from = this.#bucket = from;
     this.to = to;
     this.#digests = digests;
-    this.#ownDigests = digests.length === 0 ? digests : needs.snapshot.digest.buckets(from, to);
   }
 
-  /**
-   * The next message; with `endSoon` what is left of the bucket, and it is done. Throws OwnDamage: rows that are not what the digest says are
-   * handed to nobody. The buckets before have been told of by then, or are asked for again.
-   */
+  /** The next message; with `endSoon` what is left of the bucket, and it is done. */
   next(endSoon: boolean): RangeMessage {
     if (endSoon) this.to = Math.min(this.to, this.#bucket + 1);
     while (this.#bucket < this.to) if (!this.#run()) break;
@@ -56,7 +52,7 @@ export class RangeWalk {
     const { rows, rids, peers } = this.#writer.take();
     const equalBuckets = this.#equal;
     this.#equal = [];
-    const { replicas, peers: peerNames } = this.#needs.names;
+    const { replicas, peers: peerNames } = this.#names;
     return {
       rows,
       equalBuckets,
@@ -65,41 +61,39 @@ export class RangeWalk {
     };
   }
 
-  /** An equal bucket, or some up to the next that is; false: the message is full. */
+  /** An equal bucket, or those up to the next that is; false: the message is full. */
   #run(): boolean {
-    if (this.#left !== undefined) return this.#write(this.#left);
     if (this.#isEqual(this.#bucket)) {
       this.#equal.push(this.#bucket++);
       return true;
     }
-    let end = this.#bucket + 1;
-    while (end < this.to && !this.#isEqual(end)) end++;
-    const { scrub, snapshot } = this.#needs;
-    for (const state of scrub.states(snapshot, { from: this.#bucket, to: end, rowsMax: ROWS_READ_TOGETHER })) {
-      if (!isSound(state)) throw new OwnDamage(state.bucket);
-      if (!this.#write(state.rows)) return false;
+    if (this.#damaged.has(this.#bucket)) {
+      this.to = this.#bucket;
+      return false;
     }
+    let end = this.#bucket + 1;
+    while (end < this.to && !this.#isEqual(end) && !this.#damaged.has(end)) end++;
+    if (!this.#write(end)) return false;
+    this.#bucket = end;
+    this.#after = undefined;
     return true;
   }
 
-  /** The rest of a bucket, and then the next is due; false: the message is full before. */
-  #write(rows: readonly RangeRow[]): boolean {
-    for (const [i, { key, row }] of rows.entries()) {
-      if (this.#writer.bytes >= RANGE_MESSAGE_BYTES) {
-        this.#left = rows.slice(i);
-        return false;
-      }
+  #write(end: number): boolean {
+    for (const { key, row } of this.#snapshot.rows(this.#bucket, end, this.#after)) {
       this.#writer.add(key, row);
+      if (this.#writer.bytes < RANGE_MESSAGE_BYTES) continue;
+      this.#after = key;
+      this.#bucket = bucketOf(key);
+      return false;
     }
-    this.#left = undefined;
-    this.#bucket++;
     return true;
   }
 
   #isEqual(bucket: number): boolean {
     if (this.#digests.length === 0) return false;
     const at = (bucket - this.#from) * DIGEST_BYTES;
-    return equalBytes(this.#ownDigests.subarray(at, at + DIGEST_BYTES), this.#digests.subarray(at, at + DIGEST_BYTES));
+    return equalBytes(this.#snapshot.digest.bucket(bucket), this.#digests.subarray(at, at + DIGEST_BYTES));
   }
 }
 

@@ -16,7 +16,7 @@ import type { CrdtStore } from '../state/store.ts';
 import { sync } from '../sync/sync-client.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { forgetLogAbove } from './forget-log-above.ts';
-import { Forked, Lost, OwnDamage, Unusable, Useless } from './problems.ts';
+import { Forked, Lost, OwnDamage, TheirDamage, Unusable, Useless } from './problems.ts';
 import { RangeFill } from './range-fill.ts';
 import { ShadowIntake } from './shadow-intake.ts';
 import { ShadowState } from './shadow-state.ts';
@@ -54,6 +54,8 @@ export class Rebuilder {
   #giveUp = new AbortController();
   /** Buckets of which the own rows were found damaged while they were merged. */
   readonly #damaged = new Set<number>();
+  /** By source: buckets of which its rows were not what its digests said. */
+  readonly #doubted = new Map<string, readonly number[]>();
 
   constructor(needs: RebuilderNeeds) {
     this.#needs = needs;
@@ -155,6 +157,7 @@ export class Rebuilder {
     while (this.#pinset.shadow.state === 'emptying') await sleep(timers, REBUILD_RETRY_MS, signal);
     await ChangedKeys.clear(storage);
     this.#damaged.clear();
+    this.#doubted.clear();
     const state = new ShadowState(store.replicas.isEmpty);
     storage.transaction((tx) => state.put(tx));
     this.#pinset.shadow.begin();
@@ -235,16 +238,25 @@ export class Rebuilder {
       checkRoom: (bytes: number) => this.#checkRoom(bytes),
       onProgress: () => this.#progressed(),
       damaged: this.#damaged,
+      doubted: this.#doubted.get(source) ?? [],
     };
     this.#fill = new RangeFill(needs, this.#shadow, source);
     try {
       await this.#fill.run(signal);
     } catch (problem) {
       if (problem instanceof OwnDamage) await this.#foundDamaged(problem);
+      if (problem instanceof TheirDamage) this.#doubt(source, problem);
       throw problem;
     } finally {
       this.#fill = undefined;
     }
+  }
+
+  /** The source is told when it is asked again, and finds out. */
+  #doubt(source: string, { bucket, message }: TheirDamage): never {
+    mark('crdt rebuild: rows of a source are doubted');
+    this.#doubted.set(source, [bucket]);
+    throw new Unusable(message);
   }
 
   /** What can be read of such a bucket proves nothing: it is taken from a source as it is there. */
@@ -305,6 +317,7 @@ export class Rebuilder {
   async #mended(): Promise<void> {
     const buckets = [...this.#damaged];
     this.#damaged.clear();
+    this.#doubted.clear();
     await this.#pinset.scrub.check(buckets);
   }
 

@@ -1,5 +1,5 @@
 import { PinfoldError } from '../../../model/errors.ts';
-import type { Finding } from '../../../pinset/scrub/scrub.ts';
+import { type Finding, isRowDamage } from '../../../pinset/scrub/scrub.ts';
 import { deadlineSignal } from '../../../runtime/abort.ts';
 import type { Clock, Timer, Timers } from '../../../runtime/clock.ts';
 import { jittered } from '../../../runtime/clock.ts';
@@ -114,11 +114,7 @@ export class StoreCare {
 
   #found(): void {
     const { findings, more } = this.#needs.store.needs.pinset.scrub.findings();
-    this.#alert(
-      'ROW_DAMAGED',
-      findings.filter(({ kind }) => kind === 'row' || kind === 'sum'),
-      more,
-    );
+    this.#alert('ROW_DAMAGED', findings.filter(isRowDamage), more);
     this.#alert(
       'INDEX_DAMAGED',
       findings.filter(({ kind }) => kind === 'index' || kind === 'orphan'),
