@@ -4,7 +4,7 @@ import t from 'tap';
 import { BucketSum } from '../../../src/pinset/bucket-sum.ts';
 import { addSums, sumBytes, sumOf } from '../../../src/pinset/scrub/sum.ts';
 
-const hashOf = (text: string) => createHash('sha256').update(text).digest('latin1');
+const hashOf = (text: string) => createHash('sha256').update(text).digest().toString('latin1');
 
 t.test('a sum of hashes is the digest that they add up to, and no other', async (t) => {
   const check = (texts: string[], flip: number) => {

@@ -6,8 +6,8 @@ import {
   RangeEndSchema,
   RangeRowsSchema,
 } from '../../../../gen/pinfold/peer/v1/service_pb.ts';
-import { PinfoldError } from '../../../model/errors.ts';
-import { bucketCount } from '../../../model/pin-key.ts';
+import { isPinfoldError, PinfoldError } from '../../../model/errors.ts';
+import { bucketCount, bucketOf } from '../../../model/pin-key.ts';
 import { DIGEST_BYTES } from '../../../pinset/codec/feed-row.ts';
 import { isRowDamage } from '../../../pinset/scrub/scrub.ts';
 import { mark } from '../../../runtime/mark.ts';
@@ -67,6 +67,10 @@ export class RangeServer {
       }
       if (walk.to === range.from) throw damagedHere(range.from);
       yield response({ case: 'end', value: create(RangeEndSchema, { to: walk.to }) });
+    } catch (problem) {
+      const unreadable = isPinfoldError(problem, 'DATA_CORRUPT') ? problem.details.facts?.pin_key : undefined;
+      if (unreadable !== undefined) await pinset.scrub.check([bucketOf(Buffer.from(unreadable, 'hex'))]);
+      throw problem;
     } finally {
       snapshot.close();
     }

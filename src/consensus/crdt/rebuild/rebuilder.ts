@@ -201,7 +201,8 @@ export class Rebuilder {
         if (store.failure !== undefined || problem instanceof Lost) throw problem;
         if (problem instanceof Useless) useless++;
         if (problem instanceof Forked) forked++;
-        this.#explain(problem, source);
+        // What a source said is more than that there is no further one.
+        if (source !== undefined || sources.length === 0) this.#explain(problem, source);
       }
     }
     if (forked > 0 && forked === sources.length) {
