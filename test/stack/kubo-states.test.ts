@@ -321,6 +321,25 @@ t.test('a collection that others began is waited for, and is no stall', options,
   await isIn(connector, 'up');
 });
 
+t.test(
+  'a collection does not wait for a pin of which no block has come; that goes on afterwards',
+  options,
+  async (t) => {
+    const kubo = await KuboNode.start(t);
+    const connector = await connectorOf(t, kubo.api);
+    const [nowhere, garbage] = [leaf('of nobody so far'), leaf('garbage')];
+    await connector.putBlocks([garbage], { signal });
+    const pinned = connector.pin(wish(nowhere.cid), { signal, stallTimeoutMs: 60_000 });
+    await isPinning(kubo);
+    const removed: Uint8Array[] = [];
+    for await (const { cid } of connector.collectGarbage({ signal })) removed.push(cid);
+    t.ok(removed.some((cid) => Buffer.from(cid).equals(garbage.cid)));
+    await connector.putBlocks([nowhere], { signal });
+    await pinned;
+    t.equal(await connector.pinned(nowhere.cid, { signal }), 'recursive');
+  },
+);
+
 t.test('a pin that a collection of others waits for stalls as any other', options, async (t) => {
   const kubo = await KuboNode.start(t);
   const connector = await connectorOf(t, kubo.api);
@@ -338,6 +357,14 @@ t.test('a pin that a collection of others waits for stalls as any other', option
   await pinned;
   t.match(await collection, 'Key', 'and the collection goes on');
 });
+
+async function isPinning(kubo: KuboNode): Promise<void> {
+  for (;;) {
+    const answer = await fetch(`${kubo.rpcUrl}/diag/cmds`, { method: 'POST' });
+    const commands = (await answer.json()) as { Command: string; Active: boolean }[];
+    if (commands.some(({ Command, Active }) => Command === 'pin/add' && Active)) return;
+  }
+}
 
 async function waitsForLock(kubo: KuboNode): Promise<void> {
   for (;;) {

@@ -10,7 +10,7 @@ import {
   Rebuild_Step,
 } from '../../../gen/pinfold/v1/cluster_service_pb.ts';
 import type { CliContext } from '../context.ts';
-import { formatBytes } from '../output.ts';
+import { countOf, formatBytes } from '../output.ts';
 import { peerColumns, peerRow } from './peer-rows.ts';
 
 export async function showHealth(context: CliContext): Promise<void> {
@@ -51,7 +51,7 @@ function headLines({
 }: GetClusterResponse) {
   const { pinned = 0, pinning = 0, queued = 0, failed = 0 } = statuses ?? {};
   const lines = [
-    `cluster    ${name}, ${consensus}, ${pins} pins`,
+    `cluster    ${name}, ${consensus}, ${countOf(Number(pins), 'pin')}`,
     `digest     ${Buffer.from(digest).toString('hex').slice(0, 32)}`,
     `this node  ${pinned} pinned, ${pinning} pinning, ${queued} queued, ${failed} failed`,
   ];

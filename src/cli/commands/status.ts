@@ -5,6 +5,7 @@ import { cidsFrom } from '../cids.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
 import { type FilterFlags, filterFlags, filterFrom, timeAgo } from '../filter-flags.ts';
+import { countOf } from '../output.ts';
 import { cidOf, pathHelp } from '../paths.ts';
 import { limitFrom } from '../pin-flags.ts';
 import type { Run } from '../run.ts';
@@ -90,7 +91,7 @@ async function show(context: CliContext, text: string | undefined, flags: Status
     }
     for (const { peerId, message } of page.errors) out.note(`${peerId} did not answer: ${message}`);
   }
-  out.note(shown === 0 ? 'no pins match' : `${shown} pins`);
+  out.note(shown === 0 ? 'no pins match' : countOf(shown, 'pin'));
 }
 
 async function watch(context: CliContext, text: string | undefined, flags: StatusFlags): Promise<void> {

@@ -1,17 +1,21 @@
-import { deadlineSignal, raceSignal } from '../../runtime/abort.ts';
+import { deadlineSignal, mergeSignals, raceSignal, type ScopedSignal } from '../../runtime/abort.ts';
 import type { Timers } from '../../runtime/clock.ts';
 import { ConnectorError } from '../connector.ts';
 import { Protections } from '../protections.ts';
 
+const interrupted = new ConnectorError('FAILED', 'interrupted by a collection of garbage');
+
 /**
  * Keeps pins and puts apart from the collections that we begin. Kubo collects under a lock that it waits for while a pin
- * is under way, and while it waits no other pin begins: so the pins are let end before it is asked at all. And what is
- * put while it sweeps may be swept: so it is put afterwards.
+ * is under way, and while it waits no other pin begins: so the pins are let end before it is asked at all, but for those that
+ * have nothing yet, which may wait for their first block for ever. And what is put while it sweeps may be swept: so it is put afterwards.
  */
 export class CollectionGate {
   readonly #timers: Timers;
   readonly #drainTimeoutMs: number;
   #inside = 0;
+  /** Inside, and nothing is lost with them. */
+  readonly #empty = new Set<ScopedSignal>();
   readonly #protections = new Protections(() => this.#change());
   #isClosed = false;
   #changed = Promise.withResolvers<void>();
@@ -33,6 +37,29 @@ export class CollectionGate {
     }
   }
 
+  /**
+   * As `pass`. Until it says that it holds something, which a collection would take away, one that is about to begin interrupts it; it is run
+   * anew when that is over.
+   */
+  async passAgain<T>(
+    signal: AbortSignal,
+    fn: (inside: { signal: AbortSignal; holds: () => void }) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      using scope = mergeSignals(signal);
+      try {
+        return await this.pass(signal, async () => {
+          this.#empty.add(scope);
+          return await fn({ signal: scope.signal, holds: () => this.#empty.delete(scope) });
+        });
+      } catch (cause) {
+        if (scope.signal.reason !== interrupted) throw cause;
+      } finally {
+        this.#empty.delete(scope);
+      }
+    }
+  }
+
   protect(): { release(): void } {
     return this.#protections.protect();
   }
@@ -44,6 +71,7 @@ export class CollectionGate {
       await this.#until(() => this.#protections.count === 0, signal);
       if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
       this.#isClosed = true;
+      for (const scope of this.#empty) scope.abort(interrupted);
       try {
         await this.#drained(signal);
         if (this.#protections.count === 0) return { open: () => this.#open() };
@@ -62,7 +90,7 @@ export class CollectionGate {
       await this.#until(() => this.#inside === 0 || this.#protections.count > 0, scope.signal);
     } catch (cause) {
       signal.throwIfAborted();
-      const message = `Kubo collects only while no pin is under way, and ${this.#inside} did not end in time; try again later`;
+      const message = `Kubo collects only while no pin is under way, and ${this.#inside} that have blocks already did not end in time; try again later`;
       throw new ConnectorError('FAILED', message, { cause });
     }
   }

@@ -128,9 +128,13 @@ export class KuboConnector implements Connector {
     return this.#whileUp(options, (signal) =>
       this.#turns.run(byteString(cid.bytes), signal, () =>
         this.#pins.run(signal, () =>
-          this.#gate.pass(signal, async () => {
+          this.#gate.passAgain(signal, async ({ signal, holds }) => {
+            const onProgress = (blocks: number) => {
+              holds();
+              options.onProgress?.(blocks);
+            };
             await this.#watch.verified(signal);
-            await this.#reported(() => this.#pin(cid, wish, { ...options, signal }));
+            await this.#reported(() => this.#pin(cid, wish, { ...options, signal, onProgress }));
           }),
         ),
       ),

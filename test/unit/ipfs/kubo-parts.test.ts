@@ -2,6 +2,7 @@ import t from 'tap';
 import { CollectionGate } from '../../../src/ipfs/kubo/collection-gate.ts';
 import { Condition } from '../../../src/ipfs/kubo/condition.ts';
 import { Slots } from '../../../src/ipfs/kubo/slots.ts';
+import { raceSignal } from '../../../src/runtime/abort.ts';
 import { virtualTime } from '../../support/virtual-time.ts';
 
 const forever = new AbortController().signal;
@@ -103,7 +104,10 @@ t.test('a collection gives up on those that do not end, and they go on', async (
   const inside = Promise.withResolvers<void>();
   const first = gate.pass(forever, () => inside.promise);
   await time.advance(0);
-  const failed = t.rejects(gate.close(forever), { kind: 'FAILED', message: /1 did not end in time/ });
+  const failed = t.rejects(gate.close(forever), {
+    kind: 'FAILED',
+    message: /1 that have blocks already did not end in time/,
+  });
   await time.advance(1_000);
   await failed;
   await gate.pass(forever, async () => {});
@@ -111,6 +115,46 @@ t.test('a collection gives up on those that do not end, and they go on', async (
   await first;
   (await gate.close(forever)).open();
 });
+
+t.test(
+  'a collection interrupts what holds nothing yet, which begins anew behind it; what holds something it waits for',
+  async (t) => {
+    const time = virtualTime();
+    const gate = new CollectionGate({ drainTimeoutMs: 1_000 }, time);
+    const begun: string[] = [];
+    const ends = Promise.withResolvers<void>();
+    const pass = (name: string, hasSome: boolean) =>
+      gate.passAgain(forever, async ({ signal, holds }) => {
+        begun.push(name);
+        if (hasSome) holds();
+        await raceSignal(ends.promise, signal);
+      });
+    const empty = pass('empty', false);
+    const some = pass('some', true);
+    await time.advance(0);
+    await Promise.all([
+      t.rejects(gate.close(forever), { kind: 'FAILED', message: /1 that have blocks already did not end in time/ }),
+      time.advance(1_000),
+    ]);
+    await time.advance(0);
+    t.strictSame(begun, ['empty', 'some', 'empty'], 'nothing was collected, and it goes on as well');
+    ends.resolve();
+    await Promise.all([empty, some]);
+    const never = new AbortController();
+    const waiting = gate.passAgain(never.signal, async ({ signal }) => {
+      begun.push('again');
+      await raceSignal(new Promise(() => {}), signal);
+    });
+    await time.advance(0);
+    const closed = await gate.close(forever);
+    t.equal(begun.length, 4);
+    closed.open();
+    await time.advance(0);
+    t.equal(begun.length, 5);
+    never.abort(new Error('enough'));
+    await t.rejects(waiting, /enough/);
+  },
+);
 
 t.test('what is protected while a collection waits has it wait on, and may still put', async (t) => {
   const time = virtualTime();
