@@ -34,6 +34,7 @@ import { lockFolder } from './folder-lock.ts';
 import { identityStamp } from './identity-stamp.ts';
 import { ipfsNode } from './ipfs-node.ts';
 import { type LoadedPeer, type LoadPeer, loadPeer } from './load-peer.ts';
+import { nodeLinks } from './node-links.ts';
 import { ipfsWarnings, parseListenAddress } from './options.ts';
 import { peerCore, peerTables } from './peer-core.ts';
 import { markStoreLeft, setStoreAside } from './store-aside.ts';
@@ -170,6 +171,10 @@ async function assemble(
     { name: 'store', stop: () => storage.close() },
     guard,
     ...core.components,
+    nodeLinks(
+      { intervalMs: config.ipfs.connectIntervalMs },
+      { ...node, monitor: core.monitor, random, timers, logger },
+    ),
     { name: 'metrics', start: () => prometheus.start().then(() => {}), stop: () => prometheus.stop() },
     { name: 'HTTP', start: () => http.start().then(() => {}), stop: () => http.stop() },
     { name: 'gRPC', start: () => grpc.start().then(() => {}), stop: () => grpc.stop() },

@@ -1,4 +1,4 @@
-import { choice, defineOptions, multiaddrs, type OptionsOf, text } from '../config/option.ts';
+import { choice, defineOptions, milliseconds, multiaddrs, type OptionsOf, text } from '../config/option.ts';
 import { LISTEN_ADDRESSES_DEFAULT } from './constants.ts';
 
 export const ipfsOptions = defineOptions('ipfs', 'The IPFS node that this peer drives.', {
@@ -12,6 +12,11 @@ export const ipfsOptions = defineOptions('ipfs', 'The IPFS node that this peer d
     says: '`private`: only nodes with the swarm key made from the cluster secret; `public`: the common IPFS network',
   }),
   listen: multiaddrs({ default: LISTEN_ADDRESSES_DEFAULT, says: 'where the embedded node listens; TCP only' }),
+  connectIntervalMs: milliseconds({
+    min: 0,
+    default: 60_000,
+    says: "how often the node is connected anew with those of the other members, besides when one of them is new; 0: never, so that pins rest on the nodes' own ways to find content",
+  }),
   api: text<string>({
     default: '/ip4/127.0.0.1/tcp/5001',
     says: 'the RPC of Kubo: a multiaddr (with `/https` for TLS, or `/unix/PATH`) or a URL',
