@@ -11,6 +11,8 @@ export interface Damaged {
   readonly bucket: number;
   /** Of a `flip-entry` what came of it: `table entry`, hex. */
   readonly strays: readonly string[];
+  /** It has not reached the disk, on which all looks whole so far. */
+  readonly isPending?: () => boolean;
 }
 
 /** What is damaged in the store of one machine: left out of what is checked there until it is whole again, and nothing else. */
@@ -77,6 +79,11 @@ export class Damages {
 
   wasEver(key: string): boolean {
     return [...this.#stores.values()].some(({ ever }) => ever.has(key));
+  }
+
+  /** What a defect has removed along with its digest: no digest shows it to whoever takes that store's rows. */
+  isForgotten(key: string): boolean {
+    return [...this.#stores.values()].some(({ keys }) => keys.get(key)?.what === 'forget');
   }
 
   /** A bucket is damaged at one peer at most: with the others' rows it can be put right. */

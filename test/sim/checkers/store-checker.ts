@@ -1,6 +1,7 @@
 import { logKey } from '../../../src/consensus/crdt/state/keys.ts';
 import { decodeReplicaRow, type ReplicaRow } from '../../../src/consensus/crdt/state/replica-row.ts';
 import { logTable, replicasTable } from '../../../src/consensus/crdt/tables.ts';
+import { bucketOf } from '../../../src/model/pin-key.ts';
 import { decodeFeedRow } from '../../../src/pinset/codec/feed-row.ts';
 import { decodePinRow } from '../../../src/pinset/codec/pin-row.ts';
 import { revisionKey } from '../../../src/pinset/feed.ts';
@@ -107,7 +108,7 @@ export class StoreChecker {
     this.#checkFed();
     this.#changed = unchanged();
     for (const damaged of this.#damaged.keys.values())
-      if (this.#isWhole(reader, set, damaged)) this.#damaged.keys.delete(damaged.key);
+      if (!damaged.isPending?.() && this.#isWhole(reader, set, damaged)) this.#damaged.keys.delete(damaged.key);
   }
 
   /** Everything at once: rows that nothing touched, the whole log, all indexes. */
@@ -267,6 +268,10 @@ export class StoreChecker {
     const row = stored === undefined ? [] : decodePinRow(stored);
     const is = JSON.stringify(this.#named(row));
     const should = JSON.stringify(this.truth.row(key));
+    if (is !== should && row.length === 0 && !this.#damaged.keys.has(key) && this.#damages.isForgotten(key)) {
+      this.#damaged.add({ what: 'forget', key, bucket: bucketOf(Buffer.from(key, 'hex')), strays: [] });
+      return;
+    }
     if (is !== should && !(this.#damages.muddled.has(key) && this.#hasAll(row, key))) {
       const invariant = row.some((dot) => !this.covers(this.#rid(dot.replica), dot.sequence)) ? 'I1' : 'I2';
       throw new Violation(invariant, `${this.#who}, key ${key.slice(0, 8)}: it has ${is}, its clock means ${should}`);

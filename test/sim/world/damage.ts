@@ -25,6 +25,7 @@ function damageRow(world: World, machine: Machine, event: DamageEvent, read: Rea
   const store = machine.process?.disk.inner ?? machine.store;
   const row = pick(read.range(set.pins), event.at);
   if (row === undefined || isTaken(world, row.key)) return;
+  if (!world.machines.some((other) => other !== machine && hasSame(other, row))) return;
   if (event.what === 'forget') {
     forget(world, machine, event, row.key, set);
     return;
@@ -60,21 +61,72 @@ function forget(world: World, machine: Machine, event: DamageEvent, key: Uint8Ar
   const { process } = machine;
   if (!process?.isRunning) return;
   const { pinset } = process.core;
-  const isDone = process.disk.transaction((tx) => {
+  const commit = process.disk.transaction((tx) => {
     const before = pinset.row(tx, key);
     if (before.length > 0)
       pinset.mend(tx, { set, changes: [{ key, before, after: [] }], unreadable: [], corrections: [] });
     return before.length > 0;
-  }).value;
-  if (isDone) note(world, machine, event, key, []);
+  });
+  let isSettled = false;
+  const settled = () => {
+    isSettled = true;
+  };
+  commit.flushed.then(settled, settled);
+  if (commit.value) note(world, machine, event, key, [], () => !isSettled && process.isRunning);
 }
 
-function note(world: World, machine: Machine, { what }: DamageEvent, key: Uint8Array, strays: string[]): void {
-  const damaged = { what, key: hexOf(key), bucket: bucketOf(key), strays };
+function note(
+  world: World,
+  machine: Machine,
+  { what }: DamageEvent,
+  key: Uint8Array,
+  strays: string[],
+  isPending = () => false,
+): void {
+  const damaged = { what, key: hexOf(key), bucket: bucketOf(key), strays, isPending };
   world.damages.of(machine.name).add(damaged);
   // Whoever believes what is in such a row may take it for expired.
   world.history.removals.damaged(damaged.key);
   world.trace.add(world.time.nowMs, `${machine.name}: ${what} of ${damaged.key.slice(0, 8)}`);
+}
+
+/**
+ * Whether what is damaged elsewhere can be put right with the rows of this machine alone: who loses that as well has lost the pin, and whoever
+ * joins waits until an operator has given it up.
+ */
+export function hasLastCopy(world: World, machine: Machine): boolean {
+  return world.machines.some((damaged) =>
+    [...world.damages.of(damaged.name).keys.keys()].some((key) => {
+      const holders = world.machines.filter(
+        (other) => other !== damaged && liveRow(other, Buffer.from(key, 'hex')) !== undefined,
+      );
+      return holders.length === 1 && holders[0] === machine;
+    }),
+  );
+}
+
+function hasSame(machine: Machine, { key, value }: Entry): boolean {
+  const row = liveRow(machine, key);
+  return row !== undefined && dotsOf(row) === dotsOf(value);
+}
+
+/** As it is on the disk of a machine that comes back. */
+function liveRow(machine: Machine, key: Uint8Array): Uint8Array | undefined {
+  if (machine.isGone) return undefined;
+  const { read } = (machine.process?.disk.inner ?? machine.store).control.copy();
+  return read.get(tableSets[setsIn(read).live].pins, key);
+}
+
+/** Machines number replicas each in their own way. */
+function dotsOf(value: Uint8Array): string {
+  try {
+    return decodePinRow(value)
+      .map(({ sequence, stamp, placementStamp }) => `${sequence} ${stamp} ${placementStamp}`)
+      .sort()
+      .join();
+  } catch {
+    return 'unreadable';
+  }
 }
 
 function isTaken(world: World, key: Uint8Array): boolean {

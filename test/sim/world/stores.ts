@@ -7,6 +7,7 @@ import { type MemoryStorage, memoryStorage } from '../../../src/storage/memory/m
 import { hexOf } from '../checkers/hex.ts';
 import { pause } from '../clients/call.ts';
 import type { FaultEvent } from '../plan/plan.ts';
+import { hasLastCopy } from './damage.ts';
 import { Machine } from './machine.ts';
 import { NodeDisk } from './node-disk.ts';
 import type { SimProcess } from './sim-process.ts';
@@ -18,7 +19,7 @@ type Of<K extends FaultEvent['kind']> = Extract<FaultEvent, { kind: K }>;
 export function restore(world: World, { machine, downMs }: Of<'restore'>): void {
   const restored = world.machine(machine);
   const backup = restored.backups.at(-1);
-  if (backup === undefined || restored.twins > 0) return;
+  if (backup === undefined || restored.twins > 0 || hasLastCopy(world, restored)) return;
   world.crash(restored, 'machine');
   world.promises.diskLost(restored);
   restored.putStore(backup.control.copy());
@@ -132,7 +133,7 @@ function isKnownToAll(world: World, machine: Machine): boolean {
 /** The disk is lost with all that was on it; the peer comes back with its key and an empty one. */
 export function wipe(world: World, { machine, downMs }: Of<'wipe'>): void {
   const wiped = world.machine(machine);
-  if (wiped.twins > 0) return;
+  if (wiped.twins > 0 || hasLastCopy(world, wiped)) return;
   world.crash(wiped, 'machine');
   world.promises.diskLost(wiped);
   wiped.putStore(memoryStorage({ tables: peerTables, flush: 'manual' }));
