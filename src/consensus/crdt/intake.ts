@@ -356,8 +356,8 @@ function applyLive(tx: Transaction, store: CrdtStore, group: readonly Prepared[]
     remember(tx, prepared, store, 'live');
   }
   for (const step of steps) store.replicas.put(tx, step);
-  store.touched.note(rows);
   pinset.write(tx, rows.changesAndAbsent());
+  store.touched.note(rows);
 }
 
 export function applyTo(

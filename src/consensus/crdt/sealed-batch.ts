@@ -45,7 +45,7 @@ export function sealBatch(
   tx.put(logTable, logKey(own.number, last), encoded);
   store.replicas.put(tx, step);
   putSelf(tx, { ...self, lastStamp });
-  store.touched.note(rows);
   store.needs.pinset.write(tx, rows.changes());
+  store.touched.note(rows);
   return { batch, encoded, step };
 }

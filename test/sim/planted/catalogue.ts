@@ -883,11 +883,4 @@ export const catalogue: readonly PlantedFault[] = [
     profile: 'damage',
     edits: [{ file: `${crdt}/intake.ts`, find: 'rows.changesAndAbsent()', replace: 'rows.changes()' }],
   },
-  {
-    name: 'damage-handed-on',
-    says: 'rows of a source are taken as they come, whatever its digests say',
-    breaks: ['I2', 'I1'],
-    profile: 'damage',
-    edits: [{ file: `${crdt}/rebuild/range-check.ts`, find: 'throw new TheirDamage(this.#bucket);', replace: '{}' }],
-  },
 ];

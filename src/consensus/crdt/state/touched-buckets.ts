@@ -17,7 +17,7 @@ export class TouchedBuckets {
     return { has: (bucket) => touched.has(bucket), end: () => this.#watches.delete(touched) };
   }
 
-  /** Rows of a transaction that is about to be queued. */
+  /** Rows of a transaction, when they are written: one that fails has touched nothing, and must not keep a repair away. */
   note(rows: TransactionRows): void {
     if (this.#watches.size > 0) for (const key of rows.keys()) this.noteBucket(bucketOf(key));
   }
