@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { RepairBucket, RepairEvent, RepairPeer, RepairResult } from '../../src/consensus/repair.ts';
 import { bucketOf } from '../../src/model/pin-key.ts';
+import { encodePinRow } from '../../src/pinset/codec/pin-row.ts';
 import { tableSets } from '../../src/pinset/tables.ts';
 import { pinOp, TestCluster, type TestPeer, testKey, unpinOp } from '../support/crdt-peers.ts';
 import { History, stateOf } from '../support/crdt-truth.ts';
@@ -249,6 +250,30 @@ t.test(
     await cluster.stop();
   },
 );
+
+t.test('a row whose value cannot be read is rescued, though batches that come upon it fail all the time', async (t) => {
+  const cluster = new TestCluster(1, undefined, { delayMs: () => 60 });
+  const crdt = { antiEntropyIntervalMs: 200, pullDelayMs: 20 };
+  const [a, b] = [await cluster.add({ name: 'a', crdt }), await cluster.add({ name: 'b', crdt })];
+  await cluster.until(() => [a, b].every(({ consensus }) => consensus.status().phase === 'ready'), 'ready');
+  await a.one(pinOp(0));
+  await settled(cluster, [a, b]);
+  const key = testKey(0);
+  const write = a.storage.transaction((tx) => {
+    const row = a.pinset.row(tx, key).map((dot) => ({ ...dot, value: Uint8Array.of(0xff) }));
+    tx.put(tableSets.a.pins, key, encodePinRow(row));
+  });
+  await cluster.pumped(a, write.flushed);
+  await b.one(pinOp(0, { name: 'again' }));
+  await cluster.time.advance(20_000);
+  t.not(a.root(), b.root(), 'it cannot take that in');
+  await cluster.pumped(a, a.pinset.scrub.check([bucketOf(key)]));
+  const { result } = await repair(cluster, a, true);
+  t.equal(result.writtenHere, 1);
+  await cluster.until(() => a.root() === b.root(), 'it has taken it in');
+  t.strictSame(stateOf(a.storage.read, a.pinset).rows, stateOf(b.storage.read, b.pinset).rows);
+  await cluster.stop();
+});
 
 t.test('two repairs at once, a peer that takes in the pinset, and one that is alone', async (t) => {
   const { cluster, peers } = await three(5);
