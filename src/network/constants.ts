@@ -46,7 +46,7 @@ export const STOP_TIMEOUT_MS = 5_000;
 // the first figure to the second as the round trip allows, and must stay below libp2p's read buffer, which resets
 // the stream when a paused reader's window overflows it.
 
-export const STREAM_WINDOW_FIRST_BYTES = 1024 * 1024;
+export const STREAM_WINDOW_FIRST_BYTES = 256 * 1024;
 export const STREAM_WINDOW_BYTES_MAX = 2 * 1024 * 1024;
 export const STREAM_READ_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 /** More unread bytes than this stop the sender. */

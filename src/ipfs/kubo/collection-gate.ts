@@ -2,6 +2,7 @@ import { deadlineSignal, mergeSignals, raceSignal, type ScopedSignal } from '../
 import type { Timers } from '../../runtime/clock.ts';
 import { ConnectorError } from '../connector.ts';
 import { Protections } from '../protections.ts';
+import { STALL_TIMEOUT_MIN_MS } from './constants.ts';
 
 const interrupted = new ConnectorError('FAILED', 'interrupted by a collection of garbage');
 
@@ -71,7 +72,6 @@ export class CollectionGate {
       await this.#until(() => this.#protections.count === 0, signal);
       if (this.#isClosed) throw new ConnectorError('FAILED', 'a garbage collection is already running');
       this.#isClosed = true;
-      for (const scope of this.#empty) scope.abort(interrupted);
       try {
         await this.#drained(signal);
         if (this.#protections.count === 0) return { open: () => this.#open() };
@@ -85,9 +85,15 @@ export class CollectionGate {
   }
 
   async #drained(signal: AbortSignal): Promise<void> {
+    const isDrained = () => this.#inside === 0 || this.#protections.count > 0;
+    // Kubo tells of blocks twice a second: what has just begun may have some.
+    using told = deadlineSignal(this.#timers, STALL_TIMEOUT_MIN_MS, signal);
+    await this.#until(isDrained, told.signal).catch(() => signal.throwIfAborted());
+    if (isDrained()) return;
+    for (const scope of this.#empty) scope.abort(interrupted);
     using scope = deadlineSignal(this.#timers, this.#drainTimeoutMs, signal);
     try {
-      await this.#until(() => this.#inside === 0 || this.#protections.count > 0, scope.signal);
+      await this.#until(isDrained, scope.signal);
     } catch (cause) {
       signal.throwIfAborted();
       const message = `Kubo collects only while no pin is under way, and ${this.#inside} that have blocks already did not end in time; try again later`;
