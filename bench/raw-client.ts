@@ -44,28 +44,30 @@ export async function send(call: ClientDuplexStream<Bytes, Bytes>, message: Byte
 /** How many fields with that number a message has; `isCounted` looks at where the field's content begins. */
 export function countFields(bytes: Bytes, number: number, isCounted = (_at: number) => true): number {
   let count = 0;
-  for (let at = 0; at < bytes.length; ) {
-    const tag = varint(bytes, at);
-    at = tag.end;
-    const content = varint(bytes, at);
-    const isBytes = (tag.value & 7) === 2;
-    if (tag.value >>> 3 === number && isCounted(content.end)) count++;
-    at = isBytes ? content.end + content.value : content.end;
-  }
+  eachField(bytes, number, (from) => {
+    if (isCounted(from)) count++;
+  });
   return count;
 }
 
 /** Content of the last field with that number, which is bytes; none: empty. */
 export function bytesField(bytes: Bytes, number: number): Bytes {
   let content: Bytes = new Uint8Array();
+  eachField(bytes, number, (from, to) => {
+    content = bytes.slice(from, to);
+  });
+  return content;
+}
+
+/** Calls back with where the content of each field with that number is; of a number: where it has ended. */
+function eachField(bytes: Bytes, number: number, found: (from: number, to: number) => void): void {
   for (let at = 0; at < bytes.length; ) {
     const tag = varint(bytes, at);
-    const value = varint(bytes, tag.end);
+    const content = varint(bytes, tag.end);
     const isBytes = (tag.value & 7) === 2;
-    at = isBytes ? value.end + value.value : value.end;
-    if (isBytes && tag.value >>> 3 === number) content = bytes.slice(value.end, at);
+    at = isBytes ? content.end + content.value : content.end;
+    if (tag.value >>> 3 === number) found(content.end, at);
   }
-  return content;
 }
 
 function varint(bytes: Bytes, from: number): { value: number; end: number } {

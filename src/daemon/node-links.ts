@@ -47,10 +47,7 @@ export function nodeLinks({ intervalMs }: NodeLinksInit, needs: NodeLinksNeeds):
       .flatMap(({ ipfs }) => (ipfs === undefined || ipfs.addresses.length === 0 ? [] : [ipfs.addresses]));
 
   function changed(): void {
-    const now = addresses().join();
-    if (now === known) return;
-    known = now;
-    due();
+    if (addresses().join() !== known) due();
   }
 
   function due(): void {
@@ -62,7 +59,9 @@ export function nodeLinks({ intervalMs }: NodeLinksInit, needs: NodeLinksNeeds):
     const { signal } = stopping;
     while (!signal.aborted) {
       isDue = false;
-      for (const ofMember of addresses()) {
+      const others = addresses();
+      known = others.join();
+      for (const ofMember of others) {
         await connector.connect(ofMember, { signal }).catch((error) => logger.debug('no node is reached', { error }));
       }
       if (!isDue) await pause(signal);

@@ -87,6 +87,13 @@ export interface LiveDot {
   allocations: readonly number[];
 }
 
+export interface HashedRow {
+  key: PinKey;
+  row: PinRow;
+  /** `rowHashString` of it, where it was made already. */
+  hash?: string | undefined;
+}
+
 export interface RowChange {
   key: PinKey;
   before: PinRow;
@@ -213,11 +220,7 @@ export interface Shadow {
    * Appends the rows of buckets [nextBucket, toBucket): whole buckets. Calls that leave `toBucket` where it is must be in
    * the same transaction as the one that moves it, so that a bucket is filled or not.
    */
-  append(
-    tx: Transaction,
-    rows: readonly { key: PinKey; row: PinRow; hash?: string | undefined }[],
-    toBucket: number,
-  ): void;
+  append(tx: Transaction, rows: readonly HashedRow[], toBucket: number): void;
   /** Row of a filled bucket, in a transaction. */
   row(tx: Transaction, key: PinKey): PinRow;
   /** Writes rows of filled buckets (catching up), digest included. No feed. Not before the indexes of what is filled are built. */

@@ -4,7 +4,7 @@ import type { Storage, Transaction } from '../storage/storage.ts';
 import { DigestSums } from './digest-sums.ts';
 import type { Indexer } from './indexer.ts';
 import type { StoredNames } from './names.ts';
-import type { PinRow, RowChange, Shadow } from './pinset.ts';
+import type { HashedRow, PinRow, RowChange, Shadow } from './pinset.ts';
 import { addTo, writeRows } from './row-writer.ts';
 import { rowFromDisk } from './rows.ts';
 import type { Sets } from './sets-state.ts';
@@ -58,11 +58,7 @@ export class ShadowSet implements Shadow {
     this.#indexes.begin(shadowMetadata);
   }
 
-  append(
-    tx: Transaction,
-    rows: readonly { key: PinKey; row: PinRow; hash?: string | undefined }[],
-    toBucket: number,
-  ): void {
+  append(tx: Transaction, rows: readonly HashedRow[], toBucket: number): void {
     this.#needs.sets.check(tx);
     this.#expect('filling');
     const { nextBucket } = this.#needs.sets.state;

@@ -1,19 +1,11 @@
 import t from 'tap';
 import { bucketCount, bucketOf } from '../../src/model/pin-key.ts';
 import { isSound } from '../../src/pinset/scrub/scrub.ts';
-import { pinOp, TestCluster, type TestPeer, testSigner } from '../support/crdt-peers.ts';
+import { pinOp, shortLogs, TestCluster, type TestPeer, testSigner } from '../support/crdt-peers.ts';
 import { stateOf } from '../support/crdt-truth.ts';
 import { damage } from '../support/damage.ts';
 
 // 4.6 where a disk, the source's or one's own, has changed or lost rows.
-
-const crdt = {
-  logAgeMinMs: 1_000,
-  logAgeMaxMs: 1_000,
-  rebuildPatienceMs: 500,
-  antiEntropyIntervalMs: 500,
-  pullDelayMs: 50,
-};
 
 const alertsOf = ({ consensus }: TestPeer) => consensus.status().alerts.map(({ kind }) => kind);
 const bucketOfHex = (key: string) => bucketOf(Buffer.from(key, 'hex'));
@@ -21,7 +13,7 @@ const bucketOfHex = (key: string) => bucketOf(Buffer.from(key, 'hex'));
 /** `a` and `b` have the same; `c` was away for longer than their logs reach back, and is still apart from both. */
 async function apart(seed: number): Promise<{ cluster: TestCluster; a: TestPeer; b: TestPeer; c: TestPeer }> {
   const cluster = new TestCluster(seed, undefined, { delayMs: () => 2 });
-  for (const name of ['a', 'b', 'c']) await cluster.add({ name, crdt });
+  for (const name of ['a', 'b', 'c']) await cluster.add({ name, crdt: shortLogs });
   const [a, b, c] = [cluster.peer('a'), cluster.peer('b'), cluster.peer('c')];
   const peers = [a, b, c];
   await cluster.until(() => peers.every(({ consensus }) => consensus.status().phase === 'ready'), 'ready');

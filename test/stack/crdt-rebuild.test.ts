@@ -2,18 +2,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import t from 'tap';
 import { shadowKeysTable, shadowTable } from '../../src/consensus/crdt/tables.ts';
 import { bucketOf } from '../../src/model/pin-key.ts';
-import { pinOp, TestCluster, type TestPeer, testKey, testSigner, unpinOp } from '../support/crdt-peers.ts';
+import { pinOp, shortLogs, TestCluster, type TestPeer, testKey, testSigner, unpinOp } from '../support/crdt-peers.ts';
 import { World } from '../support/crdt-world.ts';
 
 // 4.6 for a peer that has rows, case by case. Logs are cut after a second; the story is always: away for longer than that, then back.
-
-const crdt = {
-  logAgeMinMs: 1_000,
-  logAgeMaxMs: 1_000,
-  rebuildPatienceMs: 500,
-  antiEntropyIntervalMs: 500,
-  pullDelayMs: 50,
-};
 
 const isReady = ({ consensus }: TestPeer) => consensus.status().phase === 'ready';
 const isRebuilding = ({ consensus }: TestPeer) => consensus.status().rebuild !== undefined;
@@ -26,7 +18,7 @@ async function apart(
   pins = 300,
 ): Promise<{ cluster: TestCluster; a: TestPeer; b: TestPeer }> {
   const cluster = new TestCluster(seed, undefined, { delayMs: () => delayMs });
-  for (const name of ['a', ...others, 'b']) await cluster.add({ name, crdt: { ...crdt, ...more } });
+  for (const name of ['a', ...others, 'b']) await cluster.add({ name, crdt: { ...shortLogs, ...more } });
   await cluster.until(() => [...cluster.peers.values()].every(isReady), 'ready');
   const [a, b] = [cluster.peer('a'), cluster.peer('b')];
   await a.commit(...Array.from({ length: pins }, (_, i) => ({ ops: [pinOp(i)] })));
@@ -170,7 +162,7 @@ t.test(
   'a peer whose log still reaches back helps, and no rebuild is begun, or it is found needless (B6)',
   async (t) => {
     const { cluster, a, b } = await apart();
-    const c = await cluster.add({ name: 'c', crdt: { ...crdt, logAgeMaxMs: 3_600_000, logAgeMinMs: 3_600_000 } });
+    const c = await cluster.add({ name: 'c', crdt: { ...shortLogs, logAgeMaxMs: 3_600_000, logAgeMinMs: 3_600_000 } });
     await cluster.until(() => c.root() === a.root(), 'c has all');
     cluster.hub.partition(c.peerId, b.peerId);
     await cluster.time.advance(3_000);
@@ -219,7 +211,7 @@ t.test('a power cut at every step of a rebuild: it goes on, and ends the same', 
 
 /** Rebuilds peer c, whose power is cut when so many transactions of it are on the disk; how many there were. */
 async function cutAfter(transactions: number): Promise<number> {
-  const world = new World(7, { delayMsMax: 1, crdt });
+  const world = new World(7, { delayMsMax: 1, crdt: shortLogs });
   const { cluster } = world;
   try {
     await world.begin();

@@ -84,6 +84,15 @@ export interface TestPeerInit {
   metrics?: MetricsRegister;
 }
 
+/** Who is away for some seconds must rebuild, and does so at once. */
+export const shortLogs = {
+  logAgeMinMs: 1_000,
+  logAgeMaxMs: 1_000,
+  rebuildPatienceMs: 500,
+  antiEntropyIntervalMs: 500,
+  pullDelayMs: 50,
+};
+
 /** Peers in one process: memory storage and memory network, one virtual clock. */
 export class TestCluster {
   readonly time: VirtualTime;

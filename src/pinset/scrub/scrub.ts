@@ -63,6 +63,11 @@ export interface ScrubProgress {
   readonly damaged: number;
 }
 
+/** Buckets with such damage, each once. */
+export function rowDamagedBuckets(findings: readonly Finding[]): Set<number> {
+  return new Set(findings.filter(isRowDamage).map(({ bucket }) => bucket));
+}
+
 /** Whether the rows are what the digest says: nothing was lost or changed by the disk. */
 export function isSound({ unreadable, sum, digest }: BucketState): boolean {
   return unreadable.length === 0 && sum === digest;

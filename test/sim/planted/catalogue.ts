@@ -827,13 +827,13 @@ export const catalogue: readonly PlantedFault[] = [
     edits: [
       {
         file: `${crdt}/core/repair.ts`,
-        find: "if (!isSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';",
-        replace: "if (!isSound && isTheirsSound && theirs.sum === mine.digest) return 'keep';",
+        find: "if (!isMineSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';",
+        replace: "if (!isMineSound && isTheirsSound && theirs.sum === mine.digest) return 'keep';",
       },
       {
         file: `${crdt}/core/repair.ts`,
-        find: "if (isSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';",
-        replace: "if (isSound && !isTheirsSound && mine.sum === theirs.digest) return 'restore';",
+        find: "if (isMineSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';",
+        replace: "if (isMineSound && !isTheirsSound && mine.sum === theirs.digest) return 'restore';",
       },
     ],
   },

@@ -2,7 +2,7 @@ import type { PinKey } from '../../../model/pin.ts';
 import { pinLimits } from '../../../model/pin.ts';
 import { Malformed, Reader } from '../../../pinset/codec/reader.ts';
 import { varintSize, Writer } from '../../../pinset/codec/writer.ts';
-import type { LiveDot, PinRow } from '../../../pinset/pinset.ts';
+import type { HashedRow, LiveDot, PinRow } from '../../../pinset/pinset.ts';
 import { byDot } from '../core/rows.ts';
 
 // pinfold.peer.v1.RangeRowList by hand: joining a large cluster passes every row through here.
@@ -99,12 +99,7 @@ function numberSize(n: number): number {
   return n === 0 ? 0 : 1 + varintSize(n);
 }
 
-export interface RangeRow {
-  key: PinKey;
-  row: PinRow;
-  /** `rowHashString` of it, where it was made already. */
-  hash?: string | undefined;
-}
+export type RangeRow = HashedRow;
 
 /** Reads the rows of one message; `replicas` and `peers` map the answer's tables to local numbers. Throws Malformed. */
 export function readRangeRows(bytes: Uint8Array, replicas: readonly number[], peers: readonly number[]): RangeRow[] {

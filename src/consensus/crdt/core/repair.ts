@@ -1,6 +1,6 @@
 import type { LiveDot, Mending, Names, PinRow } from '../../../pinset/pinset.ts';
 import { rowHash, rowHashString } from '../../../pinset/row-hash.ts';
-import type { BucketState } from '../../../pinset/scrub/scrub.ts';
+import { type BucketState, isSound } from '../../../pinset/scrub/scrub.ts';
 import { addSums, differenceOf, sumOf } from '../../../pinset/scrub/sum.ts';
 import type { Covered } from './merge.ts';
 import { byDot, isGreaterPlacement, withPlacement } from './rows.ts';
@@ -67,13 +67,13 @@ export function repairOf(mine: BucketState, theirs: TheirBucket, rules: RepairRu
 }
 
 function remedyOf(mine: BucketState, theirs: TheirBucket, isBehind: boolean): Remedy {
-  const isSound = mine.sum === mine.digest && mine.unreadable.length === 0;
+  const isMineSound = isSound(mine);
   const isTheirsSound = theirs.sum === theirs.digest && theirs.unreadable === 0;
   if (isBehind) return mine.unreadable.length > 0 ? 'rescue' : 'none';
   if (mine.sum === theirs.sum && mine.unreadable.length === 0 && theirs.unreadable === 0)
-    return isSound ? 'none' : 'digest';
-  if (!isSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';
-  if (isSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';
+    return isMineSound ? 'none' : 'digest';
+  if (!isMineSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';
+  if (isMineSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';
   return 'unite';
 }
 

@@ -9,7 +9,7 @@ import {
 import { isPinfoldError, PinfoldError } from '../../../model/errors.ts';
 import { bucketCount, bucketOf } from '../../../model/pin-key.ts';
 import { DIGEST_BYTES } from '../../../pinset/codec/feed-row.ts';
-import { isRowDamage } from '../../../pinset/scrub/scrub.ts';
+import { rowDamagedBuckets } from '../../../pinset/scrub/scrub.ts';
 import { mark } from '../../../runtime/mark.ts';
 import { clockOf, rangeHead } from '../codec/range-head.ts';
 import { DOUBTED_BUCKETS_MAX, RANGE_BUCKETS_MAX, RANGE_BYTES_MAX, RANGE_TIME_MS } from '../constants.ts';
@@ -43,12 +43,6 @@ export class RangeServer {
     }
   }
 
-  /** Whatever of it is known. */
-  #damaged(): ReadonlySet<number> {
-    const { findings } = this.#store.needs.pinset.scrub.findings();
-    return new Set(findings.filter(isRowDamage).map(({ bucket }) => bucket));
-  }
-
   async *#rows(range: RangeOfBuckets, signal: AbortSignal): AsyncGenerator<MergeRangeResponse> {
     const { pinset, clock } = this.#store.needs;
     const snapshot = await pinset.snapshot();
@@ -56,7 +50,8 @@ export class RangeServer {
     try {
       const digests = snapshot.digest.buckets(range.from, range.to);
       yield response({ case: 'head', value: rangeHead(clockOf(snapshot.reader), pinset.liveBytes(), digests) });
-      const walk = new RangeWalk({ names: pinset.names, snapshot, damaged: this.#damaged() }, range);
+      const damaged = rowDamagedBuckets(pinset.scrub.findings().findings);
+      const walk = new RangeWalk({ names: pinset.names, snapshot, damaged }, range);
       let bytes = 0;
       while (!walk.isDone) {
         signal.throwIfAborted();

@@ -11,7 +11,7 @@ import { PinfoldError } from '../../../model/errors.ts';
 import { parsePeerId } from '../../../model/peer-id.ts';
 import { bucketCount } from '../../../model/pin-key.ts';
 import type { PinsetSnapshot } from '../../../pinset/pinset.ts';
-import { type BucketState, isRowDamage } from '../../../pinset/scrub/scrub.ts';
+import { type BucketState, rowDamagedBuckets } from '../../../pinset/scrub/scrub.ts';
 import { sumBytes } from '../../../pinset/scrub/sum.ts';
 import type { Timers } from '../../../runtime/clock.ts';
 import { clockEntry, clockMap, readClock } from '../codec/clock-entries.ts';
@@ -40,12 +40,11 @@ export class BucketServer {
     const snapshot = await this.#needs.store.needs.pinset.snapshot();
     try {
       const leftOut = await this.#leftOut(snapshot, theirs, signal);
-      const damaged = scrub.findings().findings.filter(isRowDamage);
       const value = {
         clock: clockIn(snapshot),
         leftOut: leftOut === 'all' ? [] : [...leftOut],
         allLeftOut: leftOut === 'all',
-        damaged: [...new Set(damaged.map(({ bucket }) => bucket))],
+        damaged: [...rowDamagedBuckets(scrub.findings().findings)],
       };
       yield digestsMessage({ case: 'head', value });
       for (let from = 0; from < bucketCount; from += DIGESTS_PER_MESSAGE) {

@@ -5,7 +5,7 @@ import {
   RepairBucketsResponseSchema,
 } from '../../../../gen/pinfold/peer/v1/repair_pb.ts';
 import { PinfoldError } from '../../../model/errors.ts';
-import { isRowDamage } from '../../../pinset/scrub/scrub.ts';
+import { rowDamagedBuckets } from '../../../pinset/scrub/scrub.ts';
 import type { Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { Repair, RepairBucket, RepairEvent, RepairPeer, RepairResult } from '../../repair.ts';
@@ -132,8 +132,8 @@ export class StoreRepair implements Repair {
 
   /** Where the digests differ, and where one of the two knows that its rows are not what its digest says. */
   #suspects({ unequal, damagedThere }: Comparison): number[] {
-    const damagedHere = this.#scrub.findings().findings.filter(isRowDamage);
-    const suspects = new Set([...unequal, ...damagedThere, ...damagedHere.map(({ bucket }) => bucket)]);
+    const damagedHere = rowDamagedBuckets(this.#scrub.findings().findings);
+    const suspects = new Set([...unequal, ...damagedThere, ...damagedHere]);
     return [...suspects].sort((a, b) => a - b);
   }
 
