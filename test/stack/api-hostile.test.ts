@@ -1,10 +1,16 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import t, { type Test } from 'tap';
-import { type AddRequest, GetPinResponseSchema, PinService } from '../../gen/pinfold/v1/pin_service_pb.ts';
+import {
+  type AddRequest,
+  GetPinResponseSchema,
+  PinService,
+  WatchPinsResponseSchema,
+} from '../../gen/pinfold/v1/pin_service_pb.ts';
 import type { Mounted } from '../../src/api/handlers.ts';
 import { add } from '../../src/api/services/add.ts';
 import { eventually, GrpcClient, openDoors } from '../support/doors.ts';
@@ -292,6 +298,30 @@ t.test('gRPC: a client that opens and leaves connections', async (t) => {
     else session.destroy();
   }
   await stillServes(t);
+});
+
+t.test('gRPC: the calls of a client whose process has ended end at once', async (t) => {
+  const anHour = 3_600_000;
+  let ended: unknown;
+  const watching = pinServiceWith({
+    async *watchPins(_request, { signal }) {
+      yield create(WatchPinsResponseSchema, { caughtUp: true });
+      await once(signal, 'abort');
+      ended = signal.reason;
+    },
+  });
+  const lonely = await openDoors([watching], anHour);
+  const source = `
+    const session = require('node:http2').connect('http://${lonely.grpcHost}');
+    const headers = { ':method': 'POST', ':path': '/pinfold.v1.PinService/WatchPins', 'content-type': 'application/grpc', te: 'trailers' };
+    session.request(headers).on('data', () => console.log('answered')).end(Buffer.alloc(5));
+  `;
+  const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGINT');
+  await eventually('the handler hears of it', () => ended !== undefined);
+  t.match(ended, { code: 'CANCELLED' });
+  await lonely.stop();
 });
 
 t.test('the doors close, and nothing failed unexpectedly', async (t) => {

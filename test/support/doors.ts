@@ -51,7 +51,7 @@ export interface Doors {
   stop(): Promise<void>;
 }
 
-export async function openDoors(services: readonly Mounted[]): Promise<Doors> {
+export async function openDoors(services: readonly Mounted[], keepaliveMs = 500): Promise<Doors> {
   const counted: string[] = [];
   const refused: string[] = [];
   const errors: Record<string, unknown>[] = [];
@@ -65,7 +65,7 @@ export async function openDoors(services: readonly Mounted[]): Promise<Doors> {
   const serving = health(descriptions.map(({ typeName }) => typeName));
   const needs = { services, scopes, logger, metrics };
   const grpc = grpcServer(
-    { host: '127.0.0.1', port: 0, keepaliveMs: 500 },
+    { host: '127.0.0.1', port: 0, keepaliveMs },
     {
       ...needs,
       extend(server) {

@@ -34,7 +34,7 @@ export function grpcServer(init: GrpcServerInit, needs: GrpcServerNeeds): GrpcSe
     'grpc.max_concurrent_streams': streamsPerConnectionMax,
     // Pings more often than this are answered with GOAWAY: a caller's fault must not cost us.
     'grpc.http2.min_time_between_pings_ms': 1_000,
-    // A client whose process ends leaves its connection half open, and its calls with it, until something is sent to it.
+    // A client whose machine is gone says nothing: its calls would stay open for ever.
     'grpc.keepalive_time_ms': init.keepaliveMs ?? keepaliveMs,
     'grpc.keepalive_timeout_ms': init.keepaliveMs ?? keepaliveMs,
     // Its registry keeps a record of every connection and call, for a service that we do not offer.
@@ -53,7 +53,7 @@ export function grpcServer(init: GrpcServerInit, needs: GrpcServerNeeds): GrpcSe
   // grpc-js leaves connections open whose client does not answer its goodbye, and the process with them; so they are ours.
   const connections = new Set<Socket>();
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const listener = createServer({ noDelay: true }, (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
     injector.injectConnection(socket);
