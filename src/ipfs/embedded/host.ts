@@ -5,6 +5,7 @@ import type { Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
+import { noiseCrypto } from '../../runtime/noise-crypto.ts';
 import { CONNECTIONS_MAX } from '../constants.ts';
 import { privateNetwork } from './private-network/protector.ts';
 
@@ -26,7 +27,7 @@ export function ipfsHost(init: HostInit): Promise<Libp2p> {
     addresses: { listen: [...init.listenAddresses] },
     nodeInfo: { userAgent: init.agent },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [yamux()],
     connectionManager: { maxConnections: CONNECTIONS_MAX },
     services: { identify: identify(), ping: ping() },

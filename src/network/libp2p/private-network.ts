@@ -5,6 +5,7 @@ import type { ConnectionEncrypter, MessageStream } from '@libp2p/interface';
 import { hex } from '../../model/bytes.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { noiseCrypto } from '../../runtime/noise-crypto.ts';
 import {
   HANDSHAKE_WARNING_ADDRESSES_MAX,
   HANDSHAKE_WARNING_INTERVAL_MS,
@@ -42,7 +43,7 @@ export interface PrivateNoiseNeeds {
  * the connection close.
  */
 export function privateNoise(prologueBytes: Uint8Array, needs: PrivateNoiseNeeds) {
-  const createNoise = noise({ prologueBytes });
+  const createNoise = noise({ prologueBytes, crypto: noiseCrypto });
   const warnings = new HandshakeWarnings(needs);
   return (components: NoiseComponents): ConnectionEncrypter => {
     const inner = createNoise(components);
