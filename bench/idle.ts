@@ -2,9 +2,9 @@ import { MemoryHub } from '../src/network/memory/memory-hub.ts';
 import { systemTimers as timers } from '../src/runtime/clock.ts';
 import { systemRandom as random } from '../src/runtime/random.ts';
 import { type BenchCore, pinAt, rootOf, startBenchCore, until } from './bench-core.ts';
+import { threePeers } from './core-peers.ts';
 import type { BenchContext } from './main.ts';
 import { SocketBytes } from './socket-bytes.ts';
-import { threePeers } from './three-peers.ts';
 import { type Sent, Traffic } from './traffic.ts';
 import { loadNow } from './usage.ts';
 
@@ -27,7 +27,7 @@ export async function idle(context: BenchContext): Promise<void> {
 
 /** Processor time and traffic of three peers with the defaults, each a process of its own, that all track all pins. */
 async function atRest({ figures, root, pins }: BenchContext): Promise<void> {
-  const peers = await threePeers({ root, pins, failingEvery: Number.MAX_SAFE_INTEGER, counted: 'traffic' });
+  const peers = await threePeers({ root, pins, counted: 'traffic' });
   const look = () => peers.map((peer) => ({ ...peer.now(), cpu: peer.cpuSeconds() }));
   figures.progress(`  three peers at rest, ${pins} pins; ${loadNow()}`);
   const before = look();

@@ -1,10 +1,10 @@
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
-import { type LocalPeer, until } from '../scripts/local-cluster.ts';
-import { benchPeer, startWith } from './daemon.ts';
+import { until } from './bench-core.ts';
+import { type CorePeer, settled, startCorePeer } from './core-peers.ts';
 import type { BenchContext } from './main.ts';
 import { runScript, startScript } from './processes.ts';
-import { cpuSecondsOf, loadNow, memoryOf } from './usage.ts';
+import { loadNow } from './usage.ts';
 
 /** IPFS Cluster 1.1.6: 1 M pins in 162 s, of which it waits 41 s for the first. */
 const ipfsClusterRate = 6_200;
@@ -27,10 +27,10 @@ export async function join(context: BenchContext): Promise<void> {
   await rm(joinPath(root, 'raw'), { recursive: true });
   const limit = await streamed(context);
 
-  const first = await benchPeer(root);
-  await first.start();
-  await runScript('./bulk-client.ts', [first.host, '0', String(pins)]);
-  const joined = await joinOf(context, first);
+  const source = await startCorePeer({ root, number: 1 });
+  await runScript('./bulk-client.ts', [source.now().host, '0', String(pins)]);
+  await settled([source], pins);
+  const joined = await joinOf(context, source);
   const add = (figure: string, value: number, unit: string, limit: number, note: string) =>
     figures.add({ name: 'join', figure, value, unit, limit, note });
   const times = (joined.rate / ipfsClusterRate).toFixed(1);
@@ -75,32 +75,27 @@ interface Joined {
   sourcePeakMib: number;
 }
 
-/** From when the empty peer serves until it takes writes and has the same pins. */
-async function joinOf({ figures, root, pins }: BenchContext, source: LocalPeer): Promise<Joined> {
-  const peer = await benchPeer(root);
-  const { digest } = await source.clients.cluster.getCluster({});
-  const sourceCpu = cpuSecondsOf(source.pid());
-  const bytesFile = joinPath(root, 'received.txt');
-  await startWith(peer, './bytes-at-exit.ts', { bootstrap: [source.address] }, { BYTES_FILE: bytesFile });
+/** From when the empty peer is there until it has the same pins, live. */
+async function joinOf({ figures, root, pins }: BenchContext, source: CorePeer): Promise<Joined> {
+  const { address, digest } = source.now();
+  const sourceCpu = source.cpuSeconds();
+  const joiner = await startCorePeer({ root, number: 2, bootstrap: address });
   const began = performance.now();
   let peak = 0;
   let sourcePeak = 0;
-  await until(
-    'the empty peer has all pins',
-    async () => {
-      peak = Math.max(peak, memoryOf(peer.pid()).own);
-      sourcePeak = Math.max(sourcePeak, memoryOf(source.pid()).own);
-      const cluster = await peer.clients.cluster.getCluster({});
-      return Number(cluster.pins) === pins && Buffer.compare(cluster.digest, digest) === 0;
-    },
-    joinWithinMs,
-  );
+  await until(() => {
+    const now = joiner.now();
+    peak = Math.max(peak, now.own);
+    sourcePeak = Math.max(sourcePeak, source.now().own);
+    return now.pins === pins && now.digest === digest;
+  }, joinWithinMs);
   const seconds = (performance.now() - began) / 1000;
   const cores = (used: number) => (used / seconds).toFixed(2);
   figures.progress(
-    `  Pinfold ${Math.round(pins / seconds)}/s; cores: source ${cores(cpuSecondsOf(source.pid()) - sourceCpu)}, joining ${cores(cpuSecondsOf(peer.pid()))}; ${loadNow()}`,
+    `  Pinfold ${Math.round(pins / seconds)}/s; cores: source ${cores(source.cpuSeconds() - sourceCpu)}, joining ${cores(joiner.cpuSeconds())}; ${loadNow()}`,
   );
-  await peer.kill('SIGTERM');
-  const bytes = Number(await readFile(bytesFile, 'utf8'));
-  return { rate: pins / seconds, bytes, peakMib: peak / mib, sourcePeakMib: sourcePeak / mib };
+  const { received } = joiner.now();
+  await joiner.stop();
+  await source.stop();
+  return { rate: pins / seconds, bytes: received, peakMib: peak / mib, sourcePeakMib: sourcePeak / mib };
 }

@@ -1,7 +1,7 @@
+import { type CorePeer, threePeers } from './core-peers.ts';
 import type { BenchContext } from './main.ts';
 import { runScript } from './processes.ts';
 import type { StatusesRead } from './status-client.ts';
-import { type BenchPeer, threePeers } from './three-peers.ts';
 import { loadNow } from './usage.ts';
 
 const mib = 2 ** 20;
@@ -67,7 +67,7 @@ export async function status({ figures, root, pins }: BenchContext): Promise<voi
 }
 
 /** Processor time that each peer uses from now on until it is asked, seconds. */
-function cpuOf(peers: readonly BenchPeer[]): () => number[] {
+function cpuOf(peers: readonly CorePeer[]): () => number[] {
   const before = peers.map((peer) => peer.cpuSeconds());
   return () => peers.map((peer, i) => peer.cpuSeconds() - (before[i] as number));
 }
@@ -76,7 +76,7 @@ const hereAndThere = ([here, ...there]: readonly string[]) =>
   `${here} at the peer asked, ${there.join(' and ')} at the others`;
 
 /** Heap in use after a full collection, bytes: the least of some looks. */
-async function collected(peer: BenchPeer): Promise<number> {
+async function collected(peer: CorePeer): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 5; i++) {
     process.kill(peer.now().pid, 'SIGUSR2');
@@ -87,7 +87,7 @@ async function collected(peer: BenchPeer): Promise<number> {
 }
 
 /** What it read, and by how much each peer grew meanwhile at most. */
-async function watched(peers: readonly BenchPeer[], work: () => Promise<StatusesRead>) {
+async function watched(peers: readonly CorePeer[], work: () => Promise<StatusesRead>) {
   const before = peers.map((peer) => peer.now().own);
   const most = [...before];
   const timer = setInterval(() => {

@@ -2,6 +2,8 @@
 export const REALLOCATION_QUEUE_MAX = 50_000;
 /** Pins looked at between two turns of others. */
 export const REALLOCATION_SCAN_PINS = 500;
+/** After them it rests so many times as long as they took: the peers stand otherwise whenever one joins, which itself is work for all. */
+export const REALLOCATION_SCAN_REST = 4;
 /** Pins moved in one call of the consensus, and asked about in one question to a peer. */
 export const REALLOCATED_AT_ONCE_MAX = 200;
 /** How often is looked whether peers stand otherwise, or pins were written that lie wrong, ms. */
@@ -11,7 +13,7 @@ export const REALLOCATION_PAUSE_MS_MIN = 2_000;
 export const REALLOCATION_PAUSE_MS_MAX = 60_000;
 /** Pins written between two such looks that are looked at at once. Of more, all pins are, with the next round. */
 export const REALLOCATION_WRITTEN_MAX = 1_000;
-/** With nothing left to do, all pins are looked at again if pins were written too fast: so long after the last look, ms, or 50 times what that took. */
+/** With nothing left to do, all pins are looked at again if pins were written too fast: so long after the last look, ms, or 10 times what that took, rests included. */
 export const REALLOCATION_INTERVAL_MS = 30_000;
 /** After so long, ms of wall clock, another peer acts on a pin: one that could not, for whatever reason, holds up nothing for ever. */
 export const ACTING_PEER_CHANGES_MS = 600_000;

@@ -16,6 +16,7 @@ import {
   REALLOCATION_PAUSE_MS_MAX,
   REALLOCATION_PAUSE_MS_MIN,
   REALLOCATION_QUEUE_MAX,
+  REALLOCATION_SCAN_REST,
   REALLOCATION_WRITTEN_MAX,
 } from './constants.ts';
 import { holdings } from './holdings.ts';
@@ -102,7 +103,7 @@ export class Reallocator {
       pauseMs = moved > 0 ? REALLOCATION_PAUSE_MS_MIN : Math.min(REALLOCATION_PAUSE_MS_MAX, pauseMs * 2);
       // A large pinset must not be read all the time.
       const tookMs = clock.monotonicMs() - begunMs;
-      const restMs = left > 0 ? Math.max(tookMs * 4, pauseMs) : Math.max(tookMs * 50, REALLOCATION_INTERVAL_MS);
+      const restMs = left > 0 ? pauseMs : Math.max(tookMs * 10, REALLOCATION_INTERVAL_MS);
       const isPressed = await this.#untilDue(places, clock.monotonicMs() + restMs, { revision, isLeft: left > 0 });
       if (isPressed) pauseMs = REALLOCATION_PAUSE_MS_MIN;
     }
@@ -170,8 +171,11 @@ export class Reallocator {
   async #pass(places: Places): Promise<Pass> {
     const found = new MostEndangered<PinKey>(REALLOCATION_QUEUE_MAX);
     const isMine = this.#share();
+    const { clock, timers } = this.#needs;
+    const { signal } = this.#abort;
     let others = 0;
-    for await (const { pins, cursor } of pinPages(this.#needs, this.#cursor, this.#abort.signal)) {
+    let begunMs = clock.monotonicMs();
+    for await (const { pins, cursor } of pinPages(this.#needs, this.#cursor, signal)) {
       for (const stored of pins) {
         const concern = concernOf(stored, places);
         if (concern === undefined) continue;
@@ -180,6 +184,8 @@ export class Reallocator {
       }
       this.#cursor = cursor;
       if (found.isFull) break;
+      await sleep(timers, (clock.monotonicMs() - begunMs) * REALLOCATION_SCAN_REST, signal);
+      begunMs = clock.monotonicMs();
     }
     const { left, moved } = await this.#move(found.items(), places);
     return { left: left + others, moved };

@@ -8,20 +8,24 @@ import { type Connector, ConnectorError } from '../src/ipfs/connector.ts';
 import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
 import { silentLogger as logger } from '../src/runtime/logger.ts';
 import { noMetrics } from '../src/runtime/metrics.ts';
-import { pinAt, startBenchCore, until } from './bench-core.ts';
+import { pinAt, rootOf, startBenchCore, until } from './bench-core.ts';
 import './collect-on-signal.ts';
 import { answersAtOnce } from './node-stand-in.ts';
 import { SocketBytes } from './socket-bytes.ts';
 import { type Sent, Traffic } from './traffic.ts';
 import { memoryOf } from './usage.ts';
 
-/** What such a process prints four times a second. */
-export interface StatusPeerLine {
+/** What such a process prints ten times a second. */
+export interface CorePeerLine {
   pid: number;
   /** Of its gRPC door. */
   host: string;
   /** Of its swarm. */
   address: string;
+  pins: number;
+  /** Root of the digest, hexadecimal. */
+  digest: string;
+  /** By its tracker. */
   pinned: number;
   failed: number;
   /** Calls of its IPFS node so far, but for its space. */
@@ -38,7 +42,7 @@ export interface StatusPeerLine {
  * A process of its own: a peer with the gRPC door, beside a node that takes no time and lacks the content of one in EVERY pins. With
  * PINS it waits for two others and pins so many on all three.
  *
- *     status-peer.ts NUMBER FOLDER EVERY traffic|nothing [BOOTSTRAP] [PINS]
+ *     core-peer.ts NUMBER FOLDER EVERY traffic|nothing [BOOTSTRAP] [PINS]
  */
 const [number = '', folder = '', every = '', counted = '', bootstrap = '', pins = '0'] = process.argv.slice(2);
 const neverMs = 7 * 86_400_000;
@@ -89,10 +93,12 @@ const port = await grpc.start();
 
 function say(): void {
   const { pinned, failed } = core.tracker.counts();
-  const line: StatusPeerLine = {
+  const line: CorePeerLine = {
     pid: process.pid,
     host: `127.0.0.1:${port}`,
     address: core.addresses()[0] ?? '',
+    pins: core.pinset.count(),
+    digest: rootOf(core),
     pinned,
     failed,
     nodeCalls,
@@ -104,7 +110,7 @@ function say(): void {
   console.log(JSON.stringify(line));
 }
 say();
-setInterval(say, 250);
+setInterval(say, 100);
 
 if (Number(pins) > 0) {
   await until(() => core.monitor.members().length === 3 && core.network.connected().length === 2);
