@@ -1,6 +1,7 @@
 import type { PinKey } from '../../model/pin.ts';
 import { bucketOf, checkPinKey, pinKeyParts } from '../../model/pin-key.ts';
 import type { Entry, Reader } from '../../storage/storage.ts';
+import { isOfNothing } from '../bucket-sum.ts';
 import { DIGEST_BYTES } from '../codec/feed-row.ts';
 import { decodePinValue } from '../codec/pin-value.ts';
 import type { StoredNames } from '../names.ts';
@@ -9,6 +10,8 @@ import { rowHash } from '../row-hash.ts';
 import { rowFromDisk } from '../rows.ts';
 import type { BucketState } from './scrub.ts';
 import { addSums, sumOf } from './sum.ts';
+
+const empty = { rows: [], unreadable: [], sum: 0n, digest: 0n };
 
 /** Buckets [from, ...) one after the other until `rowsMax` rows were read or `to` is reached: whole buckets, one at least. */
 export function* bucketStates(
@@ -24,7 +27,9 @@ export function* bucketStates(
       const raw: Entry[] = [];
       for (; !next.done && bucketOf(next.value.key) === bucket; next = entries.next()) raw.push(next.value);
       rows += raw.length;
-      yield stateOf(source.names, bucket, raw, digests.subarray((bucket - from) * DIGEST_BYTES));
+      const at = (bucket - from) * DIGEST_BYTES;
+      if (raw.length === 0 && isOfNothing(digests, at)) yield { bucket, ...empty };
+      else yield stateOf(source.names, bucket, raw, digests.subarray(at));
     }
   } finally {
     entries.return?.();
