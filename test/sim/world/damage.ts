@@ -25,7 +25,7 @@ function damageRow(world: World, machine: Machine, event: DamageEvent, read: Rea
   const store = machine.process?.disk.inner ?? machine.store;
   const row = pick(read.range(set.pins), event.at);
   if (row === undefined || isTaken(world, row.key)) return;
-  if (!world.machines.some((other) => other !== machine && hasSame(other, row))) return;
+  if (!sourcesFor(world, machine).some((other) => hasSame(other, row))) return;
   if (event.what === 'forget') {
     forget(world, machine, event, row.key, set);
     return;
@@ -97,12 +97,16 @@ function note(
 export function hasLastCopy(world: World, machine: Machine): boolean {
   return world.machines.some((damaged) =>
     [...world.damages.of(damaged.name).keys.keys()].some((key) => {
-      const holders = world.machines.filter(
-        (other) => other !== damaged && liveRow(other, Buffer.from(key, 'hex')) !== undefined,
-      );
+      const sources = sourcesFor(world, damaged);
+      const holders = sources.filter((other) => liveRow(other, Buffer.from(key, 'hex')) !== undefined);
       return holders.length === 1 && holders[0] === machine;
     }),
   );
+}
+
+/** Those that it can be put right from in the end: nobody takes state from a follower. */
+function sourcesFor({ machines, plan }: World, damaged: Machine): Machine[] {
+  return machines.filter((other, i) => other !== damaged && !other.isFollower && !plan.leftDown.includes(i));
 }
 
 function hasSame(machine: Machine, { key, value }: Entry): boolean {
