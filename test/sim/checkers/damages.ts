@@ -36,7 +36,7 @@ export class DamagedStore {
   add(damaged: Damaged): void {
     this.keys.set(damaged.key, damaged);
     this.ever.add(damaged.key);
-    if (['flip', 'garble', 'lose'].includes(damaged.what)) this.buckets.set(damaged.bucket, damaged);
+    if (isOfRow(damaged)) this.buckets.set(damaged.bucket, damaged);
   }
 
   /** An operation came upon a row that is not right: what the digest says is not that of the right rows any more. */
@@ -106,11 +106,16 @@ export function checkFound(
   const buckets = [bucket, ...strays];
   const finds = (kinds: readonly string[]) =>
     found.some((each) => buckets.includes(each.bucket) && kinds.includes(each.kind));
-  const isRow = what === 'flip' || what === 'garble' || what === 'lose';
+  const isRow = isOfRow(damaged);
   if (!finds(isRow ? ['row', 'sum'] : ['index', 'orphan']))
     throw new Violation('DAMAGE', `the scrub of ${who} did not find ${what} of ${key.slice(0, 8)}, bucket ${bucket}`);
   const kind = isRow ? 'ROW_DAMAGED' : 'INDEX_DAMAGED';
   const named = new RegExp(`\\b(${buckets.join('|')})\\b| more:`);
   if (!alerts.some((alert) => alert.kind === kind && named.test(alert.message)))
     throw new Violation('DAMAGE', `${who} raises no ${kind} that names bucket ${bucket}`);
+}
+
+/** A row is changed or gone, and its digest is not. */
+function isOfRow({ what }: Damaged): boolean {
+  return what === 'flip' || what === 'flip-dot' || what === 'garble' || what === 'lose';
 }

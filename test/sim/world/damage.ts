@@ -11,6 +11,9 @@ import type { World } from './world.ts';
 
 type DamageEvent = Extract<FaultEvent, { kind: 'damage' }>;
 
+/** A row begins with the dot of an operation: its author and number. */
+const DOT_BYTES = 6;
+
 /** A disk changes or loses what it has flushed, whether or not a process runs on it. */
 export function damage(world: World, event: DamageEvent): void {
   const machine = world.machine(event.machine);
@@ -147,7 +150,7 @@ function damagedRow({ what, at }: DamageEvent, value: Uint8Array): Uint8Array | 
   if (what === 'garble') return Buffer.of(0xff, 1, 2);
   // A bit that means nothing is no damage.
   for (let bit = at; ; bit++) {
-    const flipped = bitFlipped(value, bit);
+    const flipped = bitFlipped(value, bit, what === 'flip-dot' ? DOT_BYTES : value.length);
     if (meaningOf(flipped) !== meaningOf(value)) return flipped;
   }
 }
@@ -160,9 +163,10 @@ function meaningOf(row: Uint8Array): string {
   }
 }
 
-function bitFlipped(bytes: Uint8Array, at: number): Uint8Array {
+/** In the first bytes, so many. */
+function bitFlipped(bytes: Uint8Array, at: number, within = bytes.length): Uint8Array {
   const flipped = Uint8Array.from(bytes);
-  const index = (at * 31) % bytes.length;
+  const index = (at * 31) % within;
   flipped[index] = (flipped[index] as number) ^ (1 << (at % 8));
   return flipped;
 }
