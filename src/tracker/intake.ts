@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { IntakeRowSchema, TrackerPositionSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString } from '../model/bytes.ts';
 import { toV1 } from '../model/cid.ts';
@@ -19,6 +19,7 @@ import {
 import { flowOf } from './flow.ts';
 import type { Entry, Piece } from './lanes.ts';
 import type { StatusIndex } from './status-index.ts';
+import { storedIntake, storedPosition } from './stored.ts';
 import { intakeKey, intakeKeyParts, intakeTable, positionKey, stateTable } from './tables.ts';
 import type { Occasion } from './wish.ts';
 import type { ConsiderInit, Work } from './work.ts';
@@ -72,6 +73,8 @@ export class Intake {
   #waitingBegun = Promise.withResolvers<void>();
   /** Pieces below it were written before the peer was started. */
   #firstPiece = 1;
+  /** Keys of rows that cannot be read: they go when a walk is on the disk that finds what they named. */
+  #damaged: Uint8Array[] = [];
 
   constructor(needs: IntakeNeeds, signal: AbortSignal) {
     this.#needs = needs;
@@ -82,8 +85,8 @@ export class Intake {
   open(): void {
     const { storage } = this.#needs;
     const stored = storage.read.get(stateTable, positionKey);
-    if (stored !== undefined) {
-      const position = fromBinary(TrackerPositionSchema, stored);
+    const position = stored && storedPosition(stored);
+    if (position !== undefined) {
       this.#revision = Number(position.revision);
       this.#walk = walks[position.walk] ?? 'pins';
       this.#cursor = position.walkCursor.length > 0 ? position.walkCursor : undefined;
@@ -92,10 +95,14 @@ export class Intake {
     this.#backlog = { revision: this.#revision, keys: 0 };
     for (const { key, value } of storage.read.range(intakeTable)) {
       const { flow, number } = intakeKeyParts(key);
-      this.#wait(flow, { from: number, wishes: fromBinary(IntakeRowSchema, value).cids.length });
+      const row = storedIntake(value);
+      if (row === undefined) this.#damaged.push(key);
+      else this.#wait(flow, { from: number, wishes: row.cids.length });
       this.#nextPiece = Math.max(this.#nextPiece, number + 1);
     }
     this.#firstPiece = this.#nextPiece;
+    // What is not known to have been taken is looked at as if the feed did not reach back.
+    if (stored !== undefined && position === undefined) this.#revision = Number.MAX_SAFE_INTEGER;
     if (this.#waiting.size > 0) mark('tracker: work is taken up again after a crash');
   }
 
@@ -262,6 +269,7 @@ export class Intake {
 
   async #readBackOn(): Promise<void> {
     const { storage, work } = this.#needs;
+    if (this.#damaged.length > 0) return this.#lookAgain();
     if (this.#waiting.size === 0) return raceSignal(this.#waitingBegun.promise, this.#signal);
     await work.room('feed', this.#windowMax, this.#signal);
     const entries: Entry[] = [];
@@ -270,10 +278,27 @@ export class Intake {
     work.unhold(entries);
   }
 
+  /** Rows of the intake are damaged: a walk finds what they named. */
+  async #lookAgain(): Promise<void> {
+    const damaged = this.#damaged;
+    this.#damaged = [];
+    this.#needs.logger.warn('notes of work not done yet are damaged', { rows: damaged.length });
+    await this.#beginWalk(this.#revision);
+    await this.#needs.storage.transaction((tx) => {
+      for (const key of damaged) tx.remove(intakeTable, key);
+    }).flushed;
+  }
+
   /** A piece of the flow whose turn it is. Answers how many wishes are in it. */
   #readBack(into: Entry[]): number {
     const [[flow, waiting]] = this.#waiting as unknown as [[number, Waiting]];
-    const { number, cids } = this.#nextWaiting(flow, waiting.from);
+    const next = this.#nextWaiting(flow, waiting.from);
+    if (next === undefined) {
+      this.#waitingWishes -= waiting.wishes;
+      this.#waiting.delete(flow);
+      return 0;
+    }
+    const { number, cids } = next;
     const left = waiting.wishes - cids.length;
     this.#waitingWishes -= cids.length;
     this.#waiting.delete(flow);
@@ -285,15 +310,19 @@ export class Intake {
     return cids.length;
   }
 
-  /** From that number on. Among those that wait are pieces that have been in memory since they were written. */
-  #nextWaiting(flow: number, from: number): { number: number; cids: Uint8Array[] } {
+  /**
+   * From that number on. Among those that wait are pieces that have been in memory since they were written. Undefined: what is left cannot be
+   * read.
+   */
+  #nextWaiting(flow: number, from: number): { number: number; cids: Uint8Array[] } | undefined {
     const range = { from: intakeKey({ flow, number: from }), to: intakeKey({ flow, number: this.#nextPiece }) };
     for (const { key, value } of this.#needs.storage.read.range(intakeTable, range)) {
       const { number } = intakeKeyParts(key);
-      const { cids, waits } = fromBinary(IntakeRowSchema, value);
-      if (waits || number < this.#firstPiece) return { number, cids };
+      const row = storedIntake(value);
+      if (row === undefined) this.#damaged.push(key);
+      else if (row.waits || number < this.#firstPiece) return { number, cids: row.cids };
     }
-    throw new Error(`wishes of flow ${flow} wait that are not on the disk`);
+    return undefined;
   }
 
   /** `noted`: those that are taken. `left`: those for which there is no room. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { StatusFeedRowSchema, type StatusState } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString } from '../model/bytes.ts';
 import type { WishStatus } from '../model/status.ts';
@@ -8,6 +8,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Reader, Storage, Transaction } from '../storage/storage.ts';
 import { TRIM_ROWS_MAX } from './constants.ts';
 import type { TrackerOptions } from './options.ts';
+import { storedFeedRow } from './stored.ts';
 import { numberKey, numberOf, statusFeedTable } from './tables.ts';
 import type { StatusFeed } from './tracker.ts';
 
@@ -66,6 +67,18 @@ export class StoredStatusFeed implements StatusFeed {
     this.#changes = Number(state?.feedChanges ?? 0n);
   }
 
+  /** The state is lost: nobody goes on from what was told before, and what is left of it is trimmed in its time. */
+  openAnew(): void {
+    this.open(undefined);
+    let first: number | undefined;
+    for (const { key, value } of this.#read.range(statusFeedTable)) {
+      first ??= numberOf(key);
+      this.#revision = this.#written = numberOf(key);
+      this.#changes += storedFeedRow(value)?.cids.length ?? 0;
+    }
+    this.#first = first ?? 1;
+  }
+
   state(): { incarnation: Uint8Array; revision: bigint; feedFirst: bigint; feedChanges: bigint } {
     return {
       incarnation: this.#incarnation,
@@ -79,8 +92,8 @@ export class StoredStatusFeed implements StatusFeed {
   oldest(): OldRow[] {
     const range = { from: numberKey(this.#first), limit: TRIM_ROWS_MAX };
     return Array.from(this.#read.range(statusFeedTable, range), ({ key, value }) => {
-      const row = fromBinary(StatusFeedRowSchema, value);
-      return { revision: numberOf(key), changes: row.cids.length, timeMs: Number(row.timeMs) };
+      const { cids = [], timeMs = 0n } = storedFeedRow(value) ?? {};
+      return { revision: numberOf(key), changes: cids.length, timeMs: Number(timeMs) };
     });
   }
 
@@ -112,7 +125,9 @@ export class StoredStatusFeed implements StatusFeed {
     let reached = revision;
     const range = { from: numberKey(revision + 1), to: numberKey(this.#revision + 1) };
     for (const { key, value } of this.#read.range(statusFeedTable, range)) {
-      for (const cid of fromBinary(StatusFeedRowSchema, value).cids) cids.set(byteString(cid), cid);
+      const row = storedFeedRow(value);
+      if (row === undefined) return 'gone'; // What it named is not known any more.
+      for (const cid of row.cids) cids.set(byteString(cid), cid);
       reached = numberOf(key);
       if (cids.size >= limit) break;
     }

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { StatusStateSchema } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString, compareBytes } from '../model/bytes.ts';
 import { formatCid } from '../model/cid.ts';
@@ -15,6 +15,7 @@ import type { TrackerOptions } from './options.ts';
 import { decodeStatusRow, encodeStatusRow } from './status-codec.ts';
 import { StoredStatusFeed } from './status-feed.ts';
 import { isDueKept, lostRow, type RowStatus, rowStatuses, type StatusRow, wishStatus } from './status-row.ts';
+import { storedState } from './stored.ts';
 import {
   after,
   byStatusKey,
@@ -99,12 +100,25 @@ export class StatusIndex {
 
   open(): void {
     const stored = this.#needs.storage.read.get(stateTable, statusStateKey);
-    const state = stored === undefined ? undefined : fromBinary(StatusStateSchema, stored);
-    this.feed.open(state);
-    rowStatuses.forEach((status, i) => {
-      this.#counts.set(status, Number(state?.counts[i] ?? 0n));
-    });
+    const state = stored && storedState(stored);
+    if (stored === undefined || state !== undefined) {
+      this.feed.open(state);
+      rowStatuses.forEach((status, i) => {
+        this.#counts.set(status, Number(state?.counts[i] ?? 0n));
+      });
+    } else {
+      this.#needs.logger.warn('the state of the status index is damaged; its rows are counted anew');
+      this.feed.openAnew();
+      this.#recount();
+    }
     if (state === undefined) this.#needs.storage.transaction((tx) => this.#putState(tx));
+  }
+
+  #recount(): void {
+    for (const { value } of this.#needs.storage.read.range(statusTable)) {
+      const row = unlessCorrupt(() => decodeStatusRow(value));
+      if (row !== undefined) this.#counts.set(row.status, this.count(row.status) + 1);
+    }
   }
 
   /** Rows of that status, those not flushed yet included. */

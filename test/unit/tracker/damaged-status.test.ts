@@ -1,6 +1,15 @@
 import t from 'tap';
 import { pinKeyPrefix } from '../../../src/model/pin-key.ts';
-import { byStatusTable, statusTable } from '../../../src/tracker/tables.ts';
+import {
+  byStatusTable,
+  intakeTable,
+  numberKey,
+  positionKey,
+  stateTable,
+  statusFeedTable,
+  statusStateKey,
+  statusTable,
+} from '../../../src/tracker/tables.ts';
 import { cid } from '../../suites/pinset-world.ts';
 import { TrackerWorld } from './tracker-world.ts';
 
@@ -67,3 +76,76 @@ t.test('a damaged row of a failed pin leaves nothing in the index by status', as
   );
   await world.end();
 });
+
+t.test('the state of the index is damaged: rows are counted anew, and watchers begin anew', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a, b]);
+  await world.until('pinned', () => world.tracker.counts().pinned === 2);
+  const { incarnation, revision } = world.tracker.feed;
+  await damageStored(world, statusStateKey);
+  await world.crash();
+  t.match(world.tracker.counts(), { pinned: 2, failed: 0 });
+  t.notSame(world.tracker.feed.incarnation, incarnation);
+  t.ok(world.tracker.feed.revision >= revision, 'rows of the feed are not written over');
+  await world.pin([c]);
+  await world.until('it goes on', () => world.tracker.counts().pinned === 3);
+  await world.end();
+});
+
+t.test('how far the pinset was looked at is damaged: all of it is looked at', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  await world.crash(undefined, async () => {
+    await world.pin([b]);
+    await damageStored(world, positionKey);
+  });
+  await world.until('what came meanwhile is pinned', () => world.status(b).status === 'pinned');
+  t.equal(world.status(a).status, 'pinned');
+  await world.end();
+});
+
+for (const [what, isWhileRunning] of [
+  ['a start', false],
+  ['a running tracker', true],
+] as const) {
+  t.test(`${what} comes upon a damaged note of work: what it named is found again`, async () => {
+    const world = await TrackerWorld.open({ windowWishesMax: 1 });
+    world.node.answer = () => ({ afterMs: 1_000 });
+    await world.tracker.start();
+    await world.pin([a]);
+    await world.until('under way', () => world.node.calls.length > 0);
+    await world.pin([b]);
+    await world.pin([c]);
+    const noted = () => Array.from(world.pinsets.storage.read.range(intakeTable));
+    await world.until('all are noted', () => noted().length === 3);
+    const { storage } = world.pinsets;
+    await storage.transaction((tx) => tx.put(intakeTable, noted()[1]?.key as Uint8Array, Buffer.of(0xff))).flushed;
+    if (!isWhileRunning) await world.crash();
+    await world.until('all are pinned', () => world.tracker.counts().pinned === 3);
+    await world.until('no note is left', () => noted().length === 0);
+    await world.end();
+  });
+}
+
+t.test('a row of the status feed is damaged: who reads over it begins anew, and it is trimmed', async (t) => {
+  const world = await TrackerWorld.open();
+  await world.tracker.start();
+  const { feed } = world.tracker;
+  await world.pin([a]);
+  await world.until('pinned', () => world.status(a).status === 'pinned');
+  const { revision } = feed;
+  const { storage } = world.pinsets;
+  await storage.transaction((tx) => tx.put(statusFeedTable, numberKey(revision), Buffer.of(0xff))).flushed;
+  t.equal(feed.read(revision - 1, 10), 'gone');
+  await world.pin([b]);
+  await world.until('it goes on', () => world.status(b).status === 'pinned');
+  t.match(feed.read(revision, 10), { rows: [{ status: 'pinned' }] });
+  await world.end();
+});
+
+function damageStored({ pinsets }: TrackerWorld, key: Uint8Array): Promise<void> {
+  return pinsets.storage.transaction((tx) => tx.put(stateTable, key, Buffer.of(0xff))).flushed;
+}
