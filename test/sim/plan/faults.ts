@@ -90,7 +90,16 @@ const makers: Partial<Record<EventKind, Maker>> = {
   damage: ({ random, machine }) => ({
     kind: 'damage',
     machine,
-    what: random.weighted({ flip: 3, 'flip-dot': 3, garble: 1, lose: 2, 'lose-entry': 1, 'flip-entry': 1, forget: 1 }),
+    what: random.weighted({
+      flip: 3,
+      'flip-dot': 3,
+      garble: 1,
+      lose: 2,
+      'lose-entry': 1,
+      'flip-entry': 1,
+      forget: 1,
+      'garble-tracker': 2,
+    }),
     at: random.int(0, 1_000_000),
   }),
 };

@@ -102,8 +102,16 @@ export interface CareEvent {
  *   flip-entry   a bit of an entry of an index: the entry is gone, and another there
  *   forget       a row with its entries and its share of the digest, as a defect would have it
  */
-/** `flip-dot`: a bit of what names an operation. */
-export type DamageKind = 'flip' | 'flip-dot' | 'garble' | 'lose' | 'lose-entry' | 'flip-entry' | 'forget';
+/** `flip-dot`: a bit of what names an operation. `garble-tracker`: a row of what the tracker keeps beside its statuses. */
+export type DamageKind =
+  | 'garble-tracker'
+  | 'flip'
+  | 'flip-dot'
+  | 'garble'
+  | 'lose'
+  | 'lose-entry'
+  | 'flip-entry'
+  | 'forget';
 
 export type FaultEvent =
   | { readonly kind: 'crash'; readonly machine: number; readonly of: 'machine' | 'process'; readonly downMs: number }

@@ -864,6 +864,24 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'damaged-state-stops-the-tracker',
+    says: 'the tracker does not start over a state of its own that cannot be read',
+    breaks: ['START', 'NODE', 'DEFECT', 'I8'],
+    profile: 'damage',
+    edits: [
+      {
+        file: 'src/tracker/status-index.ts',
+        find: 'if (stored === undefined || state !== undefined) {',
+        replace: 'if (stored === undefined || state !== undefined || fromBinary(StatusStateSchema, stored)) {',
+      },
+      {
+        file: 'src/tracker/status-index.ts',
+        find: 'import { create, toBinary }',
+        replace: 'import { create, fromBinary, toBinary }',
+      },
+    ],
+  },
+  {
     name: 'unreadable-row-stops-the-tracker',
     says: 'the tracker ends at a row that cannot be read, and the next start with it',
     breaks: ['NODE', 'START', 'DEFECT'],

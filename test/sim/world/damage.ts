@@ -3,6 +3,7 @@ import { decodePinRow } from '../../../src/pinset/codec/pin-row.ts';
 import { setsIn } from '../../../src/pinset/sets-state.ts';
 import { type TableSet, tableSets } from '../../../src/pinset/tables.ts';
 import type { Entry, Reader } from '../../../src/storage/storage.ts';
+import { intakeTable, stateTable, statusFeedTable } from '../../../src/tracker/tables.ts';
 import { hexOf } from '../checkers/hex.ts';
 import { entryKeyHash } from '../checkers/indexes.ts';
 import type { FaultEvent } from '../plan/plan.ts';
@@ -20,7 +21,8 @@ export function damage(world: World, event: DamageEvent): void {
   if (machine.isGone || machine.process?.disk.hasFailed) return;
   const { read } = (machine.process?.disk.inner ?? machine.store).control.copy();
   const set = tableSets[setsIn(read).live];
-  if (event.what === 'lose-entry' || event.what === 'flip-entry') damageEntry(world, machine, event, read, set);
+  if (event.what === 'garble-tracker') garbleTracker(world, machine, event, read);
+  else if (event.what === 'lose-entry' || event.what === 'flip-entry') damageEntry(world, machine, event, read, set);
   else damageRow(world, machine, event, read, set);
 }
 
@@ -57,6 +59,16 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
     strays.push(`${table} ${hexOf(flipped)}`);
   }
   for (const key of keys) note(world, machine, event, key, strays);
+}
+
+/** What it names is found out anew by the tracker, of which no scrub tells. */
+function garbleTracker(world: World, machine: Machine, event: DamageEvent, read: Reader): void {
+  const tables = [stateTable, intakeTable, statusFeedTable];
+  const table = tables[event.at % tables.length] as string;
+  const row = pick(read.range(table), event.at);
+  if (row === undefined) return;
+  (machine.process?.disk.inner ?? machine.store).control.damage(table, row.key, Buffer.of(0xff));
+  world.trace.add(world.time.nowMs, `${machine.name}: a row of ${table} is garbled`);
 }
 
 /** A transaction of a running peer that should not have been. */
