@@ -102,7 +102,7 @@ export interface CareEvent {
  *   flip-entry   a bit of an entry of an index: the entry is gone, and another there
  *   forget       a row with its entries and its share of the digest, as a defect would have it
  */
-/** `flip-dot`: a bit of what names an operation. `garble-tracker`: a row of what the tracker keeps beside its statuses. */
+/** `flip-dot`: a bit of what names an operation. `garble-tracker`: a row of a table of the tracker. */
 export type DamageKind =
   | 'garble-tracker'
   | 'flip'

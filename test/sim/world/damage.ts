@@ -3,7 +3,7 @@ import { decodePinRow } from '../../../src/pinset/codec/pin-row.ts';
 import { setsIn } from '../../../src/pinset/sets-state.ts';
 import { type TableSet, tableSets } from '../../../src/pinset/tables.ts';
 import type { Entry, Reader } from '../../../src/storage/storage.ts';
-import { intakeTable, stateTable, statusFeedTable } from '../../../src/tracker/tables.ts';
+import { intakeTable, stateTable, statusFeedTable, statusTable } from '../../../src/tracker/tables.ts';
 import { hexOf } from '../checkers/hex.ts';
 import { entryKeyHash } from '../checkers/indexes.ts';
 import type { FaultEvent } from '../plan/plan.ts';
@@ -63,7 +63,7 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
 
 /** What it names is found out anew by the tracker, of which no scrub tells. */
 function garbleTracker(world: World, machine: Machine, event: DamageEvent, read: Reader): void {
-  const tables = [stateTable, intakeTable, statusFeedTable];
+  const tables = [stateTable, intakeTable, statusFeedTable, statusTable];
   const table = tables[event.at % tables.length] as string;
   const row = pick(read.range(table), event.at);
   if (row === undefined) return;
