@@ -14,7 +14,7 @@ import { daemons, equalDigests, held, inlineCid } from '../support/daemons.ts';
 
 const here = await daemons();
 const peers = (await here.cluster(3)) as [LocalPeer, LocalPeer, LocalPeer];
-const [one, two] = peers;
+const [one, two, three] = peers;
 const cids = Array.from({ length: 60 }, (_, i) => inlineCid(`to be kept ${i}`));
 const pins = tableSets.a.pins;
 
@@ -124,4 +124,25 @@ t.test('what was put right is on the disk', async (t) => {
   await two.start();
   await equalDigests(peers, cids.length);
   t.match((await runPinfold(['store', 'scrub', '--host', two.host])).stdout, /no damage was found/);
+});
+
+t.test('damage that nobody can put right: it is said, and why', async (t) => {
+  await two.kill('SIGTERM');
+  const [lost] = (await stored(two, [cids[40] as string])) as [Stored];
+  await removeRow(two, lost);
+  for (const peer of [one, three]) await peer.kill('SIGTERM');
+  await two.start();
+  t.equal((await tryPinfold(['store', 'scrub', '--host', two.host])).code, 1);
+  for (const flags of [[], ['--apply']]) {
+    const repair = await tryPinfold(['store', 'repair', ...flags, '--host', two.host]);
+    t.equal(repair.code, 1, repair.stdout);
+    t.notMatch(repair.stdout, 'nothing differs');
+    t.match(repair.stderr, 'no peer was asked: rows are taken from members that are up, trusted, and no followers');
+    t.match(repair.stderr, 'damage stands in 1 bucket: nobody asked has the rows that are missing here');
+  }
+  await one.start();
+  await until('it is put right', async () => {
+    const repair = await tryPinfold(['store', 'repair', '--apply', '--host', two.host]);
+    return repair.code === 0 && repair.stdout.includes('written: 1 row here');
+  });
 });

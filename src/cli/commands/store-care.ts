@@ -36,7 +36,8 @@ the two has found damage (run "pinfold store scrub" first if you doubt a disk). 
   rescue    the two have not taken in the same yet: only what cannot be read is replaced; run it again later
   left out  the two have not taken in the same yet, or the rows changed meanwhile; run it again later
 
-Without --apply nothing is written. With it rows are written here and, by the other peers, there.
+Without --apply nothing is written. With it rows are written here and, by the other peers, there. The exit code is 1 when damage
+stands that no peer that was asked can put right.
 
 Examples:
   pinfold store repair
@@ -107,12 +108,14 @@ async function repair(context: CliContext, apply: boolean): Promise<void> {
   const { peers } = await context.clients();
   const progress = progressOf(out, undefined, 'buckets');
   const buckets: RepairBucket[] = [];
+  let peersAsked = 0;
   let result: RepairResult | undefined;
   try {
     for await (const { event } of apply ? peers.applyRepair({}) : peers.planRepair({})) {
       if (event === undefined) continue;
       if (out.json) out.message(RepairEventSchema, event);
       else showPeer(context, progress, event);
+      if (event.event.case === 'peer' && event.event.value.error === '') peersAsked++;
       if (event.event.case === 'bucket') buckets.push(event.event.value);
       if (event.event.case === 'bucket') progress.advance(1);
       if (event.event.case === 'result') result = event.event.value;
@@ -120,7 +123,16 @@ async function repair(context: CliContext, apply: boolean): Promise<void> {
   } finally {
     progress.stop();
   }
-  if (!out.json && result !== undefined) showResult(context, buckets, result, apply);
+  if (result === undefined) return;
+  if (!out.json) showResult(context, buckets, result, apply);
+  if (peersAsked === 0)
+    out.note('no peer was asked: rows are taken from members that are up, trusted, and no followers');
+  // A plan that does something may put right all of it.
+  if (result.damagedBuckets > 0 && (apply || result.buckets === 0)) {
+    const why =
+      result.leftOut > 0 ? 'some were left out: run it again' : 'nobody asked has the rows that are missing here';
+    throw new CliError(`damage stands in ${countOf(result.damagedBuckets, 'bucket')}: ${why}`, 'DATA_CORRUPT');
+  }
 }
 
 function showPeer({ out }: CliContext, progress: Progress, { event }: RepairEvent): void {
@@ -146,13 +158,14 @@ function showResult({ out }: CliContext, buckets: readonly RepairBucket[], resul
   }
   if (result.untold > 0) out.line(`and ${countOf(result.untold, 'further bucket')}`);
   if (!apply) {
-    out.line(result.buckets === 0 ? 'nothing differs that should not' : 'nothing was written: --apply does it');
+    if (result.buckets > 0) out.line('nothing was written: --apply does it');
+    else if (result.damagedBuckets === 0) out.line('nothing differs that should not');
     return;
   }
   const entries = result.indexEntriesAdded + result.indexEntriesRemoved;
-  out.line(`written: ${result.writtenHere} rows here, ${result.writtenThere} at others; ${entries} index entries`);
+  const [here, there] = [result.writtenHere, result.writtenThere].map((rows) => countOf(Number(rows), 'row'));
+  out.line(`written: ${here} here, ${there} at others; ${entries} of indexes`);
   if (result.leftOut > 0) out.line(`${countOf(result.leftOut, 'bucket')} left out: run it again`);
-  if (result.damagedBuckets > 0) out.line(pc.red(`damage stands in ${countOf(result.damagedBuckets, 'bucket')}`));
 }
 
 function bucketRow(each: RepairBucket): string[] {
