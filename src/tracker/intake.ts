@@ -75,6 +75,8 @@ export class Intake {
   #firstPiece = 1;
   /** Keys of rows that cannot be read: they go when a walk is on the disk that finds what they named. */
   #damaged: Uint8Array[] = [];
+  /** Rows cannot be read, or are gone. */
+  #hasLost = false;
 
   constructor(needs: IntakeNeeds, signal: AbortSignal) {
     this.#needs = needs;
@@ -96,7 +98,7 @@ export class Intake {
     for (const { key, value } of storage.read.range(intakeTable)) {
       const { flow, number } = intakeKeyParts(key);
       const row = storedIntake(value);
-      if (row === undefined) this.#damaged.push(key);
+      if (row === undefined) this.#lost(key);
       else this.#wait(flow, { from: number, wishes: row.cids.length });
       this.#nextPiece = Math.max(this.#nextPiece, number + 1);
     }
@@ -269,7 +271,7 @@ export class Intake {
 
   async #readBackOn(): Promise<void> {
     const { storage, work } = this.#needs;
-    if (this.#damaged.length > 0) return this.#lookAgain();
+    if (this.#hasLost) return this.#lookAgain();
     if (this.#waiting.size === 0) return raceSignal(this.#waitingBegun.promise, this.#signal);
     await work.room('feed', this.#windowMax, this.#signal);
     const entries: Entry[] = [];
@@ -278,11 +280,17 @@ export class Intake {
     work.unhold(entries);
   }
 
-  /** Rows of the intake are damaged: a walk finds what they named. */
+  #lost(key: Uint8Array): void {
+    this.#damaged.push(key);
+    this.#hasLost = true;
+  }
+
+  /** A walk finds what was named by rows of the intake that the disk has changed or lost. */
   async #lookAgain(): Promise<void> {
     const damaged = this.#damaged;
     this.#damaged = [];
-    this.#needs.logger.warn('notes of work not done yet are damaged', { rows: damaged.length });
+    this.#hasLost = false;
+    this.#needs.logger.warn('notes of work not done yet are damaged', { unreadable: damaged.length });
     await this.#beginWalk(this.#revision);
     await this.#needs.storage.transaction((tx) => {
       for (const key of damaged) tx.remove(intakeTable, key);
@@ -294,6 +302,7 @@ export class Intake {
     const [[flow, waiting]] = this.#waiting as unknown as [[number, Waiting]];
     const next = this.#nextWaiting(flow, waiting.from);
     if (next === undefined) {
+      this.#hasLost = true;
       this.#waitingWishes -= waiting.wishes;
       this.#waiting.delete(flow);
       return 0;
@@ -311,15 +320,15 @@ export class Intake {
   }
 
   /**
-   * From that number on. Among those that wait are pieces that have been in memory since they were written. Undefined: what is left cannot be
-   * read.
+   * From that number on. Among those that wait are pieces that have been in memory since they were written. Undefined: the rest is
+   * damaged, or gone.
    */
   #nextWaiting(flow: number, from: number): { number: number; cids: Uint8Array[] } | undefined {
     const range = { from: intakeKey({ flow, number: from }), to: intakeKey({ flow, number: this.#nextPiece }) };
     for (const { key, value } of this.#needs.storage.read.range(intakeTable, range)) {
       const { number } = intakeKeyParts(key);
       const row = storedIntake(value);
-      if (row === undefined) this.#damaged.push(key);
+      if (row === undefined) this.#lost(key);
       else if (row.waits || number < this.#firstPiece) return { number, cids: row.cids };
     }
     return undefined;

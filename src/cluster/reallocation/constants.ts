@@ -2,7 +2,10 @@
 export const REALLOCATION_QUEUE_MAX = 50_000;
 /** Pins looked at between two turns of others. */
 export const REALLOCATION_SCAN_PINS = 500;
-/** After them it rests so many times as long as they took: the peers stand otherwise whenever one joins, which itself is work for all. */
+/**
+ * After them it rests so many times as long as they took, until one is found that is to be moved: the peers stand otherwise whenever one
+ * joins, and that itself is work for all.
+ */
 export const REALLOCATION_SCAN_REST = 4;
 /** Pins moved in one call of the consensus, and asked about in one question to a peer. */
 export const REALLOCATED_AT_ONCE_MAX = 200;

@@ -9,6 +9,10 @@ export class MostEndangered<T> {
     this.#max = max;
   }
 
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
   /** Something was left out. */
   get isFull(): boolean {
     return this.#isFull;

@@ -184,7 +184,7 @@ export class Reallocator {
       }
       this.#cursor = cursor;
       if (found.isFull) break;
-      await sleep(timers, (clock.monotonicMs() - begunMs) * REALLOCATION_SCAN_REST, signal);
+      if (found.isEmpty) await sleep(timers, (clock.monotonicMs() - begunMs) * REALLOCATION_SCAN_REST, signal);
       begunMs = clock.monotonicMs();
     }
     const { left, moved } = await this.#move(found.items(), places);

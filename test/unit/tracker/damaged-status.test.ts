@@ -107,11 +107,12 @@ t.test('how far the pinset was looked at is damaged: all of it is looked at', as
   await world.end();
 });
 
-for (const [what, isWhileRunning] of [
-  ['a start', false],
-  ['a running tracker', true],
+for (const [what, isWhileRunning, isGone] of [
+  ['a start comes upon a damaged note of work', false, false],
+  ['a running tracker comes upon a damaged note of work', true, false],
+  ['a note of work is gone', true, true],
 ] as const) {
-  t.test(`${what} comes upon a damaged note of work: what it named is found again`, async () => {
+  t.test(`${what}: what it named is found again`, async () => {
     const world = await TrackerWorld.open({ windowWishesMax: 1 });
     world.node.answer = () => ({ afterMs: 1_000 });
     await world.tracker.start();
@@ -121,8 +122,11 @@ for (const [what, isWhileRunning] of [
     await world.pin([c]);
     const noted = () => Array.from(world.pinsets.storage.read.range(intakeTable));
     await world.until('all are noted', () => noted().length === 3);
+    const key = noted()[1]?.key as Uint8Array;
     const { storage } = world.pinsets;
-    await storage.transaction((tx) => tx.put(intakeTable, noted()[1]?.key as Uint8Array, Buffer.of(0xff))).flushed;
+    await storage.transaction((tx) =>
+      isGone ? tx.remove(intakeTable, key) : tx.put(intakeTable, key, Buffer.of(0xff)),
+    ).flushed;
     if (!isWhileRunning) await world.crash();
     await world.until('all are pinned', () => world.tracker.counts().pinned === 3);
     await world.until('no note is left', () => noted().length === 0);
