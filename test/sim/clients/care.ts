@@ -46,6 +46,8 @@ async function scrub(world: World, process: SimProcess, signal: AbortSignal): Pr
     world.look(process);
     const still = new Set(damages.standing());
     for (const damaged of before) {
+      // Whether a bucket adds up again is seen only when nothing is on its way to the disk.
+      if (!damages.keys.has(damaged.key) && !process.disk.isSettled) continue;
       // What is consistent in itself only a comparison can find.
       if (still.has(damaged) && damaged.what !== 'forget' && !world.damages.muddled.has(damaged.key))
         checkFound(process.name, damaged, found.findings, alertsOf(process));
