@@ -207,7 +207,7 @@ export const profiles = {
     faultRate: [0.2, 0.8],
     contents: [4, 20],
     weights: { ...work, care: 1.5, damage: 10, crash: 2, stop: 1, partition: 2, 'slow-disk': 1, disconnect: 1 },
-    lateJoins: 0,
+    lateJoins: 0.3,
     cutsLog: 0,
   },
   members: {

@@ -864,6 +864,19 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'damage-handed-on',
+    says: 'who joins takes rows that are not what the digest of their source says',
+    breaks: ['I1', 'I2', 'DIGEST', 'DAMAGE', 'CRASH', 'DEFECT'],
+    profile: 'damage',
+    edits: [
+      {
+        file: `${crdt}/rebuild/range-check.ts`,
+        find: 'throw new TheirDamage(this.#bucket);',
+        replace: 'void TheirDamage;',
+      },
+    ],
+  },
+  {
     name: 'damaged-state-stops-the-tracker',
     says: 'the tracker does not start over a state of its own that cannot be read',
     breaks: ['START', 'NODE', 'DEFECT', 'I8'],
