@@ -24,6 +24,7 @@ export class DamagedStore {
   readonly buckets = new Map<number, Damaged>();
   /** Pin keys that ever were. */
   readonly ever = new Set<string>();
+  readonly everForgotten = new Set<string>();
 
   constructor(muddled: Set<string>) {
     this.#muddled = muddled;
@@ -36,6 +37,7 @@ export class DamagedStore {
   add(damaged: Damaged): void {
     this.keys.set(damaged.key, damaged);
     this.ever.add(damaged.key);
+    if (damaged.what === 'forget') this.everForgotten.add(damaged.key);
     if (isOfRow(damaged)) this.buckets.set(damaged.bucket, damaged);
   }
 
@@ -81,9 +83,9 @@ export class Damages {
     return [...this.#stores.values()].some(({ ever }) => ever.has(key));
   }
 
-  /** What a defect has removed along with its digest: no digest shows it to whoever takes that store's rows. */
+  /** What a defect has removed along with its digest: no digest shows it to whoever takes that store's rows, before it is put right. */
   isForgotten(key: string): boolean {
-    return [...this.#stores.values()].some(({ keys }) => keys.get(key)?.what === 'forget');
+    return [...this.#stores.values()].some(({ everForgotten }) => everForgotten.has(key));
   }
 
   /** A bucket is damaged at one peer at most: with the others' rows it can be put right. */
