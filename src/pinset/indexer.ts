@@ -51,7 +51,8 @@ export class Indexer {
     if (before === after || (before && after && equalBytes(before.value, after.value))) return;
     const namespace = this.namespaceOf(key);
     if (before) readFields(this.#old, key, before.value);
-    if (after) this.#new.read(after.value);
+    // Also an old one, that of another author, which is shown now that the newer one is gone.
+    if (after) readFields(this.#new, key, after.value);
     if (before && after) this.#replace(set, key, namespace, { put, remove });
     else if (after) this.entries(set, key, namespace, this.#new, put);
     else this.entries(set, key, namespace, this.#old, remove);
