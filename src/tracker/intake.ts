@@ -73,9 +73,7 @@ export class Intake {
   #waitingBegun = Promise.withResolvers<void>();
   /** Pieces below it were written before the peer was started. */
   #firstPiece = 1;
-  /** Keys of rows that cannot be read: they go when a walk is on the disk that finds what they named. */
-  #damaged: Uint8Array[] = [];
-  /** Rows cannot be read, or are gone. */
+  /** Rows of the table cannot be read, or are gone. */
   #hasLost = false;
 
   constructor(needs: IntakeNeeds, signal: AbortSignal) {
@@ -98,7 +96,7 @@ export class Intake {
     for (const { key, value } of storage.read.range(intakeTable)) {
       const { flow, number } = intakeKeyParts(key);
       const row = storedIntake(value);
-      if (row === undefined) this.#lost(key);
+      if (row === undefined) this.#hasLost = true;
       else this.#wait(flow, { from: number, wishes: row.cids.length });
       this.#nextPiece = Math.max(this.#nextPiece, number + 1);
     }
@@ -280,20 +278,17 @@ export class Intake {
     work.unhold(entries);
   }
 
-  #lost(key: Uint8Array): void {
-    this.#damaged.push(key);
-    this.#hasLost = true;
-  }
-
-  /** A walk finds what was named by rows of the intake that the disk has changed or lost. */
+  /** A walk finds what was named by rows that the disk has changed or lost. Those that cannot be read go when it is on the disk. */
   async #lookAgain(): Promise<void> {
-    const damaged = this.#damaged;
-    this.#damaged = [];
+    const { storage, logger } = this.#needs;
     this.#hasLost = false;
-    this.#needs.logger.warn('notes of work not done yet are damaged', { unreadable: damaged.length });
+    const unreadable: Uint8Array[] = [];
+    for (const { key, value } of storage.read.range(intakeTable))
+      if (storedIntake(value) === undefined) unreadable.push(key);
+    logger.warn('notes of work not done yet are damaged', { unreadable: unreadable.length });
     await this.#beginWalk(this.#revision);
-    await this.#needs.storage.transaction((tx) => {
-      for (const key of damaged) tx.remove(intakeTable, key);
+    await storage.transaction((tx) => {
+      for (const key of unreadable) tx.remove(intakeTable, key);
     }).flushed;
   }
 
@@ -328,7 +323,7 @@ export class Intake {
     for (const { key, value } of this.#needs.storage.read.range(intakeTable, range)) {
       const { number } = intakeKeyParts(key);
       const row = storedIntake(value);
-      if (row === undefined) this.#lost(key);
+      if (row === undefined) this.#hasLost = true;
       else if (row.waits || number < this.#firstPiece) return { number, cids: row.cids };
     }
     return undefined;
