@@ -15,7 +15,7 @@ import { SocketBytes } from './socket-bytes.ts';
 import { type Sent, Traffic } from './traffic.ts';
 import { memoryOf } from './usage.ts';
 
-/** What such a process prints ten times a second. */
+/** What such a process prints four times a second. */
 export interface CorePeerLine {
   pid: number;
   /** Of its gRPC door. */
@@ -110,7 +110,7 @@ function say(): void {
   console.log(JSON.stringify(line));
 }
 say();
-setInterval(say, 100);
+setInterval(say, 250);
 
 if (Number(pins) > 0) {
   await until(() => core.monitor.members().length === 3 && core.network.connected().length === 2);

@@ -18,7 +18,7 @@ export interface CorePeerInit {
 }
 
 export type CorePeer = Omit<StartedScript, 'line' | 'last'> & {
-  /** What it said last, at most a tenth of a second ago. */
+  /** What it said last, at most a quarter of a second ago. */
   now(): CorePeerLine;
 };
 

@@ -27,15 +27,9 @@ export async function metricsOf(peer: LocalPeer): Promise<Map<string, number>> {
   return values;
 }
 
-/** Starts it with a script of this folder loaded first, and these variables of the environment. */
-export async function startWith(
-  peer: LocalPeer,
-  script: string,
-  options: Parameters<LocalPeer['start']>[0] = {},
-  env: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const added = { ...env, NODE_OPTIONS: `--import ${new URL(script, import.meta.url)}` };
-  Object.assign(process.env, added);
-  await peer.start(options);
-  for (const name of Object.keys(added)) delete process.env[name];
+/** Starts it with a script of this folder loaded first. */
+export async function startWith(peer: LocalPeer, script: string): Promise<void> {
+  process.env.NODE_OPTIONS = `--import ${new URL(script, import.meta.url)}`;
+  await peer.start();
+  delete process.env.NODE_OPTIONS;
 }
