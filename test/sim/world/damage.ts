@@ -15,11 +15,13 @@ type DamageEvent = Extract<FaultEvent, { kind: 'damage' }>;
 /** A row begins with the dot of an operation: its author and number. */
 const DOT_BYTES = 6;
 
+const storeOf = (machine: Machine) => machine.process?.disk.inner ?? machine.store;
+
 /** A disk changes or loses what it has flushed, whether or not a process runs on it. */
 export function damage(world: World, event: DamageEvent): void {
   const machine = world.machine(event.machine);
   if (machine.isGone || machine.process?.disk.hasFailed) return;
-  const { read } = (machine.process?.disk.inner ?? machine.store).control.copy();
+  const { read } = storeOf(machine).control.copy();
   const set = tableSets[setsIn(read).live];
   if (event.what === 'garble-tracker') garbleTracker(world, machine, event, read);
   else if (event.what === 'lose-entry' || event.what === 'flip-entry') damageEntry(world, machine, event, read, set);
@@ -27,7 +29,6 @@ export function damage(world: World, event: DamageEvent): void {
 }
 
 function damageRow(world: World, machine: Machine, event: DamageEvent, read: Reader, set: TableSet): void {
-  const store = machine.process?.disk.inner ?? machine.store;
   const row = pick(read.range(set.pins), event.at);
   if (row === undefined || isTaken(world, row.key)) return;
   if (!sourcesFor(world, machine).some((other) => hasSame(other, row))) return;
@@ -35,12 +36,11 @@ function damageRow(world: World, machine: Machine, event: DamageEvent, read: Rea
     forget(world, machine, event, row.key, set);
     return;
   }
-  store.control.damage(set.pins, row.key, damagedRow(event, row.value));
+  storeOf(machine).control.damage(set.pins, row.key, damagedRow(event, row.value));
   note(world, machine, event, row.key, []);
 }
 
 function damageEntry(world: World, machine: Machine, event: DamageEvent, read: Reader, set: TableSet): void {
-  const store = machine.process?.disk.inner ?? machine.store;
   const tables = [set.byName, set.byCreated, set.byExpiry];
   const all = tables.flatMap((table) => [...read.range(table)].map(({ key: entry }) => ({ table, entry })));
   const { table, entry } = all[event.at % Math.max(1, all.length)] ?? {};
@@ -51,11 +51,11 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
     .map(({ key }) => key)
     .filter((key) => hexOf(key.subarray(0, 8)) === hexOf(keyHash));
   if (keys.length === 0 || keys.some((key) => isTaken(world, key))) return;
-  store.control.damage(table, entry, undefined);
+  storeOf(machine).control.damage(table, entry, undefined);
   const strays: string[] = [];
   if (event.what === 'flip-entry') {
     const flipped = bitFlipped(entry, event.at);
-    store.control.damage(table, flipped, new Uint8Array(0));
+    storeOf(machine).control.damage(table, flipped, new Uint8Array(0));
     strays.push(`${table} ${hexOf(flipped)}`);
   }
   for (const key of keys) note(world, machine, event, key, strays);
@@ -67,7 +67,7 @@ function garbleTracker(world: World, machine: Machine, event: DamageEvent, read:
   const table = tables[event.at % tables.length] as string;
   const row = pick(read.range(table), event.at);
   if (row === undefined) return;
-  (machine.process?.disk.inner ?? machine.store).control.damage(table, row.key, Buffer.of(0xff));
+  storeOf(machine).control.damage(table, row.key, Buffer.of(0xff));
   world.trace.add(world.time.nowMs, `${machine.name}: a row of ${table} is garbled`);
 }
 
@@ -132,7 +132,7 @@ function hasSame(machine: Machine, { key, value }: Entry): boolean {
 /** As it is on the disk of a machine that comes back. */
 function liveRow(machine: Machine, key: Uint8Array): Uint8Array | undefined {
   if (machine.isGone) return undefined;
-  const { read } = (machine.process?.disk.inner ?? machine.store).control.copy();
+  const { read } = storeOf(machine).control.copy();
   return read.get(tableSets[setsIn(read).live].pins, key);
 }
 

@@ -1,5 +1,7 @@
 import t from 'tap';
 import { pinKeyPrefix } from '../../../src/model/pin-key.ts';
+import type { TableName } from '../../../src/storage/storage.ts';
+import type { TrackerOptions } from '../../../src/tracker/options.ts';
 import {
   byStatusTable,
   intakeTable,
@@ -15,17 +17,22 @@ import { TrackerWorld } from './tracker-world.ts';
 
 const [a, b, c] = [0, 1, 2].map((i) => cid(2 * i)) as [Uint8Array, Uint8Array, Uint8Array];
 
-/** The disk has changed a byte of the status row of that wish. */
-function damage({ pinsets }: TrackerWorld, wish: Uint8Array): Promise<void> {
-  return pinsets.storage.transaction((tx) => tx.put(statusTable, wish, Buffer.of(0xff))).flushed;
+/** The disk has changed a row of the tracker. */
+function garble({ pinsets }: TrackerWorld, table: TableName, key: Uint8Array): Promise<void> {
+  return pinsets.storage.transaction((tx) => tx.put(table, key, Buffer.of(0xff))).flushed;
+}
+
+async function pinnedWorld(wishes: Uint8Array[], options: Partial<TrackerOptions> = {}): Promise<TrackerWorld> {
+  const world = await TrackerWorld.open({ options });
+  await world.tracker.start();
+  await world.pin(wishes);
+  await world.until('pinned', () => world.tracker.counts().pinned === wishes.length);
+  return world;
 }
 
 t.test('a damaged status row is told as waiting, and made anew; nothing else is held up', async (t) => {
-  const world = await TrackerWorld.open();
-  await world.tracker.start();
-  await world.pin([a, b]);
-  await world.until('pinned', () => world.tracker.counts().pinned === 2);
-  await damage(world, a);
+  const world = await pinnedWorld([a, b]);
+  await garble(world, statusTable, a);
   t.equal(world.status(a).status, 'pin_queued');
   t.equal(world.tracker.listAll(undefined, 10).length, 2);
   await world.pin([c]);
@@ -35,11 +42,8 @@ t.test('a damaged status row is told as waiting, and made anew; nothing else is 
 });
 
 t.test('what nobody wants any more goes from the node, though its row is damaged', async (t) => {
-  const world = await TrackerWorld.open();
-  await world.tracker.start();
-  await world.pin([a]);
-  await world.until('pinned', () => world.status(a).status === 'pinned');
-  await damage(world, a);
+  const world = await pinnedWorld([a]);
+  await garble(world, statusTable, a);
   await world.unpin([a]);
   await world.until('gone', () => world.node.mode(a) === 'none');
   await world.until('told', () => world.status(a).status !== 'unpin_queued');
@@ -48,11 +52,8 @@ t.test('what nobody wants any more goes from the node, though its row is damaged
 });
 
 t.test('the audit comes upon a damaged row that nobody asks for', async (t) => {
-  const world = await TrackerWorld.open({ options: { auditIntervalMs: 10_000 } });
-  await world.tracker.start();
-  await world.pin([a]);
-  await world.until('pinned', () => world.status(a).status === 'pinned');
-  await damage(world, a);
+  const world = await pinnedWorld([a], { auditIntervalMs: 10_000 });
+  await garble(world, statusTable, a);
   const asked = world.node.calls.length;
   await world.until('asked again', () => world.node.calls.length > asked, 15_000);
   t.equal(world.status(a).status, 'pinned');
@@ -66,7 +67,7 @@ t.test('a damaged row of a failed pin leaves nothing in the index by status', as
   await world.pin([a]);
   await world.until('failed', () => world.status(a).status === 'pin_error');
   world.node.answer = () => ({});
-  await damage(world, a);
+  await garble(world, statusTable, a);
   t.equal(world.status(a).status, 'pin_queued');
   await world.until('pinned', () => world.status(a).status === 'pinned');
   const left = Array.from(world.pinsets.storage.read.range(byStatusTable), ({ key }) => key);
@@ -78,12 +79,9 @@ t.test('a damaged row of a failed pin leaves nothing in the index by status', as
 });
 
 t.test('the state of the index is damaged: rows are counted anew, and watchers begin anew', async (t) => {
-  const world = await TrackerWorld.open();
-  await world.tracker.start();
-  await world.pin([a, b]);
-  await world.until('pinned', () => world.tracker.counts().pinned === 2);
+  const world = await pinnedWorld([a, b]);
   const { incarnation, revision } = world.tracker.feed;
-  await damageStored(world, statusStateKey);
+  await garble(world, stateTable, statusStateKey);
   await world.crash();
   t.match(world.tracker.counts(), { pinned: 2, failed: 0 });
   t.notSame(world.tracker.feed.incarnation, incarnation);
@@ -94,13 +92,10 @@ t.test('the state of the index is damaged: rows are counted anew, and watchers b
 });
 
 t.test('how far the pinset was looked at is damaged: all of it is looked at', async (t) => {
-  const world = await TrackerWorld.open();
-  await world.tracker.start();
-  await world.pin([a]);
-  await world.until('pinned', () => world.status(a).status === 'pinned');
+  const world = await pinnedWorld([a]);
   await world.crash(undefined, async () => {
     await world.pin([b]);
-    await damageStored(world, positionKey);
+    await garble(world, stateTable, positionKey);
   });
   await world.until('what came meanwhile is pinned', () => world.status(b).status === 'pinned');
   t.equal(world.status(a).status, 'pinned');
@@ -123,10 +118,8 @@ for (const [what, isWhileRunning, isGone] of [
     const noted = () => Array.from(world.pinsets.storage.read.range(intakeTable));
     await world.until('all are noted', () => noted().length === 3);
     const key = noted()[1]?.key as Uint8Array;
-    const { storage } = world.pinsets;
-    await storage.transaction((tx) =>
-      isGone ? tx.remove(intakeTable, key) : tx.put(intakeTable, key, Buffer.of(0xff)),
-    ).flushed;
+    if (isGone) await world.pinsets.storage.transaction((tx) => tx.remove(intakeTable, key)).flushed;
+    else await garble(world, intakeTable, key);
     if (!isWhileRunning) await world.crash();
     await world.until('all are pinned', () => world.tracker.counts().pinned === 3);
     await world.until('no note is left', () => noted().length === 0);
@@ -135,21 +128,13 @@ for (const [what, isWhileRunning, isGone] of [
 }
 
 t.test('a row of the status feed is damaged: who reads over it begins anew, and it is trimmed', async (t) => {
-  const world = await TrackerWorld.open();
-  await world.tracker.start();
+  const world = await pinnedWorld([a]);
   const { feed } = world.tracker;
-  await world.pin([a]);
-  await world.until('pinned', () => world.status(a).status === 'pinned');
   const { revision } = feed;
-  const { storage } = world.pinsets;
-  await storage.transaction((tx) => tx.put(statusFeedTable, numberKey(revision), Buffer.of(0xff))).flushed;
+  await garble(world, statusFeedTable, numberKey(revision));
   t.equal(feed.read(revision - 1, 10), 'gone');
   await world.pin([b]);
   await world.until('it goes on', () => world.status(b).status === 'pinned');
   t.match(feed.read(revision, 10), { rows: [{ status: 'pinned' }] });
   await world.end();
 });
-
-function damageStored({ pinsets }: TrackerWorld, key: Uint8Array): Promise<void> {
-  return pinsets.storage.transaction((tx) => tx.put(stateTable, key, Buffer.of(0xff))).flushed;
-}
