@@ -31,6 +31,8 @@ export class DigestSums implements Digest {
   /** SHA-256 of each row, as far as it is not stale. */
   readonly #hashes = Buffer.alloc(rowCount * hashBytes);
   readonly #stale = new Uint8Array(rowCount).fill(1);
+  /** As long as no row is stale. */
+  #root: Uint8Array | undefined;
 
   constructor(rows: Uint32Array[] = new Array<Uint32Array>(rowCount).fill(emptyRow)) {
     this.#rows = rows;
@@ -75,12 +77,14 @@ export class DigestSums implements Digest {
 
   /** Of the rows' hashes, so that a Hello after a write reads some rows and not all the 1 MiB. */
   root(): Uint8Array {
+    if (this.#root !== undefined) return this.#root;
     for (let row = 0; row < rowCount; row++) {
       if (this.#stale[row] === 0) continue;
       this.#stale[row] = 0;
       this.#hashes.set(this.#rowHash(row), row * hashBytes);
     }
-    return hash('sha256', this.#hashes, 'buffer');
+    this.#root = hash('sha256', this.#hashes, 'buffer');
+    return this.#root;
   }
 
   clear(): void {
@@ -88,6 +92,7 @@ export class DigestSums implements Digest {
     this.#isOwn.fill(0);
     this.#dirty.fill(0);
     this.#stale.fill(1);
+    this.#root = undefined;
   }
 
   /** Rows to be written on the next `save` even if nothing changed in them. */
@@ -129,6 +134,7 @@ export class DigestSums implements Digest {
     }
     this.#dirty[row] = 1;
     this.#stale[row] = 1;
+    this.#root = undefined;
     return this.#rows[row] as Uint32Array;
   }
 

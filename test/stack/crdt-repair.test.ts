@@ -275,6 +275,40 @@ t.test('a row whose value cannot be read is rescued, though batches that come up
   await cluster.stop();
 });
 
+t.test(
+  'two peers, each with a damaged row that the other wrote to since: none is stuck, and each row is the truth',
+  async (t) => {
+    const cluster = new TestCluster();
+    const crdt = { antiEntropyIntervalMs: 200, pullDelayMs: 20 };
+    const peers = [await cluster.add({ name: 'a', crdt }), await cluster.add({ name: 'b', crdt })];
+    const [a, b] = peers as [TestPeer, TestPeer];
+    await cluster.until(() => peers.every(({ consensus }) => consensus.status().phase === 'ready'), 'ready');
+    await a.commit(...[1, 2, 3, 4].map((i) => ({ ops: [pinOp(i)] })));
+    await settled(cluster, peers);
+    cluster.hub.partition(a.peerId, b.peerId);
+    await a.one(pinOp(1, { name: 'by a' }), unpinOp(2), unpinOp(3));
+    await b.one(pinOp(1, { name: 'by b' }), pinOp(2, { name: 'by b' }), pinOp(3, { name: 'by b' }), unpinOp(4));
+    await a.one(pinOp(3, { name: 'again by a' }));
+    const garble = (peer: TestPeer, i: number) =>
+      peer.storage.transaction((tx) => tx.put(tableSets.a.pins, testKey(i), Buffer.of(0xff))).flushed;
+    await Promise.all([garble(a, 1), garble(a, 3), garble(b, 2)]);
+    cluster.hub.heal(a.peerId, b.peerId);
+    await cluster.time.advance(20_000);
+    t.not(a.root(), b.root(), 'neither takes in what the other wrote');
+    for (const peer of peers) await scrub(cluster, peer);
+    await repair(cluster, a, true);
+    await repair(cluster, b, true);
+    await settled(cluster, peers);
+    await repair(cluster, a, true);
+    for (const peer of peers) await scrub(cluster, peer);
+    t.same(problemsOf(peers), []);
+    const states = peers.map(({ storage, pinset }) => stateOf(storage.read, pinset));
+    const history = History.of(states);
+    for (const state of states) t.same(state.rows, history.truth(state.clock), 'I2');
+    await cluster.stop();
+  },
+);
+
 t.test('two repairs at once, a peer that takes in the pinset, and one that is alone', async (t) => {
   const { cluster, peers } = await three(5);
   const [a] = peers as [TestPeer];

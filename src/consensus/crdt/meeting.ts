@@ -98,7 +98,6 @@ export class Meeting {
   /** Hellos to come (N5), one for each peer. */
   readonly #probes = new Map<string, Timer>();
   #timer: Timer | undefined;
-  #root: { revision: number; root: Uint8Array } | undefined;
 
   constructor(needs: MeetingNeeds) {
     this.#needs = needs;
@@ -222,9 +221,7 @@ export class Meeting {
   #digestRoot(): Uint8Array {
     const { store, hidesRows } = this.#needs;
     if (!store.replicas.isFlushed || hidesRows()) return new Uint8Array(0);
-    const { revision } = store.revisions;
-    if (this.#root?.revision !== revision) this.#root = { revision, root: store.needs.pinset.digest.root() };
-    return this.#root.root;
+    return store.needs.pinset.digest.root();
   }
 
   #heard(hello: Hello, from: string): void {

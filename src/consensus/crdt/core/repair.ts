@@ -2,6 +2,7 @@ import type { LiveDot, Mending, Names, PinRow } from '../../../pinset/pinset.ts'
 import { rowHash, rowHashString } from '../../../pinset/row-hash.ts';
 import { type BucketState, isSound } from '../../../pinset/scrub/scrub.ts';
 import { addSums, differenceOf, sumOf } from '../../../pinset/scrub/sum.ts';
+import { broughtOn, type DottedOperation } from './bring-on.ts';
 import type { Covered } from './merge.ts';
 import { byDot, isGreaterPlacement, withPlacement } from './rows.ts';
 
@@ -16,7 +17,7 @@ export type TheirBucket = Pick<BucketState, 'rows' | 'sum' | 'digest'> & { unrea
  *   restore   they are not what the own digest says, and the other's are: a disk lost or changed them
  *   keep      the other way round: it is the other who must restore
  *   unite     nothing proves which are right
- *   rescue    the two clocks differ in this bucket: what can be read stays, and is brought on by batches
+ *   rescue    the two clocks differ in this bucket: what cannot be read becomes theirs, with what they lack done to it; batches bring the rest
  */
 export type Remedy = 'none' | 'digest' | 'restore' | 'keep' | 'unite' | 'rescue';
 
@@ -34,8 +35,10 @@ export interface RepairRules {
   names: Names;
   /** C: no live dot lies beyond it (I1). */
   covered: Covered;
-  /** The other has taken in operations on this bucket that this peer has not. */
-  isBehind: boolean;
+  /** One of the two has taken in operations on this bucket that the other has not. */
+  isApart: boolean;
+  /** Those of a key that this peer has and the other has not, as far as the log has them. */
+  since(key: Uint8Array): readonly DottedOperation[];
 }
 
 /**
@@ -43,7 +46,7 @@ export interface RepairRules {
  * end with the same: the union, of one dot with two values the greater, of two placements the greater.
  */
 export function repairOf(mine: BucketState, theirs: TheirBucket, rules: RepairRules): BucketRepair {
-  const remedy = remedyOf(mine, theirs, rules.isBehind);
+  const remedy = remedyOf(mine, theirs, rules.isApart);
   const pairs = pairsOf(mine, theirs);
   const after = (pair: Pair) => rowAfter(remedy, pair, rules);
   const changes = pairs
@@ -53,8 +56,8 @@ export function repairOf(mine: BucketState, theirs: TheirBucket, rules: RepairRu
   const unreadable = pairs
     .filter(({ isUnreadable }) => isUnreadable)
     .map((pair) => ({ key: pair.key, after: after(pair) }))
-    // What nobody has may be brought back by hand, unless it is known to be gone.
-    .filter(({ after: row }) => row.length > 0 || remedy === 'restore' || remedy === 'rescue');
+    // What nobody has stays, for an operator to give up, unless it is known to be gone.
+    .filter(({ after: row }) => row.length > 0 || remedy === 'restore' || (remedy === 'rescue' && isWhole(theirs)));
   return {
     remedy,
     changes,
@@ -66,15 +69,19 @@ export function repairOf(mine: BucketState, theirs: TheirBucket, rules: RepairRu
   };
 }
 
-function remedyOf(mine: BucketState, theirs: TheirBucket, isBehind: boolean): Remedy {
+function remedyOf(mine: BucketState, theirs: TheirBucket, isApart: boolean): Remedy {
   const isMineSound = isSound(mine);
-  const isTheirsSound = theirs.sum === theirs.digest && theirs.unreadable === 0;
-  if (isBehind) return mine.unreadable.length > 0 ? 'rescue' : 'none';
+  const isTheirsSound = isWhole(theirs);
+  if (isApart) return mine.unreadable.length > 0 ? 'rescue' : 'none';
   if (mine.sum === theirs.sum && mine.unreadable.length === 0 && theirs.unreadable === 0)
     return isMineSound ? 'none' : 'digest';
   if (!isMineSound && isTheirsSound && theirs.sum === mine.digest) return 'restore';
   if (isMineSound && !isTheirsSound && mine.sum === theirs.digest) return 'keep';
   return 'unite';
+}
+
+function isWhole({ sum, digest, unreadable }: TheirBucket): boolean {
+  return sum === digest && unreadable === 0;
 }
 
 /** A rescue leaves the digest as it is: what else is wrong in that bucket must still be found when it can be compared. */
@@ -113,13 +120,14 @@ function pairsOf(mine: BucketState, theirs: TheirBucket): Pair[] {
   return [...pairs.values()];
 }
 
-function rowAfter(remedy: Remedy, { key, mine, theirs, isUnreadable }: Pair, { names, covered }: RepairRules): PinRow {
+function rowAfter(remedy: Remedy, { key, mine, theirs, isUnreadable }: Pair, rules: RepairRules): PinRow {
+  const { names, covered, since } = rules;
   // I1: what lies beyond C is damage.
   const coveredDots = (row: PinRow) => row.filter(({ replica, sequence }) => sequence <= covered(replica));
   const theirDots = () => coveredDots(theirs);
   if (remedy === 'restore') return theirDots();
   if (remedy === 'unite') return united(names, key, coveredDots(mine), theirDots());
-  if (remedy === 'rescue' && isUnreadable) return theirDots();
+  if (remedy === 'rescue' && isUnreadable) return coveredDots(broughtOn(theirs, since(key), names.replicas));
   return mine;
 }
 

@@ -1,13 +1,11 @@
-import { formatPeerId, parsePeerId } from '../../../model/peer-id.ts';
+import { parsePeerId } from '../../../model/peer-id.ts';
 import type { Transaction } from '../../../storage/storage.ts';
-import { decodeHeader } from '../codec/header.ts';
-import { decodeOperations } from '../codec/operations.ts';
-import { decodeSignedBatch } from '../codec/signed-batch.ts';
 import { BATCH_BYTES_MAX } from '../constants.ts';
-import { type LocalOperation, OperationWriter } from '../core/operation-writer.ts';
+import { OperationWriter } from '../core/operation-writer.ts';
 import { rewrite } from '../core/rewrite.ts';
 import { TransactionRows } from '../core/rows.ts';
-import type { BatchHeader, Operation, Operations, StreamRun } from '../core/types.ts';
+import type { StreamRun } from '../core/types.ts';
+import { type LoggedBatch, localOperation, loggedBatch } from '../log/logged-batch.ts';
 import { type SealedBatch, sealBatch } from '../sealed-batch.ts';
 import type { Fork } from '../state/fork-book.ts';
 import { putRemembered, readRemembered } from '../state/idempotency.ts';
@@ -21,14 +19,6 @@ export interface RewriterNeeds {
   signer: { sign(bytes: Uint8Array): Uint8Array };
 }
 
-/** A batch of the branch that is given up, in this store's local numbers. */
-interface Given {
-  readonly head: BatchHeader;
-  readonly content: Operations;
-  readonly replicas: readonly number[];
-  readonly peers: readonly number[];
-}
-
 /** What one transaction wrote again, and the fork as it stands then. */
 interface Piece {
   readonly sealed: SealedBatch | undefined;
@@ -38,7 +28,7 @@ interface Piece {
 interface Writing {
   readonly replica: Replica;
   readonly fork: Fork;
-  readonly given: Given;
+  readonly given: LoggedBatch;
   readonly writer: OperationWriter;
   readonly rows: TransactionRows;
 }
@@ -71,24 +61,14 @@ export class Rewriter {
     return piece;
   }
 
-  #given(replica: Replica, next: number): Given {
+  #given(replica: Replica, next: number): LoggedBatch {
     const { storage, pinset } = this.#needs.store.needs;
-    const range = { from: logKey(replica.number, next), to: logKey(replica.number + 1, 0), limit: 1 };
-    for (const { value } of storage.read.range(logTable, range)) {
-      const { header, ops } = decodeSignedBatch(value);
-      const content = decodeOperations(ops);
-      const { replicas, peers } = pinset.names;
-      return {
-        head: decodeHeader(header),
-        content,
-        replicas: content.rids.map((rid) => replicas.find(rid) ?? -1),
-        peers: content.peers.map((peer) => peers.find(formatPeerId(peer)) ?? -1),
-      };
-    }
-    throw new Error(`operation ${next} of a branch that is written again is not in the log`);
+    const given = loggedBatch(storage.read, pinset.names, replica.number, next);
+    if (given === undefined) throw new Error(`operation ${next} of a branch that is written again is not in the log`);
+    return given;
   }
 
-  #write(tx: Transaction, replica: Replica, fork: Fork, given: Given): Piece {
+  #write(tx: Transaction, replica: Replica, fork: Fork, given: LoggedBatch): Piece {
     const { store, signer } = this.#needs;
     const { names } = store.needs.pinset;
     const writer = new OperationWriter({
@@ -161,13 +141,4 @@ export class Rewriter {
 function movedRun(run: StreamRun, written: readonly number[]): StreamRun {
   const at = written.findIndex((position) => position >= run.position);
   return { ...run, position: at < 0 ? written.length - 1 : at };
-}
-
-function localOperation({ content, replicas, peers }: Given, position: number): LocalOperation {
-  const operation = content.operations[position] as Operation;
-  return {
-    ...operation,
-    sees: operation.sees.map((n, i) => (i % 2 === 0 ? (replicas[n] as number) : n)),
-    allocations: operation.allocations.map((n) => peers[n] as number),
-  };
 }

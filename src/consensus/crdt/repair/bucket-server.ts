@@ -90,7 +90,7 @@ export class BucketServer {
 
   #leftOut(snapshot: PinsetSnapshot, theirs: ReadonlyMap<string, number>, signal: AbortSignal) {
     const { timers, store } = this.#needs;
-    return leftOutBetween(snapshot.reader, theirs, { replicas: store.replicas, timers, signal });
+    return leftOutBetween({ reader: snapshot.reader, other: theirs, store, timers, signal });
   }
 
   *#rows(states: readonly BucketState[]): Generator<GetBucketsResponse> {

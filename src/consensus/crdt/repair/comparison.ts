@@ -34,7 +34,7 @@ export async function compareDigests(
   try {
     const clock = clockOf(snapshot.reader).map(({ name, sequence, hash }) => clockEntry(name.rid, sequence, hash));
     const theirs = await askDigests(rpc, peerId, clock, signal);
-    const ahead = await leftOutBetween(snapshot.reader, theirs.clock, { replicas: store.replicas, timers, signal });
+    const ahead = await leftOutBetween({ reader: snapshot.reader, other: theirs.clock, store, timers, signal });
     const leftOut = joined(ahead, theirs.leftOut);
     return { unequal: unequalBuckets(snapshot, theirs.digests, leftOut), leftOut, damagedThere: theirs.damaged };
   } finally {

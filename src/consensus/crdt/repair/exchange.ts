@@ -9,7 +9,7 @@ import type { PeerCalls } from '../peer-calls.ts';
 import type { CrdtStore } from '../state/store.ts';
 import type { TouchWatch } from '../state/touched-buckets.ts';
 import { askBuckets } from './bucket-client.ts';
-import { isLeftOut, leftOutBetween } from './left-out.ts';
+import { isLeftOut, leftOutBetween, operationsOn } from './left-out.ts';
 
 export interface ExchangeNeeds {
   store: CrdtStore;
@@ -68,13 +68,21 @@ async function compare(
   const own = clockOf(snapshot.reader);
   const clock = own.map(({ name, sequence, hash }) => clockEntry(name.rid, sequence, hash));
   const theirs = await askBuckets(rpc, pinset.names, { peerId, buckets, clock, signal });
-  const ahead = await leftOutBetween(snapshot.reader, theirs.clock, { replicas: store.replicas, timers, signal });
-  const covered = coveredBy(store, own);
-  return [...theirs.buckets].map(([bucket, their]) => {
-    const mine = pinset.scrub.read(snapshot, bucket);
-    const rules = { names: pinset.names, covered, isBehind: theirs.leftOut.has(bucket) };
-    const repair = isLeftOut(ahead, bucket) ? undefined : repairOf(mine, their, rules);
-    const isOut = repair?.remedy === 'none' && rules.isBehind;
+  const difference = { reader: snapshot.reader, other: theirs.clock, store, timers, signal };
+  const ahead = await leftOutBetween(difference);
+  const pairs = [...theirs.buckets].map(([bucket, their]) => ({ their, mine: pinset.scrub.read(snapshot, bucket) }));
+  const keys = new Set(pairs.flatMap(({ mine }) => mine.unreadable.map(({ key }) => byteString(key))));
+  const since = keys.size === 0 ? undefined : await operationsOn(keys, difference);
+  const rules = {
+    names: pinset.names,
+    covered: coveredBy(store, own),
+    since: (key: Uint8Array) => since?.get(byteString(key)) ?? [],
+  };
+  return pairs.map(({ mine, their }) => {
+    const { bucket } = mine;
+    const isApart = theirs.leftOut.has(bucket) || isLeftOut(ahead, bucket);
+    const repair = repairOf(mine, their, { ...rules, isApart });
+    const isOut = isApart && repair.remedy === 'none';
     return { bucket, mine, theirs: their, repair: isOut ? undefined : repair, written: undefined };
   });
 }

@@ -2,13 +2,12 @@ import { byteString } from '../../../model/bytes.ts';
 import { bucketOf } from '../../../model/pin-key.ts';
 import { sleep, type Timers } from '../../../runtime/clock.ts';
 import type { Reader } from '../../../storage/storage.ts';
-import { decodeOperations } from '../codec/operations.ts';
 import { clockOf } from '../codec/range-head.ts';
-import { decodeSignedBatch } from '../codec/signed-batch.ts';
 import { LEFT_OUT_OPERATIONS_MAX } from '../constants.ts';
-import { logKey } from '../state/keys.ts';
-import type { Replicas } from '../state/replicas.ts';
-import { logTable } from '../tables.ts';
+import type { DottedOperation } from '../core/bring-on.ts';
+import { type LoggedBatch, localOperation, loggedBatch } from '../log/logged-batch.ts';
+import type { Replica } from '../state/replicas.ts';
+import type { CrdtStore } from '../state/store.ts';
 
 /** Buckets in which two peers may rightly differ. */
 export type LeftOut = ReadonlySet<number> | 'all';
@@ -17,40 +16,66 @@ export function isLeftOut(leftOut: LeftOut, bucket: number): boolean {
   return leftOut === 'all' || leftOut.has(bucket);
 }
 
+interface Difference {
+  /** One flushed state, and the clock of the other peer. */
+  readonly reader: Reader;
+  readonly other: ReadonlyMap<string, number>;
+  readonly store: CrdtStore;
+  readonly timers: Timers;
+  readonly signal: AbortSignal;
+}
+
 /**
  * The buckets of all operations that the clock of a state covers and the other clock does not. 'all': the log does not reach back so
  * far, or they are too many.
  */
-export async function leftOutBetween(
-  reader: Reader,
-  other: ReadonlyMap<string, number>,
-  { replicas, timers, signal }: { replicas: Replicas; timers: Timers; signal: AbortSignal },
-): Promise<LeftOut> {
+export async function leftOutBetween(difference: Difference): Promise<LeftOut> {
   const buckets = new Set<number>();
+  const isWhole = await eachBatch(difference, (batch) => {
+    for (const { key } of batch.content.operations) buckets.add(bucketOf(key));
+  });
+  return isWhole ? buckets : 'all';
+}
+
+/** Those operations, as far as the log has them, of which the key is one of these, by key. */
+export async function operationsOn(
+  keys: ReadonlySet<string>,
+  difference: Difference,
+): Promise<ReadonlyMap<string, readonly DottedOperation[]>> {
+  const found = new Map<string, DottedOperation[]>();
+  await eachBatch(difference, (batch, { number }) => {
+    for (const [position, { key }] of batch.content.operations.entries()) {
+      const text = byteString(key);
+      if (!keys.has(text)) continue;
+      const operation = localOperation(batch, position);
+      const dotted = { operation, replica: number, sequence: batch.head.first + position };
+      found.set(text, [...(found.get(text) ?? []), dotted]);
+    }
+  });
+  return found;
+}
+
+/** False: the log has not all of them, or they are too many. */
+async function eachBatch(
+  { reader, other, store, timers, signal }: Difference,
+  visit: (batch: LoggedBatch, replica: Replica) => void,
+): Promise<boolean> {
   let operations = 0;
   for (const { name, sequence } of clockOf(reader)) {
     const ridText = byteString(name.rid);
-    const replica = replicas.taken(ridText);
+    const replica = store.replicas.taken(ridText);
     let taken = other.get(ridText) ?? 0;
     if (taken >= sequence) continue;
-    if (replica === undefined || taken < replica.floor) return 'all';
+    if (replica === undefined || taken < replica.floor) return false;
     operations += sequence - taken;
-    if (operations > LEFT_OUT_OPERATIONS_MAX) return 'all';
+    if (operations > LEFT_OUT_OPERATIONS_MAX) return false;
     while (taken < sequence) {
-      const batch = nextBatch(reader, replica.number, taken);
-      if (batch === undefined) return 'all';
-      taken = batch.last;
-      for (const { key } of decodeOperations(batch.ops).operations) buckets.add(bucketOf(key));
+      const batch = loggedBatch(reader, store.needs.pinset.names, replica.number, taken + 1);
+      if (batch === undefined) return false;
+      visit(batch, replica);
+      taken = batch.head.last;
       await sleep(timers, 0, signal); // Others get their turn.
     }
   }
-  return buckets;
-}
-
-function nextBatch(reader: Reader, replica: number, taken: number): { ops: Uint8Array; last: number } | undefined {
-  const range = { from: logKey(replica, taken + 1), to: logKey(replica + 1, 0), limit: 1 };
-  for (const { key, value } of reader.range(logTable, range)) {
-    return { ops: decodeSignedBatch(value).ops, last: Number(Buffer.from(key).readBigUInt64BE(4)) };
-  }
-  return undefined;
+  return true;
 }
