@@ -2,6 +2,7 @@ import { byteString } from '../model/bytes.ts';
 import type { PinKey } from '../model/pin.ts';
 import { pinKeyParts } from '../model/pin-key.ts';
 import type { Pinset, StoredPin } from '../pinset/pinset.ts';
+import { readable } from '../pinset/stored-pin.ts';
 import { RecentSet } from '../runtime/recent-set.ts';
 import { wishName } from './claim-status.ts';
 import { BATCHES_REMEMBERED, WATCH_READ_MAX, WISHES_TO_ASK_MAX } from './constants.ts';
@@ -30,7 +31,10 @@ export class PinChanges {
     this.#pinset = pinset;
   }
 
-  /** 'gone': the feed does not reach back so far, or everything changed. Without changes `to` is `revision`. */
+  /**
+   * 'gone': the feed does not reach back so far, or everything changed. Without changes `to` is `revision`. Throws DATA_CORRUPT where a
+   * pin cannot be read, and remembers nothing of it: it may be put right before the next reading.
+   */
   read(revision: number): PinBatch | 'gone' {
     const known = this.#batches.get(revision);
     if (known !== undefined) return known;
@@ -66,7 +70,8 @@ export class PinChanges {
   }
 
   #change(key: PinKey, times: ReadonlyMap<string, number>): PinChange {
-    const stored = this.#pinset.get(key);
+    const found = this.#pinset.get(key);
+    const stored = found === undefined ? undefined : readable(found);
     const { cid } = pinKeyParts(key);
     const name = wishName(cid);
     const isKnown = this.#wishesToAsk.has(name) || (times.get(name) ?? 0) > 1;

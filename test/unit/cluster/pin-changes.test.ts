@@ -1,6 +1,7 @@
 import t from 'tap';
 import { PinChanges } from '../../../src/cluster/pin-changes.ts';
 import { parseCid } from '../../../src/model/cid.ts';
+import { PinfoldError } from '../../../src/model/errors.ts';
 import type { PinKey } from '../../../src/model/pin.ts';
 import { pinKey } from '../../../src/model/pin-key.ts';
 import type { Pinset, StoredPin } from '../../../src/pinset/pinset.ts';
@@ -30,4 +31,24 @@ t.test('a claim beside another, or in its place, may be held by nodes already', 
   t.same(changesOf([mine], [mine, yours]), [mine]);
   t.same(changesOf([mine, yours], [mine]), [mine], 'the other went in the same batch');
   t.same(changesOf([yours, mine, another], [mine, another]), [mine]);
+});
+
+t.test('a pin that could not be read is read again: it may have been put right', async (t) => {
+  let isDamaged = true;
+  const stored = {
+    key: mine,
+    get pin() {
+      if (isDamaged) throw new PinfoldError('DATA_CORRUPT', 'damaged');
+      return { name: 'right' };
+    },
+  };
+  const pinset = {
+    feed: { read: () => [{ revision: 2, everything: false, keys: [mine] }] },
+    get: () => stored,
+    claims: () => [stored],
+  } as unknown as Pinset;
+  const changes = new PinChanges(pinset);
+  t.throws(() => changes.read(1), { code: 'DATA_CORRUPT' });
+  isDamaged = false;
+  t.match(changes.read(1), { to: 2, changes: [{ stored: { pin: { name: 'right' } } }] });
 });
