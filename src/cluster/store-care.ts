@@ -1,5 +1,5 @@
 import type { Consensus } from '../consensus/consensus.ts';
-import type { RepairEvent } from '../consensus/repair.ts';
+import type { RepairEvent, RepairOptions } from '../consensus/repair.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import type { Finding, ScrubProgress } from '../pinset/scrub/scrub.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -13,7 +13,7 @@ export interface ScrubReport extends ScrubProgress {
 /** What an operator does to find and mend damage to the store of this peer. */
 export interface StoreCare {
   scrub(options: { signal: AbortSignal }): AsyncGenerator<ScrubReport>;
-  repair(options: { apply: boolean; signal: AbortSignal }): AsyncGenerator<RepairEvent>;
+  repair(options: RepairOptions): AsyncGenerator<RepairEvent>;
 }
 
 export interface StoreCareNeeds {

@@ -5,10 +5,17 @@
 export interface Repair {
   /**
    * Compares with every peer that state is taken from and that is reached, and tells how they differ. With `apply` it also writes: rows
-   * here, and, through them, rows there. One at a time: LIMIT_REACHED. A peer that fails is an event; rejects with the signal's
+   * here, and, through them, rows there; with `acceptLoss` what none of them can put right is given up in the end. One at a time: LIMIT_REACHED. A peer that fails is an event; rejects with the signal's
    * reason, JOINING, or STORAGE_FAILED.
    */
-  run(options: { apply: boolean; signal: AbortSignal }): AsyncGenerator<RepairEvent>;
+  run(options: RepairOptions): AsyncGenerator<RepairEvent>;
+}
+
+export interface RepairOptions {
+  readonly apply: boolean;
+  /** With `apply`: rows that cannot be read and that nobody asked has are removed, and digests become those of the rows that can be read. */
+  readonly acceptLoss?: boolean;
+  readonly signal: AbortSignal;
 }
 
 export type RepairEvent =
@@ -30,10 +37,11 @@ export interface RepairPeer {
 
 export interface RepairBucket {
   readonly kind: 'bucket';
-  readonly peerId: string;
+  /** Undefined: it was given up, with nobody. */
+  readonly peerId: string | undefined;
   readonly bucket: number;
   /** As in core/repair.ts; `left-out`: see above. */
-  readonly remedy: 'none' | 'digest' | 'restore' | 'keep' | 'unite' | 'rescue' | 'left-out';
+  readonly remedy: 'none' | 'digest' | 'restore' | 'keep' | 'unite' | 'rescue' | 'left-out' | 'give-up';
   /** Pins with a row on one side only, or with two rows. */
   readonly onlyHere: number;
   readonly onlyThere: number;
@@ -43,6 +51,8 @@ export interface RepairBucket {
   readonly unreadableThere: number;
   /** Rows written, with `apply`. */
   readonly writtenHere: number;
+  /** Names of the pins whose rows were given up. */
+  readonly givenUp: readonly string[];
 }
 
 export interface RepairResult {
@@ -52,6 +62,8 @@ export interface RepairResult {
   readonly untold: number;
   readonly writtenHere: number;
   readonly writtenThere: number;
+  /** Rows given up. */
+  readonly givenUp: number;
   /** Left alone, as they changed meanwhile: another run may do them. */
   readonly leftOut: number;
   readonly indexEntriesAdded: number;

@@ -56,12 +56,13 @@ export function unlessCorrupt<T>(read: () => T): T | undefined {
 export function corruptPin(key: PinKey, cause: Error): PinfoldError {
   return new PinfoldError(
     'DATA_CORRUPT',
-    `the row of the pin ${describe(key)} is damaged (${cause.message}). Check the disk, then let this peer rebuild its pinset from the others`,
+    `the row of the pin ${pinNamed(key)} is damaged (${cause.message}). Check the disk, then let this peer rebuild its pinset from the others`,
     { cause, facts: { pin_key: hex(key) } },
   );
 }
 
-function describe(key: PinKey): string {
+/** For people. */
+export function pinNamed(key: PinKey): string {
   try {
     const { cid, namespace } = pinKeyParts(key);
     return `${formatCid(cid)} in namespace ${namespace}`;

@@ -138,11 +138,35 @@ t.test('damage that nobody can put right: it is said, and why', async (t) => {
     t.equal(repair.code, 1, repair.stdout);
     t.notMatch(repair.stdout, 'nothing differs');
     t.match(repair.stderr, 'no peer was asked: rows are taken from members that are up, trusted, and no followers');
-    t.match(repair.stderr, 'damage stands in 1 bucket: nobody asked has the rows that are missing here');
+    t.match(
+      repair.stderr,
+      'damage stands in 1 bucket: nobody asked has what is missing here; --accept-loss gives it up',
+    );
   }
   await one.start();
   await until('it is put right', async () => {
     const repair = await tryPinfold(['store', 'repair', '--apply', '--host', two.host]);
     return repair.code === 0 && repair.stdout.includes('written: 1 row here');
   });
+});
+
+t.test('what nobody has is given up at the word of an operator; who was away brings back what it has', async (t) => {
+  await two.kill('SIGTERM');
+  const [damaged] = (await stored(two, [cids[50] as string])) as [Stored];
+  t.ok((await flipInFile(two, damaged, 0, 0x05)) > 0);
+  await one.kill('SIGTERM');
+  await two.start();
+  t.equal((await tryPinfold(['store', 'scrub', '--host', two.host])).code, 1);
+  const unplanned = await tryPinfold(['store', 'repair', '--accept-loss', '--host', two.host]);
+  t.match(unplanned, { code: 1, stderr: /goes with --apply/ });
+  const given = await runPinfold(['store', 'repair', '--apply', '--accept-loss', '--host', two.host]);
+  t.match(given.stdout, `given up: the pin ${damaged.cid} in namespace default`);
+  t.match((await runPinfold(['store', 'scrub', '--host', two.host])).stdout, /no damage was found/);
+  await t.rejects(two.clients.pins.getPin({ cid: damaged.cid }), { message: /not/ });
+  await one.start();
+  await until('it is back', async () => {
+    await tryPinfold(['store', 'repair', '--apply', '--host', two.host]);
+    return (await nameOf(two, damaged.cid).catch(() => undefined)) === 'name-50';
+  });
+  await equalDigests([one, two], cids.length);
 });

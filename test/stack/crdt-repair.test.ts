@@ -1,9 +1,10 @@
 import t from 'tap';
+import { logTable } from '../../src/consensus/crdt/tables.ts';
 import type { RepairBucket, RepairEvent, RepairPeer, RepairResult } from '../../src/consensus/repair.ts';
 import { bucketOf } from '../../src/model/pin-key.ts';
 import { encodePinRow } from '../../src/pinset/codec/pin-row.ts';
 import { tableSets } from '../../src/pinset/tables.ts';
-import { pinOp, TestCluster, type TestPeer, testKey, unpinOp } from '../support/crdt-peers.ts';
+import { pinOp, shortLogs, TestCluster, type TestPeer, testKey, unpinOp } from '../support/crdt-peers.ts';
 import { History, stateOf } from '../support/crdt-truth.ts';
 import { damage, damageKinds, dotsOf } from '../support/damage.ts';
 import { fc } from '../support/fast-check.ts';
@@ -54,6 +55,16 @@ async function repair(cluster: TestCluster, peer: TestPeer, apply: boolean) {
     buckets: events.filter((event): event is RepairBucket => event.kind === 'bucket'),
     result: events.at(-1) as RepairResult,
   };
+}
+
+async function acceptLoss(cluster: TestCluster, peer: TestPeer): Promise<RepairResult> {
+  const run = async () => {
+    let last: RepairEvent | undefined;
+    for await (const event of peer.consensus.repair.run({ apply: true, acceptLoss: true, signal: forever }))
+      last = event;
+    return last as RepairResult;
+  };
+  return cluster.pumped(peer, run());
 }
 
 const alertsOf = (peer: TestPeer) => peer.consensus.status().alerts.map(({ kind }) => kind);
@@ -308,6 +319,37 @@ t.test(
     await cluster.stop();
   },
 );
+
+t.test('what nobody has any more: given up, it keeps neither writes out nor who joins', async (t) => {
+  const cluster = new TestCluster();
+  const a = await cluster.add({ name: 'a', crdt: shortLogs });
+  await cluster.until(() => a.consensus.status().phase === 'ready', 'ready');
+  await a.commit(...[1, 2, 3, 4].map((i) => ({ ops: [pinOp(i)] })));
+  // Else the own log would tell what that row was.
+  await cluster.until(() => [...a.storage.read.range(logTable)].length === 0, 'the log is cut');
+  await a.storage.transaction((tx) => {
+    tx.put(tableSets.a.pins, testKey(1), Buffer.of(0xff));
+    tx.remove(tableSets.a.pins, testKey(2));
+  }).flushed;
+  t.match(await a.consensus.commit([{ ops: [pinOp(1)] }], { signal: forever }), [
+    { ok: false, error: { code: 'DATA_CORRUPT' } },
+  ]);
+  await scrub(cluster, a);
+  const b = await cluster.add({ name: 'b' });
+  await cluster.time.advance(60_000);
+  t.not(b.consensus.status().phase, 'ready', 'damage is not handed on');
+  t.match((await repair(cluster, a, true)).result, { damaged: 2, givenUp: 0 });
+  t.match(await acceptLoss(cluster, a), { damaged: 0, givenUp: 1 });
+  await cluster.until(() => b.consensus.status().phase === 'ready', 'it has joined', 300_000);
+  await settled(cluster, [a, b]);
+  await b.one(pinOp(1, { name: 'pinned again' }));
+  await settled(cluster, [a, b]);
+  t.equal(a.pinset.get(testKey(1))?.pin.name, 'pinned again');
+  t.equal(a.pinset.get(testKey(2)), undefined);
+  for (const peer of [a, b]) await scrub(cluster, peer);
+  t.same(problemsOf([a, b]), []);
+  await cluster.stop();
+});
 
 t.test('two repairs at once, a peer that takes in the pinset, and one that is alone', async (t) => {
   const { cluster, peers } = await three(5);

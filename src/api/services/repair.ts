@@ -26,8 +26,8 @@ export function repairMethods(storeCare: StoreCare): RepairMethods {
       for await (const event of storeCare.repair({ apply: false, signal }))
         yield create(PlanRepairResponseSchema, { event: eventMessage(event) });
     },
-    async *applyRepair(_request, { signal }) {
-      for await (const event of storeCare.repair({ apply: true, signal }))
+    async *applyRepair({ acceptLoss }, { signal }) {
+      for await (const event of storeCare.repair({ apply: true, acceptLoss, signal }))
         yield create(ApplyRepairResponseSchema, { event: eventMessage(event) });
     },
   };
@@ -61,12 +61,14 @@ const remedies: Readonly<Record<RepairBucket['remedy'], RepairRemedy>> = {
   unite: RepairRemedy.UNITE,
   rescue: RepairRemedy.RESCUE,
   'left-out': RepairRemedy.LEFT_OUT,
+  'give-up': RepairRemedy.GIVE_UP,
 };
 
 function eventMessage(event: RepairEvent): MessageInitShape<typeof RepairEventSchema> {
   if (event.kind === 'bucket') {
-    const { kind: _, ...value } = event;
-    return { event: { case: 'bucket', value: { ...value, remedy: remedies[event.remedy] } } };
+    const { kind: _, peerId = '', remedy, givenUp, ...counts } = event;
+    const value = { ...counts, peerId, remedy: remedies[remedy], givenUp: [...givenUp] };
+    return { event: { case: 'bucket', value } };
   }
   if (event.kind === 'peer') {
     const { peerId, buckets, leftOut, error = '' } = event;
@@ -78,6 +80,7 @@ function eventMessage(event: RepairEvent): MessageInitShape<typeof RepairEventSc
     ...{ buckets, untold, leftOut, damagedBuckets: damaged },
     writtenHere: BigInt(event.writtenHere),
     writtenThere: BigInt(event.writtenThere),
+    givenUp: BigInt(event.givenUp),
     indexEntriesAdded: BigInt(event.indexEntriesAdded),
     indexEntriesRemoved: BigInt(event.indexEntriesRemoved),
   };

@@ -39,9 +39,13 @@ the two has found damage (run "pinfold store scrub" first if you doubt a disk). 
 Without --apply nothing is written. With it rows are written here and, by the other peers, there. The exit code is 1 when damage
 stands that no peer that was asked can put right.
 
+Such damage keeps writes to those pins out, and peers from joining. When all members are up and still nobody has what is
+missing, --accept-loss gives it up: rows that cannot be read are removed, and named. Pin again what you still want.
+
 Examples:
   pinfold store repair
-  pinfold store repair --apply`;
+  pinfold store repair --apply
+  pinfold store repair --apply --accept-loss`;
 
 /** `pinfold store scrub|repair`. */
 export function storeCareCommands(program: Command, run: Run): void {
@@ -57,8 +61,9 @@ export function storeCareCommands(program: Command, run: Run): void {
     .command('repair')
     .description('show how the pins of this peer differ from those of others where they should not, and put it right')
     .option('--apply', 'put it right')
+    .option('--accept-loss', 'with --apply: remove rows that cannot be read and that no member asked has')
     .addHelpText('after', repairHelp)
-    .action(run((context, { apply = false }: { apply?: boolean }) => repair(context, apply)));
+    .action(run((context, options: RepairFlags) => repair(context, options)));
 }
 
 async function scrub(context: CliContext): Promise<void> {
@@ -103,15 +108,22 @@ const findingTexts: Readonly<Record<ScrubFindingKind, string>> = {
   [ScrubFindingKind.ORPHAN]: pc.yellow('index entry of no pin'),
 };
 
-async function repair(context: CliContext, apply: boolean): Promise<void> {
+interface RepairFlags {
+  apply?: boolean;
+  acceptLoss?: boolean;
+}
+
+async function repair(context: CliContext, { apply = false, acceptLoss = false }: RepairFlags): Promise<void> {
   const { out } = context;
+  if (acceptLoss && !apply)
+    throw new CliError('--accept-loss goes with --apply: see the plan first', 'INVALID_ARGUMENT');
   const { peers } = await context.clients();
   const progress = progressOf(out, undefined, 'buckets');
   const buckets: RepairBucket[] = [];
   let peersAsked = 0;
   let result: RepairResult | undefined;
   try {
-    for await (const { event } of apply ? peers.applyRepair({}) : peers.planRepair({})) {
+    for await (const { event } of apply ? peers.applyRepair({ acceptLoss }) : peers.planRepair({})) {
       if (event === undefined) continue;
       if (out.json) out.message(RepairEventSchema, event);
       else showPeer(context, progress, event);
@@ -130,7 +142,9 @@ async function repair(context: CliContext, apply: boolean): Promise<void> {
   // A plan that does something may put right all of it.
   if (result.damagedBuckets > 0 && (apply || result.buckets === 0)) {
     const why =
-      result.leftOut > 0 ? 'some were left out: run it again' : 'nobody asked has the rows that are missing here';
+      result.leftOut > 0
+        ? 'some were left out: run it again'
+        : 'nobody asked has what is missing here; --accept-loss gives it up';
     throw new CliError(`damage stands in ${countOf(result.damagedBuckets, 'bucket')}: ${why}`, 'DATA_CORRUPT');
   }
 }
@@ -165,6 +179,7 @@ function showResult({ out }: CliContext, buckets: readonly RepairBucket[], resul
   const entries = result.indexEntriesAdded + result.indexEntriesRemoved;
   const [here, there] = [result.writtenHere, result.writtenThere].map((rows) => countOf(Number(rows), 'row'));
   out.line(`written: ${here} here, ${there} at others; ${entries} of indexes`);
+  for (const pin of buckets.flatMap(({ givenUp }) => givenUp)) out.line(`given up: the pin ${pin}`);
   if (result.leftOut > 0) out.line(`${countOf(result.leftOut, 'bucket')} left out: run it again`);
 }
 
@@ -183,6 +198,7 @@ const remedyTexts: Readonly<Record<RepairRemedy, string>> = {
   [RepairRemedy.UNITE]: pc.yellow('unite'),
   [RepairRemedy.RESCUE]: pc.yellow('rescue'),
   [RepairRemedy.LEFT_OUT]: 'left out',
+  [RepairRemedy.GIVE_UP]: pc.red('given up'),
 };
 
 /** A bar of percents that is set, not advanced. */

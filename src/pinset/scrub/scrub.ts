@@ -30,8 +30,11 @@ export interface Scrub {
    */
   states(snapshot: PinsetSnapshot, range: { from: number; to: number; rowsMax: number }): Iterable<BucketState>;
 
-  /** Puts index entries that are missing and removes those of no pin, as far as findings name them or `all` says. */
-  mendIndexes(options: { signal: AbortSignal }): Promise<{ added: number; removed: number }>;
+  /**
+   * Puts index entries that are missing, where findings name them. Removes those of no pin if findings name some, or with `orphans`, because
+   * a row that could not be read was replaced: a walk through all entries.
+   */
+  mendIndexes(options: { orphans?: boolean; signal: AbortSignal }): Promise<{ added: number; removed: number }>;
 }
 
 export interface Finding {

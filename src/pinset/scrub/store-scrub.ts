@@ -92,10 +92,16 @@ export class StoreScrub implements Scrub {
     return bucketStates({ reader, table: set.pins, names: this.#needs.names, digest }, range);
   }
 
-  async mendIndexes({ signal }: { signal: AbortSignal }): Promise<{ added: number; removed: number }> {
+  async mendIndexes({
+    orphans: areExpected = false,
+    signal,
+  }: {
+    orphans?: boolean;
+    signal: AbortSignal;
+  }): Promise<{ added: number; removed: number }> {
     const found = this.#findings.all();
     const buckets = found.filter(({ kind }) => kind === 'index').map(({ bucket }) => bucket);
-    const orphans = found.some(({ kind }) => kind === 'orphan');
+    const orphans = areExpected || found.some(({ kind }) => kind === 'orphan');
     const mended = await mendIndexes(
       { ...this.#needs, read: (snapshot, bucket) => this.read(snapshot, bucket) },
       { buckets, orphans, signal },

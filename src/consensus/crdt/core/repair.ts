@@ -39,6 +39,8 @@ export interface RepairRules {
   isApart: boolean;
   /** Those of a key that this peer has and the other has not, as far as the log has them. */
   since(key: Uint8Array): readonly DottedOperation[];
+  /** The log has all of them: a row that they leave empty is empty. */
+  isSinceWhole: boolean;
 }
 
 /**
@@ -53,11 +55,12 @@ export function repairOf(mine: BucketState, theirs: TheirBucket, rules: RepairRu
     .filter(({ isUnreadable }) => !isUnreadable)
     .map((pair) => ({ key: pair.key, before: pair.mine, after: after(pair) }))
     .filter(({ key, before, after: row }) => !isSame(rules.names, key, before, row));
+  const isKnownGone = remedy === 'restore' || (remedy === 'rescue' && isWhole(theirs) && rules.isSinceWhole);
   const unreadable = pairs
     .filter(({ isUnreadable }) => isUnreadable)
     .map((pair) => ({ key: pair.key, after: after(pair) }))
     // What nobody has stays, for an operator to give up, unless it is known to be gone.
-    .filter(({ after: row }) => row.length > 0 || remedy === 'restore' || (remedy === 'rescue' && isWhole(theirs)));
+    .filter(({ after: row }) => row.length > 0 || isKnownGone);
   return {
     remedy,
     changes,

@@ -7,26 +7,20 @@ import { clockOf, type FullClockEntry } from '../codec/range-head.ts';
 import { type BucketRepair, repairOf, type TheirBucket } from '../core/repair.ts';
 import type { PeerCalls } from '../peer-calls.ts';
 import type { CrdtStore } from '../state/store.ts';
-import type { TouchWatch } from '../state/touched-buckets.ts';
 import { askBuckets } from './bucket-client.ts';
 import { isLeftOut, leftOutBetween, operationsOn } from './left-out.ts';
+import { type MendedBucket, type MendingNeeds, mendBuckets } from './mend-buckets.ts';
 
-export interface ExchangeNeeds {
-  store: CrdtStore;
+export interface ExchangeNeeds extends MendingNeeds {
   rpc: PeerCalls;
   timers: Timers;
-  /** B6: no log would tell a shadow of what is put right here. */
-  discardShadow(): void;
 }
 
-export interface Exchanged {
-  readonly bucket: number;
+export interface Exchanged extends MendedBucket {
   readonly mine: BucketState;
   readonly theirs: TheirBucket;
   /** Undefined: one of the two has operations there that the other has not, so they may rightly differ. */
   readonly repair: BucketRepair | undefined;
-  /** Rows written here; undefined: not wanted, or the bucket changed meanwhile. */
-  written: number | undefined;
 }
 
 interface ExchangeCall {
@@ -38,8 +32,7 @@ interface ExchangeCall {
 
 /**
  * Compares buckets with those of another peer, and with `apply` puts the own rows right. Answers for the first of them, as many as the
- * other sent. A bucket is left alone when an operation comes in between what was read and what is written: the clock never moves,
- * so each row must be the truth at the clock that it had.
+ * other sent.
  */
 export async function exchange(needs: ExchangeNeeds, call: ExchangeCall): Promise<Exchanged[]> {
   const { store } = needs;
@@ -52,7 +45,7 @@ export async function exchange(needs: ExchangeNeeds, call: ExchangeCall): Promis
     } finally {
       snapshot.close();
     }
-    if (call.apply) await write(needs, compared, snapshot, watch);
+    if (call.apply) await mendBuckets(needs, compared, snapshot, watch);
     return compared;
   } finally {
     watch.end();
@@ -76,7 +69,8 @@ async function compare(
   const rules = {
     names: pinset.names,
     covered: coveredBy(store, own),
-    since: (key: Uint8Array) => since?.get(byteString(key)) ?? [],
+    since: (key: Uint8Array) => since?.byKey.get(byteString(key)) ?? [],
+    isSinceWhole: since?.isWhole ?? true,
   };
   return pairs.map(({ mine, their }) => {
     const { bucket } = mine;
@@ -94,38 +88,4 @@ function coveredBy({ replicas }: CrdtStore, clock: readonly FullClockEntry[]) {
     if (replica !== undefined) byNumber.set(replica.number, sequence);
   }
   return (replica: number) => byNumber.get(replica) ?? 0;
-}
-
-async function write(
-  { store, discardShadow }: ExchangeNeeds,
-  compared: readonly Exchanged[],
-  { set }: PinsetSnapshot,
-  watch: TouchWatch,
-): Promise<void> {
-  const { storage, pinset } = store.needs;
-  for (const { repair } of compared) for (const { key } of writtenBy(repair)) store.learnNamespace(key);
-  if (compared.some(({ repair }) => writtenBy(repair).length > 0)) discardShadow();
-  const commit = storage.transaction((tx) => {
-    const due = compared.filter(({ bucket, repair }) => repair !== undefined && !watch.has(bucket));
-    const repairs = due.map(({ bucket, repair }) => ({ bucket, ...(repair as BucketRepair) }));
-    const isNeeded = repairs.some((each) => writtenBy(each).length > 0 || each.correction !== 0n);
-    if (isNeeded) {
-      pinset.mend(tx, {
-        set,
-        changes: repairs.flatMap(({ changes }) => changes),
-        unreadable: repairs.flatMap(({ unreadable }) => unreadable),
-        corrections: repairs.map(({ bucket, correction }) => ({ bucket, add: correction })),
-      });
-    }
-    for (const each of due) {
-      each.written = writtenBy(each.repair).length;
-      store.touched.noteBucket(each.bucket);
-    }
-    return isNeeded;
-  });
-  if (commit.value) await store.queued(commit, [], true);
-}
-
-function writtenBy(repair: Pick<BucketRepair, 'changes' | 'unreadable'> | undefined) {
-  return repair === undefined ? [] : [...repair.changes, ...repair.unreadable];
 }

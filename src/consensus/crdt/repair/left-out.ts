@@ -37,22 +37,25 @@ export async function leftOutBetween(difference: Difference): Promise<LeftOut> {
   return isWhole ? buckets : 'all';
 }
 
-/** Those operations, as far as the log has them, of which the key is one of these, by key. */
-export async function operationsOn(
-  keys: ReadonlySet<string>,
-  difference: Difference,
-): Promise<ReadonlyMap<string, readonly DottedOperation[]>> {
-  const found = new Map<string, DottedOperation[]>();
-  await eachBatch(difference, (batch, { number }) => {
+export interface OperationsSince {
+  readonly byKey: ReadonlyMap<string, readonly DottedOperation[]>;
+  /** The log has all of them. */
+  readonly isWhole: boolean;
+}
+
+/** Those operations, as far as the log has them, of which the key is one of these. */
+export async function operationsOn(keys: ReadonlySet<string>, difference: Difference): Promise<OperationsSince> {
+  const byKey = new Map<string, DottedOperation[]>();
+  const isWhole = await eachBatch(difference, (batch, { number }) => {
     for (const [position, { key }] of batch.content.operations.entries()) {
       const text = byteString(key);
       if (!keys.has(text)) continue;
       const operation = localOperation(batch, position);
       const dotted = { operation, replica: number, sequence: batch.head.first + position };
-      found.set(text, [...(found.get(text) ?? []), dotted]);
+      byKey.set(text, [...(byKey.get(text) ?? []), dotted]);
     }
   });
-  return found;
+  return { byKey, isWhole };
 }
 
 /** False: the log has not all of them, or they are too many. */

@@ -8,7 +8,7 @@ import { PinfoldError } from '../../../model/errors.ts';
 import { rowDamagedBuckets } from '../../../pinset/scrub/scrub.ts';
 import type { Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
-import type { Repair, RepairBucket, RepairEvent, RepairPeer, RepairResult } from '../../repair.ts';
+import type { Repair, RepairBucket, RepairEvent, RepairOptions, RepairPeer, RepairResult } from '../../repair.ts';
 import { PLANNED_BUCKETS_MAX, REPAIRED_BUCKETS_MAX } from '../constants.ts';
 import type { CrdtMetrics } from '../metrics.ts';
 import { only, type PeerCalls } from '../peer-calls.ts';
@@ -16,6 +16,7 @@ import type { CrdtStore } from '../state/store.ts';
 import { checkBuckets } from './bucket-server.ts';
 import { type Comparison, compareDigests } from './comparison.ts';
 import { type Exchanged, exchange } from './exchange.ts';
+import { giveUp } from './give-up.ts';
 
 export interface StoreRepairNeeds {
   store: CrdtStore;
@@ -44,13 +45,15 @@ export class StoreRepair implements Repair {
   readonly #needs: StoreRepairNeeds;
   readonly #abort = new AbortController();
   #isRunning = false;
+  /** Of rows that could not be read, and were replaced, nobody knows the index entries. */
+  #areOrphansExpected = false;
   #mending: Promise<void> | undefined;
 
   constructor(needs: StoreRepairNeeds) {
     this.#needs = needs;
   }
 
-  async *run({ apply, signal }: { apply: boolean; signal: AbortSignal }): AsyncGenerator<RepairEvent> {
+  async *run({ apply, acceptLoss = false, signal }: RepairOptions): AsyncGenerator<RepairEvent> {
     this.#checkReady();
     if (this.#isRunning) throw new PinfoldError('LIMIT_REACHED', 'a repair of this store is under way already');
     this.#isRunning = true;
@@ -63,6 +66,7 @@ export class StoreRepair implements Repair {
         if (totals.writtenHere === writtenHere) break;
         await this.#scrub.check([...new Set(this.#scrub.findings().findings.map(({ bucket }) => bucket))]);
       }
+      if (apply && acceptLoss) yield* this.#givenUp(totals, signal);
       if (apply) await this.#mendIndexes(signal, totals);
       const { findings } = this.#scrub.findings();
       totals.damaged = new Set(findings.map(({ bucket }) => bucket)).size;
@@ -88,9 +92,10 @@ export class StoreRepair implements Repair {
     for (let rest = buckets; rest.length > 0; ) {
       const exchanged = await exchange(this.#needs, { peerId: from, buckets: rest, apply: true, signal });
       rest = rest.slice(exchanged.length);
-      for (const { written } of exchanged) {
-        rows += written ?? 0;
-        if (written === undefined) leftOut++;
+      for (const each of exchanged) {
+        rows += each.written ?? 0;
+        if (each.written === undefined) leftOut++;
+        this.#noteReplaced(each);
       }
     }
     await this.#scrub.check(buckets);
@@ -144,10 +149,26 @@ export class StoreRepair implements Repair {
       if (event.remedy === 'left-out') totals.leftOut++;
       if (event.remedy === 'none' && !needsRepair(each)) continue;
       totals.buckets++;
+      this.#noteReplaced(each);
       totals.writtenHere += event.writtenHere;
       this.#needs.metrics.repaired.add(event.writtenHere);
       if (totals.buckets <= PLANNED_BUCKETS_MAX) yield event;
       else totals.untold++;
+    }
+  }
+
+  /** The operator's word that what nobody has shall be lost. */
+  async *#givenUp(totals: Totals, signal: AbortSignal): AsyncGenerator<RepairBucket> {
+    const buckets = [...rowDamagedBuckets(this.#scrub.findings().findings)];
+    for (let at = 0; at < buckets.length; at += REPAIRED_BUCKETS_MAX) {
+      signal.throwIfAborted();
+      for (const event of await giveUp(this.#needs, buckets.slice(at, at + REPAIRED_BUCKETS_MAX))) {
+        for (const pin of event.givenUp) this.#needs.logger.warn('a damaged row was given up', { pin });
+        this.#areOrphansExpected ||= event.givenUp.length > 0;
+        totals.givenUp += event.givenUp.length;
+        if (event.remedy === 'left-out') totals.leftOut++;
+        yield event;
+      }
     }
   }
 
@@ -161,10 +182,13 @@ export class StoreRepair implements Repair {
     totals.leftOut += leftOut;
   }
 
+  #noteReplaced({ written, repair }: Exchanged): void {
+    if (written !== undefined && repair !== undefined && repair.unreadable.length > 0) this.#areOrphansExpected = true;
+  }
+
   /** Of a store that was repaired from elsewhere: a walk through all entries, so nobody waits for it. */
   #mendIndexesSoon(): void {
-    this.#mending ??= this.#scrub
-      .mendIndexes({ signal: this.#abort.signal })
+    this.#mending ??= this.#mendEntries(this.#abort.signal)
       .then(
         () => {},
         (problem) => this.#needs.logger.warn('indexes could not be mended', { problem: String(problem) }),
@@ -176,9 +200,20 @@ export class StoreRepair implements Repair {
 
   async #mendIndexes(signal: AbortSignal, totals: Totals): Promise<void> {
     await this.#scrub.check([...new Set(this.#scrub.findings().findings.map(({ bucket }) => bucket))]);
-    const { added, removed } = await this.#scrub.mendIndexes({ signal });
+    const { added, removed } = await this.#mendEntries(signal);
     totals.indexEntriesAdded = added;
     totals.indexEntriesRemoved = removed;
+  }
+
+  async #mendEntries(signal: AbortSignal): Promise<{ added: number; removed: number }> {
+    const orphans = this.#areOrphansExpected;
+    this.#areOrphansExpected = false;
+    try {
+      return await this.#scrub.mendIndexes({ orphans, signal });
+    } catch (problem) {
+      this.#areOrphansExpected ||= orphans;
+      throw problem;
+    }
   }
 }
 
@@ -195,6 +230,7 @@ const nothing: RepairResult = {
   untold: 0,
   writtenHere: 0,
   writtenThere: 0,
+  givenUp: 0,
   leftOut: 0,
   indexEntriesAdded: 0,
   indexEntriesRemoved: 0,
@@ -230,5 +266,6 @@ function bucketEvent(peerId: string, { bucket, mine, theirs, repair, written }: 
     unreadableHere: mine.unreadable.length,
     unreadableThere: theirs.unreadable,
     writtenHere: written ?? 0,
+    givenUp: [],
   };
 }
