@@ -173,6 +173,7 @@ export interface ConsensusAlert {
     | 'DISTRUSTED_BY'
     | 'CLOCK_SKEW'
     | 'DUPLICATE_IDENTITY'
+    | 'LOG_DAMAGED'
     | 'CLOCK_ENTRIES'
     /** Others know more of this peer than its store: it was put back. */
     | 'ROLLED_BACK'

@@ -2,14 +2,12 @@ import { byteString } from '../../model/bytes.ts';
 import type { PinKey } from '../../model/pin.ts';
 import { mark } from '../../runtime/mark.ts';
 import { decodeOperations } from './codec/operations.ts';
-import { decodeSignedBatch } from './codec/signed-batch.ts';
 import { CHANGED_KEYS_MAX } from './constants.ts';
 import { decodePosition } from './core/position.ts';
 import type { IncEntry } from './core/types.ts';
-import { logKey } from './state/keys.ts';
+import { unlessLogDamaged } from './log/kept-batch.ts';
 import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
-import { logTable } from './tables.ts';
 
 /** 6.4: every key with an operation in the log that the position does not cover. Throws INVALID_TOKEN. */
 export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] | 'gone' | 'ahead' {
@@ -39,12 +37,15 @@ function isForked({ replicas }: CrdtStore, { rid, sequence }: IncEntry): boolean
   return [...firsts].some((first) => sequence >= first);
 }
 
-/** False: more keys than it is worth. */
+/** False: more keys than it is worth, or the log is damaged. */
 function collect(store: CrdtStore, replica: Replica, after: number, keys: Map<string, PinKey>): boolean {
-  const range = { from: logKey(replica.number, after + 1), to: logKey(replica.number, replica.sequence + 1) };
-  for (const { value } of store.needs.storage.read.range(logTable, range)) {
-    for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations) keys.set(byteString(key), key);
+  for (let sequence = after + 1; sequence <= replica.sequence; ) {
+    const next = sequence;
+    const batch = unlessLogDamaged(() => store.logged(replica, next));
+    if (batch === undefined) return next > replica.flushedSequence; // It is not committed yet.
+    for (const { key } of decodeOperations(batch.ops).operations) keys.set(byteString(key), key);
     if (keys.size > CHANGED_KEYS_MAX) return false;
+    sequence = batch.head.last + 1;
   }
   return true;
 }

@@ -137,6 +137,8 @@ export const RANGE_MESSAGE_BYTES = 128 * 1024;
 export const SHADOW_ROWS_PER_TRANSACTION = 4_000;
 /** How often it is looked whether the log can be cut (4.7). */
 export const LOG_LOOK_MS = 10_000;
+/** How long an operator is told that a part of the log was damaged. */
+export const LOG_DAMAGED_SHOWN_MS = 86_400_000;
 /** Batches, and bytes of them, deleted in one transaction, and the time between two. */
 export const LOG_CUT_ROWS_MAX = 500;
 export const LOG_CUT_BYTES_MAX = 4 * 1024 * 1024;

@@ -15,7 +15,6 @@ import { Forks, type KeptStore } from './forks/forks.ts';
 import { BatchTalk } from './gossip.ts';
 import { crdtHandlers } from './handlers.ts';
 import { Intake } from './intake.ts';
-import { KnownSignatures } from './known-signatures.ts';
 import { LevelWaits } from './level-waits.ts';
 import { Meeting } from './meeting.ts';
 import { type CrdtMetrics, crdtMetrics } from './metrics.ts';
@@ -116,7 +115,7 @@ class ReplicatedMap implements CrdtConsensus {
     const parts = { store: this.#store, neighbours: this.#neighbours, rpc, isTrusted, trust };
     const base = { ...needs, ...seen, ...parts, options: init, isFollower: init.follower };
     this.#acknowledger = new Acknowledger({ ...base, rpc: needs.network.rpc });
-    const common = { ...base, acknowledger: this.#acknowledger, signatures: new KnownSignatures() };
+    const common = { ...base, acknowledger: this.#acknowledger, signatures: this.#store.signatures };
     this.#keeper = new TrustKeeper(common);
     this.#intake = new Intake({
       ...common,

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { SignedForgotten, SignedMetrics, SignedPeerRecord } from '../../../gen/pinfold/peer/v1/record_pb.ts';
 import {
@@ -19,7 +18,6 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Alerts } from './alerts.ts';
 import { clockEntry, flushedClock, type HeardEntry, readClock } from './codec/clock-entries.ts';
-import { decodeSignedBatch } from './codec/signed-batch.ts';
 import {
   CLOCK_ENTRIES_ALERT,
   DUPLICATE_IDENTITY_MS,
@@ -28,16 +26,15 @@ import {
   HELLO_TIMEOUT_MS,
   PROTOCOL_LEVEL,
 } from './constants.ts';
+import { unlessLogDamaged } from './log/kept-batch.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { only, type PeerCalls } from './peer-calls.ts';
 import type { PeerViews } from './peer-views.ts';
 import type { StoreCare } from './repair/store-care.ts';
-import { logKey } from './state/keys.ts';
 import type { Replica } from './state/replicas.ts';
 import type { CrdtStore } from './state/store.ts';
 import type { News } from './sync/news.ts';
-import { logTable } from './tables.ts';
 import type { Trust } from './trust/trust.ts';
 
 /** Records and metrics of the members, exchanged with each Hello; the monitor is one. */
@@ -329,10 +326,11 @@ export class Meeting {
     return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
   }
 
-  /** Undefined: the log does not reach back so far. */
-  #hashAt(sequence: number, { number, floor }: Replica): Uint8Array | undefined {
-    if (sequence <= floor) return undefined;
-    const kept = this.#needs.store.needs.storage.read.get(logTable, logKey(number, sequence));
-    return kept === undefined ? new Uint8Array(8) : hash('sha256', decodeSignedBatch(kept).header, 'buffer');
+  /** Undefined: the log does not reach back so far, or is damaged there. */
+  #hashAt(sequence: number, replica: Replica): Uint8Array | undefined {
+    if (sequence <= replica.floor) return undefined;
+    const batch = unlessLogDamaged(() => this.#needs.store.loggedAsSigned(replica, sequence));
+    if (batch === undefined) return undefined;
+    return batch.head.last === sequence ? batch.hash : new Uint8Array(8);
   }
 }

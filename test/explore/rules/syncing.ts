@@ -1,5 +1,6 @@
 import { encodeSignedBatch } from '../../../src/consensus/crdt/codec/signed-batch.ts';
 import { judge } from '../../../src/consensus/crdt/core/judge.ts';
+import { keptBatch } from '../../../src/consensus/crdt/log/kept-batch.ts';
 import { type LoggedReplica, LogReader } from '../../../src/consensus/crdt/sync/log-reader.ts';
 import type { Reader } from '../../../src/storage/storage.ts';
 import { knownBatch } from '../world/batches.ts';
@@ -28,14 +29,17 @@ export function stream(source: Store, clock: Slots): Stream {
 
 function streamAnew(source: Store, clock: Slots): Stream {
   const entries = replicas.map(({ rid, number }) => ({ rid, sequence: sequenceOf(clock[number] as number) }));
-  const log = new LogReader(entries.filter(({ sequence }) => sequence > 0));
+  const reader = readerOf(source);
+  const log = new LogReader(
+    entries.filter(({ sequence }) => sequence > 0),
+    (replica, sequence) => keptBatch(reader, replica, sequence),
+  );
   const logged = loggedReplicas(source);
   if (log.isBelowFloor(logged)) return { first: fullNeeded, problem: undefined };
   const batches: number[] = [];
-  const reader = readerOf(source);
-  for (let next = log.next(reader, logged); next !== undefined; next = log.next(reader, logged)) {
-    const { head, replica } = next;
-    batches.push(source.value.log.find((id) => isBatch(id, replica.number, head.first)) as number);
+  for (let next = log.next(logged); next !== undefined; next = log.next(logged)) {
+    const { batch, replica } = next;
+    batches.push(source.value.log.find((id) => isBatch(id, replica.number, batch.head.first)) as number);
   }
   return { first: batches[0] ?? nothingLeft, problem: streamProblem(source, clock, batches) };
 }

@@ -25,6 +25,8 @@ export class DamagedStore {
   /** Pin keys that ever were. */
   readonly ever = new Set<string>();
   readonly everForgotten = new Set<string>();
+  /** Keys of batches of the log that were changed or lost. */
+  readonly batches = new Set<string>();
 
   constructor(muddled: Set<string>) {
     this.#muddled = muddled;

@@ -157,10 +157,12 @@ export class StoreChecker {
     const from = Math.min(this.#read.get(number) ?? 0, this.truth.clock.get(rid) ?? 0);
     this.#read.set(number, row.clock);
     if (row.clock <= from) return;
-    for (const { value } of reader.range(logTable, {
+    for (const { key, value } of reader.range(logTable, {
       from: logKey(number, from + 1),
       to: logKey(number, row.clock + 1),
     })) {
+      // Of a shadow that was swapped in: what another store has told of it is known.
+      if (this.#damaged.batches.has(hexOf(key))) continue;
       const batch = batchRecord(value);
       if (batch.rid !== rid)
         throw new Violation('I7', `${this.#who} has a batch of ${short(batch.rid)} in the log of ${short(rid)}`);
@@ -173,8 +175,9 @@ export class StoreChecker {
     const floorBefore = this.#floors.get(rid) ?? 0;
     if (floor < floorBefore) throw new Violation('I11', `F[${short(rid)}] of ${this.#who} went back`);
     this.#floors.set(rid, floor);
-    // A floor that a swap has raised lies above what was covered before.
-    if (floor > floorBefore && floor <= before) this.#watch.onCut(rid, floor);
+    // A floor that a swap has raised lies above what was covered before; up to a damaged batch it rises whoever lacks that.
+    const isCut = floor > floorBefore && floor <= before && !this.#damaged.batches.has(hexOf(logKey(number, floor)));
+    if (isCut) this.#watch.onCut(rid, floor);
     const head = hexOf(hash);
     const held = this.#held.get(rid) ?? [];
     const from = held.at(-1)?.hash ?? '';
@@ -309,7 +312,9 @@ export class StoreChecker {
   /** I7. */
   #checkLog(reader: Reader, number: number, rid: string, { clock, floor }: ReplicaRow): void {
     for (const { first, last } of this.#held.get(rid) ?? []) {
-      if (first <= floor || last > clock || reader.get(logTable, logKey(number, last)) !== undefined) continue;
+      const logged = logKey(number, last);
+      if (first <= floor || last > clock || reader.get(logTable, logged) !== undefined) continue;
+      if (this.#damaged.batches.has(hexOf(logged))) continue;
       throw new Violation(
         'I7',
         `${this.#who} covers ${short(rid)} ${first}-${last}, above its floor ${floor}, and has it not in its log`,

@@ -99,6 +99,8 @@ const makers: Partial<Record<EventKind, Maker>> = {
       'flip-entry': 1,
       forget: 1,
       'garble-tracker': 2,
+      'flip-log': 1,
+      'lose-log': 1,
     }),
     at: random.int(0, 1_000_000),
   }),

@@ -101,10 +101,15 @@ export interface CareEvent {
  *   lose-entry   an entry of an index
  *   flip-entry   a bit of an entry of an index: the entry is gone, and another there
  *   forget       a row with its entries and its share of the digest, as a defect would have it
+ *   flip-dot     a bit of what names an operation
+ *   flip-log     a bit of a batch of the log
+ *   lose-log     a batch of the log
+ *   garble-tracker  a row of a table of the tracker
  */
-/** `flip-dot`: a bit of what names an operation. `garble-tracker`: a row of a table of the tracker. */
 export type DamageKind =
   | 'garble-tracker'
+  | 'flip-log'
+  | 'lose-log'
   | 'flip'
   | 'flip-dot'
   | 'garble'

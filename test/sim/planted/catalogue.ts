@@ -877,6 +877,32 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'damaged-log-stands',
+    says: 'the floor does not rise above what is damaged of the log, so that whoever lacks it asks for it for ever',
+    breaks: ['I8', 'DEFECT', 'CRASH'],
+    profile: 'damage',
+    edits: [
+      {
+        file: `${crdt}/log/log-cutter.ts`,
+        find: 'store.raiseFloors([replica], floors);',
+        replace: 'void floors;',
+      },
+    ],
+  },
+  {
+    name: 'damaged-log-is-another-history',
+    says: 'a batch that the disk has changed is taken for one of another history of its author',
+    breaks: ['I8', 'DEFECT', 'I5', 'I4', 'I2'],
+    profile: 'damage',
+    edits: [
+      {
+        file: `${crdt}/meeting.ts`,
+        find: 'if (batch === undefined) return undefined;',
+        replace: 'if (batch === undefined) return new Uint8Array(8);',
+      },
+    ],
+  },
+  {
     name: 'damaged-state-stops-the-tracker',
     says: 'the tracker does not start over a state of its own that cannot be read',
     breaks: ['START', 'NODE', 'DEFECT', 'I8'],

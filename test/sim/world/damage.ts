@@ -1,3 +1,4 @@
+import { logTable } from '../../../src/consensus/crdt/tables.ts';
 import { bucketOf } from '../../../src/model/pin-key.ts';
 import { decodePinRow } from '../../../src/pinset/codec/pin-row.ts';
 import { setsIn } from '../../../src/pinset/sets-state.ts';
@@ -23,7 +24,8 @@ export function damage(world: World, event: DamageEvent): void {
   if (machine.isGone || machine.process?.disk.hasFailed) return;
   const { read } = storeOf(machine).control.copy();
   const set = tableSets[setsIn(read).live];
-  if (event.what === 'garble-tracker') garbleTracker(world, machine, event, read);
+  if (event.what === 'flip-log' || event.what === 'lose-log') damageLog(world, machine, event, read);
+  else if (event.what === 'garble-tracker') garbleTracker(world, machine, event, read);
   else if (event.what === 'lose-entry' || event.what === 'flip-entry') damageEntry(world, machine, event, read, set);
   else damageRow(world, machine, event, read, set);
 }
@@ -59,6 +61,16 @@ function damageEntry(world: World, machine: Machine, event: DamageEvent, read: R
     strays.push(`${table} ${hexOf(flipped)}`);
   }
   for (const key of keys) note(world, machine, event, key, strays);
+}
+
+/** Whoever lacks that batch takes the rows of this machine instead: of those nothing is lost. */
+function damageLog(world: World, machine: Machine, { what, at }: DamageEvent, read: Reader): void {
+  const row = pick(read.range(logTable), at);
+  if (row === undefined) return;
+  const damaged = what === 'lose-log' ? undefined : bitFlipped(row.value, at, row.value.length);
+  storeOf(machine).control.damage(logTable, row.key, damaged);
+  world.damages.of(machine.name).batches.add(hexOf(row.key));
+  world.trace.add(world.time.nowMs, `${machine.name}: ${what} of ${hexOf(row.key)}`);
 }
 
 /** What it names is found out anew by the tracker, of which no scrub tells. */

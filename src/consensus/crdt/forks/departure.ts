@@ -9,13 +9,11 @@ import { sleep } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { flushedClock, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import { decodeOperations } from '../codec/operations.ts';
-import { decodeSignedBatch } from '../codec/signed-batch.ts';
 import { DEPARTURE_NAMED_MAX, DEPARTURE_PATIENCE_MS, DEPARTURE_RETRY_MS } from '../constants.ts';
+import { batchesBack } from '../log/batches-back.ts';
 import { only, type PeerCalls } from '../peer-calls.ts';
-import { logKey } from '../state/keys.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
-import { logTable } from '../tables.ts';
 import type { Offers } from './offers.ts';
 
 export interface DepartureNeeds {
@@ -119,13 +117,11 @@ export class Departure {
   /** A few of the CIDs that would be lost, own ones and the newest first. */
   #names(uncovered: ReadonlyMap<Replica, number>): string[] {
     const { store } = this.#needs;
-    const { read } = store.needs.storage;
     const rank = (replica: Replica) => Number(replica !== store.own) + Number(!store.isOwn(replica));
     const cids = new Set<string>();
     for (const [replica, covered] of [...uncovered].sort(([a], [b]) => rank(a) - rank(b))) {
-      const range = { from: logKey(replica.number, covered + 1), to: logKey(replica.number + 1, 0) };
-      for (const { value } of read.range(logTable, { ...range, reverse: true, limit: DEPARTURE_NAMED_MAX })) {
-        for (const { key } of decodeOperations(decodeSignedBatch(value).ops).operations.toReversed()) {
+      for (const { ops } of batchesBack(store, replica, replica.flushedSequence, covered)) {
+        for (const { key } of decodeOperations(ops).operations.toReversed()) {
           cids.add(formatCid(pinKeyParts(key).cid));
           if (cids.size >= DEPARTURE_NAMED_MAX) return [...cids];
         }

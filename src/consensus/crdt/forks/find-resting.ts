@@ -5,6 +5,7 @@ import { decodeHeader } from '../codec/header.ts';
 import { decodeOperations } from '../codec/operations.ts';
 import { decodeSignedBatch } from '../codec/signed-batch.ts';
 import { FORK_SCAN_BATCHES } from '../constants.ts';
+import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { SeenEarly } from '../core/seen-early.ts';
 import { AMEND, type Operations } from '../core/types.ts';
 import type { BuiltOn } from '../state/fork-book.ts';
@@ -20,7 +21,7 @@ export interface Resting {
 
 /**
  * N4: what the log has of operations that saw a dot of `replica` above `common`, and of batches that depend on one. Read once, in slices,
- * while nothing is taken in. What was cut from the log is not found: then digests differ, and the operator hears of it (DIVERGED).
+ * while nothing is taken in. What was cut from the log, or is damaged there, is not found: then digests differ, and the operator hears of it (DIVERGED).
  */
 export async function findResting(
   { store, timers }: { store: CrdtStore; timers: Timers },
@@ -39,11 +40,15 @@ export async function findResting(
       from = Buffer.concat([key, Uint8Array.of(0)]);
       const author = Buffer.from(key).readUInt32BE(0);
       if (author === replica.number) continue;
-      const { header, ops } = decodeSignedBatch(value);
-      seenEarly.push(...seenIn(store, author, ops, replica, common));
-      const { inc, last } = decodeHeader(header);
-      const needs = inc.find(({ rid }) => equalBytes(rid, replica.rid))?.sequence ?? 0;
-      if (needs > common) builtOn.push({ replica: author, last, needs });
+      try {
+        const { header, ops } = decodeSignedBatch(value);
+        seenEarly.push(...seenIn(store, author, ops, replica, common));
+        const { inc, last } = decodeHeader(header);
+        const needs = inc.find(({ rid }) => equalBytes(rid, replica.rid))?.sequence ?? 0;
+        if (needs > common) builtOn.push({ replica: author, last, needs });
+      } catch (problem) {
+        if (!(problem instanceof InvalidBatch)) throw problem;
+      }
     }
     if (read < FORK_SCAN_BATCHES) from = undefined;
     await sleep(timers, 0, signal); // Others get their turn.

@@ -9,12 +9,11 @@ import { safeNumber } from '../codec/clock-entries.ts';
 import { decodeSignedBatch, encodeSignedBatch } from '../codec/signed-batch.ts';
 import { FORK_TELL_INTERVAL_MS, FORK_WITNESS_INTERVAL_MS, WITNESSES_MAX } from '../constants.ts';
 import type { Batch } from '../core/types.ts';
+import { unlessLogDamaged } from '../log/kept-batch.ts';
 import { only, type PeerCalls } from '../peer-calls.ts';
 import type { Fork, ForkState } from '../state/fork-book.ts';
-import { logKey } from '../state/keys.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
-import { logTable } from '../tables.ts';
 import { findForkPoint } from './list-headers.ts';
 import { ownBranch } from './own-branch.ts';
 
@@ -116,8 +115,8 @@ export class ForkWatch {
     const { store } = this.#needs;
     const branch = ownBranch(store, replica);
     const link = branch.containing(head.first) ?? branch.endingAt(head.first - 1);
-    const kept = link && store.needs.storage.read.get(logTable, logKey(replica.number, link.last));
-    return kept && encodeSignedBatch({ ...decodeSignedBatch(kept), ops: none });
+    const kept = link && unlessLogDamaged(() => store.loggedAsSigned(replica, link.last));
+    return kept && encodeSignedBatch({ ...kept, ops: none });
   }
 
   #again(): void {

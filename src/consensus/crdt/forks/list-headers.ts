@@ -9,14 +9,13 @@ import {
 import { byteString, equalBytes } from '../../../model/bytes.ts';
 import { PinfoldError } from '../../../model/errors.ts';
 import { safeNumber } from '../codec/clock-entries.ts';
-import { type BatchParts, decodeSignedBatch, openBatch, verifyBatch } from '../codec/signed-batch.ts';
+import { type BatchParts, openBatch, verifyBatch } from '../codec/signed-batch.ts';
 import { HEADERS_PAGE_BYTES, HEADERS_PAGE_MAX, HEADERS_WALKED_MAX } from '../constants.ts';
 import { type Branch, type ForkPoint, forkPoint } from '../core/fork-point.ts';
 import type { Batch } from '../core/types.ts';
+import { batchesBack } from '../log/batches-back.ts';
 import { only, type PeerCalls } from '../peer-calls.ts';
-import { logKey } from '../state/keys.ts';
 import type { CrdtStore } from '../state/store.ts';
-import { logTable } from '../tables.ts';
 import { linkIn } from './own-branch.ts';
 
 /** A page of the flushed log of one replica, newest first. Throws INVALID_ARGUMENT. */
@@ -25,14 +24,12 @@ export function listHeaders(store: CrdtStore, request: ListHeadersRequest): List
   const before = safeNumber(request.before);
   const headers: BatchParts[] = [];
   if (replica === undefined) return create(ListHeadersResponseSchema, {});
-  const end = Math.min(replica.flushedSequence + 1, before === 0 ? Number.MAX_SAFE_INTEGER : before);
-  const range = { from: logKey(replica.number, 0), to: logKey(replica.number, end), reverse: true };
   let bytes = 0;
   let more = false;
-  for (const { value } of store.needs.storage.read.range(logTable, { ...range, limit: HEADERS_PAGE_MAX + 1 })) {
+  for (const batch of batchesBack(store, replica, before === 0 ? Number.MAX_SAFE_INTEGER : before - 1)) {
     more = headers.length === HEADERS_PAGE_MAX || bytes >= HEADERS_PAGE_BYTES;
     if (more) break;
-    const { header, signature } = decodeSignedBatch(value);
+    const { header, signature } = batch;
     headers.push({ header, signature, ops: new Uint8Array(0) });
     bytes += header.length;
   }

@@ -34,7 +34,7 @@ export class Offers {
   /** In causal order, a bounded piece. The other's clock afterwards. */
   async give(peerId: string, clock: readonly HeardEntry[], signal: AbortSignal): Promise<HeardEntry[]> {
     const { store, rpc } = this.#needs;
-    const log = new LogReader(clock);
+    const log = new LogReader(clock, (replica, sequence) => store.loggedAsSigned(replica, sequence));
     let theirs = [...clock];
     if (log.isBelowFloor(store.replicas.sorted())) return theirs;
     for (let calls = 0; calls < OFFER_CALLS_MAX; calls++) {
@@ -63,10 +63,11 @@ export class Offers {
     const { store } = this.#needs;
     const batches: SignedBatch[] = [];
     for (let bytes = 0; bytes < GROUP_BYTES_MAX; ) {
-      const next = log.next(store.needs.storage.read, store.replicas.sorted());
+      const next = log.next(store.replicas.sorted());
       if (next === undefined) break;
-      batches.push(create(SignedBatchSchema, next.parts));
-      bytes += next.parts.header.length + next.parts.ops.length;
+      const { header, signature, ops } = next.batch;
+      batches.push(create(SignedBatchSchema, { header, signature, ops }));
+      bytes += header.length + ops.length;
     }
     return batches;
   }

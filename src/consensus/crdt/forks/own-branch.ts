@@ -1,26 +1,23 @@
-import { hash } from 'node:crypto';
-import { decodeHeader } from '../codec/header.ts';
-import { decodeSignedBatch } from '../codec/signed-batch.ts';
 import type { Branch, Link } from '../core/fork-point.ts';
 import type { Batch } from '../core/types.ts';
-import { logKey } from '../state/keys.ts';
+import { unlessLogDamaged } from '../log/kept-batch.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
-import { logTable } from '../tables.ts';
 
-/** The branch of a replica that this store holds, as far back as its log reaches. */
+/** The branch of a replica that this store holds, as far back as its log reaches, whole. */
 export function ownBranch(store: CrdtStore, replica: Replica): Branch {
-  const { read } = store.needs.storage;
+  const containing = (sequence: number) => {
+    // What the log has first, if it does not reach back so far.
+    const kept = Math.max(sequence, replica.floor + 1);
+    if (kept > replica.sequence) return undefined;
+    const batch = unlessLogDamaged(() => store.loggedAsSigned(replica, kept));
+    return batch === undefined ? undefined : linkIn(batch);
+  };
   return {
+    containing,
     endingAt(sequence) {
-      const kept = sequence > replica.sequence ? undefined : read.get(logTable, logKey(replica.number, sequence));
-      return kept === undefined ? undefined : linkOf(kept);
-    },
-    containing(sequence) {
-      if (sequence > replica.sequence) return undefined;
-      const range = { from: logKey(replica.number, sequence), to: logKey(replica.number + 1, 0), limit: 1 };
-      for (const { value } of read.range(logTable, range)) return linkOf(value);
-      return undefined;
+      const link = containing(sequence);
+      return link?.last === sequence ? link : undefined;
     },
   };
 }
@@ -28,9 +25,4 @@ export function ownBranch(store: CrdtStore, replica: Replica): Branch {
 /** What the header of a batch says of its place. */
 export function linkIn({ head: { first, last, prev }, hash }: Pick<Batch, 'head' | 'hash'>): Link {
   return { first, last, prev, hash };
-}
-
-function linkOf(kept: Uint8Array): Link {
-  const { header } = decodeSignedBatch(kept);
-  return linkIn({ head: decodeHeader(header), hash: hash('sha256', header, 'buffer') });
 }

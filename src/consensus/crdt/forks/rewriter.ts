@@ -5,7 +5,8 @@ import { OperationWriter } from '../core/operation-writer.ts';
 import { rewrite } from '../core/rewrite.ts';
 import { TransactionRows } from '../core/rows.ts';
 import type { StreamRun } from '../core/types.ts';
-import { type LoggedBatch, localOperation, loggedBatch } from '../log/logged-batch.ts';
+import { keptBatch } from '../log/kept-batch.ts';
+import { type LocalBatch, localBatch, localOperation } from '../log/local-batch.ts';
 import { type SealedBatch, sealBatch } from '../sealed-batch.ts';
 import type { Fork } from '../state/fork-book.ts';
 import { putRemembered, readRemembered } from '../state/idempotency.ts';
@@ -28,7 +29,7 @@ interface Piece {
 interface Writing {
   readonly replica: Replica;
   readonly fork: Fork;
-  readonly given: LoggedBatch;
+  readonly given: LocalBatch;
   readonly writer: OperationWriter;
   readonly rows: TransactionRows;
 }
@@ -61,14 +62,13 @@ export class Rewriter {
     return piece;
   }
 
-  #given(replica: Replica, next: number): LoggedBatch {
+  /** Throws LogDamaged. */
+  #given(replica: Replica, next: number): LocalBatch {
     const { storage, pinset } = this.#needs.store.needs;
-    const given = loggedBatch(storage.read, pinset.names, replica.number, next);
-    if (given === undefined) throw new Error(`operation ${next} of a branch that is written again is not in the log`);
-    return given;
+    return localBatch(keptBatch(storage.read, replica, next), pinset.names);
   }
 
-  #write(tx: Transaction, replica: Replica, fork: Fork, given: LoggedBatch): Piece {
+  #write(tx: Transaction, replica: Replica, fork: Fork, given: LocalBatch): Piece {
     const { store, signer } = this.#needs;
     const { names } = store.needs.pinset;
     const writer = new OperationWriter({

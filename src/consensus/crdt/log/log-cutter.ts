@@ -1,10 +1,12 @@
 import type { Timer, Timers } from '../../../runtime/clock.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import { mark } from '../../../runtime/mark.ts';
+import type { Alerts } from '../alerts.ts';
 import {
   LOG_CUT_BYTES_MAX,
   LOG_CUT_PAUSE_MS,
   LOG_CUT_ROWS_MAX,
+  LOG_DAMAGED_SHOWN_MS,
   LOG_LOOK_MS,
   LOG_MARKS_PER_BYTES_MAX,
   LOG_MARKS_PER_MIN_AGE,
@@ -18,6 +20,7 @@ import { logKey } from '../state/keys.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
 import { logTable } from '../tables.ts';
+import type { LogDamaged } from './kept-batch.ts';
 import { LogMarks } from './log-marks.ts';
 
 export interface LogCutterNeeds {
@@ -26,6 +29,7 @@ export interface LogCutterNeeds {
   timers: Timers;
   logger: Logger;
   metrics: Pick<CrdtMetrics, 'logCut'>;
+  alerts: Alerts;
   isTrusted(peerId: string): boolean;
   /** Of a shadow that stands: what must not be cut above; and how it is given up (L3). */
   rebuilder: { readonly needsLogAbove: Clock | undefined; giveUp(reason: string): void };
@@ -47,6 +51,7 @@ export class LogCutter {
   constructor(needs: LogCutterNeeds) {
     this.#needs = needs;
     this.#marks = new LogMarks(needs.store.needs.storage);
+    needs.store.onLogDamaged((damage) => this.#damaged(damage));
   }
 
   start(): void {
@@ -140,6 +145,24 @@ export class LogCutter {
     store.raiseFloors(risen, floors);
     this.#marks.cut(floors);
     return true;
+  }
+
+  /** Nobody can be sent what is damaged: the floor rises above it, so that who lacks it takes the rows (S2), where all of it is done. */
+  #damaged({ replica: number, sequence, through, message }: LogDamaged): void {
+    const { store, rebuilder, alerts } = this.#needs;
+    const replica = store.replicas.byNumber(number);
+    // What is not flushed need not be there.
+    if (replica === undefined || sequence > replica.flushedSequence || sequence <= replica.floor) return;
+    mark('crdt log: damaged');
+    const { ridText, peerId } = replica;
+    alerts.raise('LOG_DAMAGED', store.needs.peerId, `${message}. Check the disk`, LOG_DAMAGED_SHOWN_MS);
+    const end = Math.min(through, replica.flushedSequence);
+    this.#needs.logger.error('what is damaged of the log is given up', { author: peerId, sequence, end });
+    if ((rebuilder.needsLogAbove?.get(ridText) ?? end) < end)
+      rebuilder.giveUp('the own log is damaged above what it has taken in');
+    const floors = new Map([[ridText, end]]);
+    store.raiseFloors([replica], floors);
+    this.#marks.cut(store.replicas.floors);
   }
 
   /** L1: of each holder up to where it will not ask for the log any more. */

@@ -1,7 +1,6 @@
 import type { PinKey } from '../../../model/pin.ts';
 import { bucketOf } from '../../../model/pin-key.ts';
 import type { Transaction } from '../../../storage/storage.ts';
-import { openBatch } from '../codec/signed-batch.ts';
 import { GROUP_BYTES_MAX, GROUP_OPS_MAX, SWAP_TAIL_OPS_MAX } from '../constants.ts';
 import { type Clock, covers, lacking } from '../core/clocks.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
@@ -9,6 +8,7 @@ import { judge } from '../core/judge.ts';
 import { TransactionRows } from '../core/rows.ts';
 import type { Batch } from '../core/types.ts';
 import { AuthorErred, applyTo, type Prepared, prepare, putLog, RestsElsewhere } from '../intake.ts';
+import { LogDamaged } from '../log/kept-batch.ts';
 import { remember } from '../remember.ts';
 import type { ClockStep, Replica } from '../state/replicas.ts';
 import { StagedClock } from '../state/staged-clock.ts';
@@ -136,19 +136,19 @@ export class ShadowIntake {
   }
 
   #ofOwnLog(upTo: 'flushed' | 'committed', operationsMax: number): { batches: Batch[]; isAtEnd: boolean } {
-    const { needs, replicas } = this.#store;
+    const { replicas } = this.#store;
     if (!covers(this.#taken, replicas.floors)) throw new Lost('the own log was cut above it');
-    const log = new LogReader(
-      this.#state.clock.entries().map(({ replica, sequence }) => ({ rid: replica.rid, sequence })),
-    );
+    const taken = this.#state.clock.entries().map(({ replica, sequence }) => ({ rid: replica.rid, sequence }));
+    const log = new LogReader(taken, (replica, sequence) => this.#store.logged(replica, sequence));
     const logged = replicas.sorted().map((replica) => (upTo === 'flushed' ? replica : asCommitted(replica)));
     const batches: Batch[] = [];
     for (let operations = 0, bytes = 0; operations < operationsMax && bytes < 2 * GROUP_BYTES_MAX; ) {
-      const next = log.next(needs.storage.read, logged);
+      const next = nextOf(log, logged);
       if (next === undefined) return { batches, isAtEnd: true };
-      batches.push(openBatch(next.parts));
-      operations += next.head.last - next.head.first + 1;
-      bytes += next.parts.ops.length;
+      const { head, ops } = next.batch;
+      batches.push(next.batch);
+      operations += head.last - head.first + 1;
+      bytes += ops.length;
     }
     return { batches, isAtEnd: false };
   }
@@ -161,6 +161,15 @@ export class ShadowIntake {
       if (isTheirs) throw new Unusable((problem as Error).message);
       throw problem;
     }
+  }
+}
+
+function nextOf(log: LogReader, replicas: readonly LoggedReplica[]): ReturnType<LogReader['next']> {
+  try {
+    return log.next(replicas);
+  } catch (problem) {
+    if (problem instanceof LogDamaged) throw new Lost(problem.message);
+    throw problem;
   }
 }
 

@@ -5,7 +5,8 @@ import type { Reader } from '../../../storage/storage.ts';
 import { clockOf } from '../codec/range-head.ts';
 import { LEFT_OUT_OPERATIONS_MAX } from '../constants.ts';
 import type { DottedOperation } from '../core/bring-on.ts';
-import { type LoggedBatch, localOperation, loggedBatch } from '../log/logged-batch.ts';
+import { unlessLogDamaged } from '../log/kept-batch.ts';
+import { type LocalBatch, localBatch, localOperation } from '../log/local-batch.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
 
@@ -61,7 +62,7 @@ export async function operationsOn(keys: ReadonlySet<string>, difference: Differ
 /** False: the log has not all of them, or they are too many. */
 async function eachBatch(
   { reader, other, store, timers, signal }: Difference,
-  visit: (batch: LoggedBatch, replica: Replica) => void,
+  visit: (batch: LocalBatch, replica: Replica) => void,
 ): Promise<boolean> {
   let operations = 0;
   for (const { name, sequence } of clockOf(reader)) {
@@ -73,9 +74,9 @@ async function eachBatch(
     operations += sequence - taken;
     if (operations > LEFT_OUT_OPERATIONS_MAX) return false;
     while (taken < sequence) {
-      const batch = loggedBatch(reader, store.needs.pinset.names, replica.number, taken + 1);
+      const batch = unlessLogDamaged(() => store.logged(replica, taken + 1, reader));
       if (batch === undefined) return false;
-      visit(batch, replica);
+      visit(localBatch(batch, store.needs.pinset.names), replica);
       taken = batch.head.last;
       await sleep(timers, 0, signal); // Others get their turn.
     }

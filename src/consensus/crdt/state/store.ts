@@ -8,6 +8,9 @@ import type { Logger } from '../../../runtime/logger.ts';
 import type { Random } from '../../../runtime/random.ts';
 import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
+import type { Batch } from '../core/types.ts';
+import { KnownSignatures } from '../known-signatures.ts';
+import { keptBatch, LogDamaged, type Verify } from '../log/kept-batch.ts';
 import { Turns } from '../rebuild/turns.ts';
 import { Acks } from './acks.ts';
 import { ForkBook } from './fork-book.ts';
@@ -27,6 +30,8 @@ export interface StoreNeeds {
   identityStamp(): Promise<Uint8Array>;
 }
 
+type NumberedReplica = Pick<Replica, 'number' | 'rid'>;
+
 /** The clock, the own replica, and what is flushed of both: shared by all that write (local commits, what others wrote, joining). */
 export class CrdtStore {
   readonly needs: StoreNeeds;
@@ -42,7 +47,9 @@ export class CrdtStore {
   readonly incBase = new Map<Replica, number>();
   /** Who may write now, while a shadow catches up. */
   readonly turns = new Turns();
+  readonly signatures = new KnownSignatures();
   readonly #listeners = new Set<() => void>();
+  readonly #damageListeners = new Set<(damage: LogDamaged) => void>();
   #failure: unknown;
 
   constructor(needs: StoreNeeds) {
@@ -153,6 +160,26 @@ export class CrdtStore {
       }
     });
     for (const replica of replicas) replica.floor = risen(replica);
+  }
+
+  /** The batch of the log that holds an operation above the floor. Throws LogDamaged, and tells of it. */
+  logged(replica: NumberedReplica, sequence: number, reader = this.needs.storage.read, verify?: Verify): Batch {
+    try {
+      return keptBatch(reader, replica, sequence, verify);
+    } catch (problem) {
+      if (problem instanceof LogDamaged) for (const listener of this.#damageListeners) listener(problem);
+      throw problem;
+    }
+  }
+
+  /** The same, and its author has signed it: for whoever is sent it, or takes its header for the author's word. */
+  loggedAsSigned(replica: NumberedReplica, sequence: number): Batch {
+    return this.logged(replica, sequence, undefined, (batch) => this.signatures.verify(batch));
+  }
+
+  /** Who cuts the log is told: nobody can be sent what is damaged. */
+  onLogDamaged(listener: (damage: LogDamaged) => void): void {
+    this.#damageListeners.add(listener);
   }
 
   /** What broke the storage. */

@@ -13,7 +13,8 @@ import { type LoggedBatch, packRun } from '../codec/batch-run.ts';
 import { clockEntry, type HeardEntry, readClock } from '../codec/clock-entries.ts';
 import type { BatchParts } from '../codec/signed-batch.ts';
 import { EXCEPT_AUTHORS_MAX, FOLLOWS_SERVED_MAX, RUN_BYTES_MAX } from '../constants.ts';
-import type { BatchHeader } from '../core/types.ts';
+import type { Batch } from '../core/types.ts';
+import { LogDamaged } from '../log/kept-batch.ts';
 import type { CrdtOptions } from '../options.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
@@ -64,7 +65,7 @@ export class SyncServer {
   ): AsyncGenerator<SyncResponse> {
     const { store } = this.#needs;
     const { replicas } = store;
-    const log = new LogReader(clock);
+    const log = new LogReader(clock, (replica, sequence) => store.loggedAsSigned(replica, sequence));
     const direct = new DirectAuthors(exceptAuthors, replicas.sorted());
     const run = new Run();
     for (let round = 0; ; round++) {
@@ -80,17 +81,28 @@ export class SyncServer {
           yield* run.taken();
           return yield fullNeeded(store);
         }
-        const next = log.next(store.needs.storage.read, replicas.sorted());
+        const next = nextOf(log, replicas.sorted());
+        if (next === 'damaged') continue;
         if (next === undefined) break;
-        const { parts, head } = next;
-        if (!run.hasRoom(parts)) yield* run.taken();
-        run.add(parts, head, head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
+        const { batch } = next;
+        if (!run.hasRoom(batch)) yield* run.taken();
+        run.add(batch, batch.head.last <= (replicas.taken(next.replica.ridText)?.wantedSequence ?? 0));
       }
       yield* run.taken();
       if (round === 0) yield caughtUp;
       if (!follow) return;
       await store.waitFlushed(version, signal);
     }
+  }
+}
+
+/** 'damaged': and the floor has risen above it. Otherwise throws LogDamaged. */
+function nextOf(log: LogReader, replicas: readonly Replica[]): ReturnType<LogReader['next']> | 'damaged' {
+  try {
+    return log.next(replicas);
+  } catch (problem) {
+    if (problem instanceof LogDamaged && log.isBelowFloor(replicas)) return 'damaged';
+    throw problem;
   }
 }
 
@@ -103,9 +115,9 @@ class Run {
     return this.#bytes + bytesOf(parts) <= RUN_BYTES_MAX;
   }
 
-  add(parts: BatchParts, head: BatchHeader, wantAck: boolean): void {
-    this.#batches.push({ parts: { ...parts, wantAck }, head });
-    this.#bytes += bytesOf(parts);
+  add(batch: Batch, wantAck: boolean): void {
+    this.#batches.push({ parts: { ...batch, wantAck }, head: batch.head });
+    this.#bytes += bytesOf(batch);
   }
 
   *taken(): Generator<SyncResponse> {
