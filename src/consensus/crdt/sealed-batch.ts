@@ -42,6 +42,7 @@ export function sealBatch(
   const batch = { header, signature: signer.sign(header), ops };
   const encoded = encodeSignedBatch(batch);
   const step = { replica: own, sequence: last, hash: hash('sha256', header, 'buffer') };
+  store.signatures.note({ hash: step.hash, signature: batch.signature });
   tx.put(logTable, logKey(own.number, last), encoded);
   store.replicas.put(tx, step);
   putSelf(tx, { ...self, lastStamp });
