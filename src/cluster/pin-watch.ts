@@ -12,6 +12,7 @@ import { sleep } from '../runtime/clock.ts';
 import { changedSince } from './changed-since.ts';
 import { claimStatus, type Named, wishName } from './claim-status.ts';
 import { ASK_PAUSE_MS, ASKS_MAX, READER_STALL_MS_MAX, WATCH_EVENTS_WAITING_MAX, WATCH_READ_MAX } from './constants.ts';
+import { historyAt } from './history-at.ts';
 import { withinNamespaces } from './listing.ts';
 import { watchMember } from './member-watch.ts';
 import { askPatiently, askStatuses, peerError } from './peer-statuses.ts';
@@ -174,8 +175,9 @@ export class PinWatch {
 
   /** Tells what changed since the token, if the feed will not; returns from which revision to go on, and what it told. */
   async #resumePins(resumed: WatchPlace, now: number): Promise<{ revision: number; keys: readonly PinKey[] }> {
-    const { peerId, consensus } = this.#needs;
-    const isHere = resumed.peerId === peerId && equalBytes(resumed.storeIncarnation, consensus.history);
+    const history = historyAt(this.#needs, resumed.revision);
+    const isHere =
+      resumed.peerId === this.#needs.peerId && history !== undefined && equalBytes(resumed.storeIncarnation, history);
     if (isHere && resumed.revision <= now && this.#shared.changes.read(resumed.revision) !== 'gone') {
       return { revision: resumed.revision, keys: [] };
     }

@@ -8,7 +8,7 @@ import { TOKEN_BYTES_MAX, TOKEN_PEERS_MAX } from './constants.ts';
 
 /** Where a watch stands. */
 export interface WatchPlace {
-  /** Peer that served it, and which store it had: its revision means nothing elsewhere. */
+  /** Peer that served it, and which history of its store the revision is of (`historyAt`): it means nothing elsewhere. Empty: not known. */
   peerId: string;
   storeIncarnation: Uint8Array;
   /** Of the pinset's feed. */

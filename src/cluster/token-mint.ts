@@ -3,6 +3,7 @@ import type { PinKey } from '../model/pin.ts';
 import type { Pinset } from '../pinset/pinset.ts';
 import { sleep, type Timers } from '../runtime/clock.ts';
 import { TOKEN_ASKED_MAX, TOKEN_INTERVAL_MS } from './constants.ts';
+import { historyAt } from './history-at.ts';
 import { encodeResumeToken, type StatusPlace, type WatchPlace } from './resume-token.ts';
 
 export interface TokenMintNeeds {
@@ -25,7 +26,9 @@ export interface Covers {
   status?: { peerId: string; place: StatusPlace | undefined };
 }
 
-type HeldPlace = Omit<WatchPlace, 'position' | 'peers'> & { readonly peers: Map<string, StatusPlace> };
+type HeldPlace = Omit<WatchPlace, 'storeIncarnation' | 'position' | 'peers'> & {
+  readonly peers: Map<string, StatusPlace>;
+};
 
 /**
  * Resume tokens for what one watch has told. What was read may be newer than the disk. So a token is held back: one interval
@@ -87,6 +90,7 @@ export class TokenMint {
       const { place } = this.#mark;
       const token = encodeResumeToken({
         ...place,
+        storeIncarnation: historyAt(this.#needs, place.revision) ?? new Uint8Array(0),
         position: this.#needs.consensus.flushedPosition(place.revision),
       });
       this.#mark = undefined;
@@ -98,8 +102,8 @@ export class TokenMint {
     const told = this.#told();
     if (!this.#changed || told === undefined) return undefined;
     this.#changed = false;
-    const { peerId, consensus } = this.#needs;
-    const place = { peerId, storeIncarnation: consensus.history, ...told, peers: new Map(this.#peers) };
+    const { peerId } = this.#needs;
+    const place = { peerId, ...told, peers: new Map(this.#peers) };
     return { place, bound: undefined as number | undefined };
   }
 

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { PinfoldError } from '../model/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decodeFeedRow, type FeedRow } from './codec/feed-row.ts';
@@ -5,6 +6,8 @@ import { Malformed } from './codec/reader.ts';
 import { FEED_WAITERS_MAX } from './constants.ts';
 import type { Feed, FeedEntry } from './pinset.ts';
 import { feedTable } from './tables.ts';
+
+const MARK_BYTES = 8;
 
 interface Waiter {
   revision: number;
@@ -31,6 +34,12 @@ export class StoredFeed implements Feed {
 
   get flushedRevision(): number {
     return this.#flushed;
+  }
+
+  mark(revision: number): Uint8Array | undefined {
+    if (revision === 0) return new Uint8Array(0);
+    const row = this.#storage.read.get(feedTable, revisionKey(revision));
+    return row && hash('sha256', row, 'buffer').subarray(0, MARK_BYTES);
   }
 
   read(revision: number, limit: number): FeedEntry[] | 'gone' {

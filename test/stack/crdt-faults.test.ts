@@ -5,6 +5,7 @@ import { MergeRangeRequestSchema } from '../../gen/pinfold/peer/v1/service_pb.ts
 import { encodeHeader, ridOf } from '../../src/consensus/crdt/codec/header.ts';
 import { encodeSignedBatch } from '../../src/consensus/crdt/codec/signed-batch.ts';
 import { OperationWriter } from '../../src/consensus/crdt/core/operation-writer.ts';
+import { decodePosition, encodeHeads } from '../../src/consensus/crdt/core/position.ts';
 import { replicasTable } from '../../src/consensus/crdt/tables.ts';
 import { parsePeerId } from '../../src/model/peer-id.ts';
 import { bucketOf } from '../../src/model/pin-key.ts';
@@ -307,6 +308,14 @@ t.test('a watch goes on at another peer without missing a change (6.4)', async (
   await cluster.until(() => a.root() === b.root(), 'equal', 2_000);
   const changed = b.consensus.changedSince(position);
   t.equal(Array.isArray(changed) && changed.length, 2);
+  const other = encodeHeads(
+    decodePosition(position).map((head) => ({ ...head, hash: head.hash.map((byte) => ~byte) })),
+  );
+  t.equal(
+    b.consensus.changedSince(other),
+    'gone',
+    'what it speaks of, its author gave up: others have other operations there',
+  );
   cluster.hub.partition(a.peerId, b.peerId);
   await a.one(pinOp(3));
   const ahead = a.consensus.flushedPosition(a.pinset.feed.revision) as Uint8Array;

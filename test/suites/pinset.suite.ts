@@ -443,6 +443,20 @@ async function feedCases(t: Test, open: Open): Promise<void> {
     await t.rejects(later, /enough/);
   });
 
+  t.test('a revision has a mark: another in another history, the same for as long as it is kept', async (t) => {
+    const [one, other] = [await open(t), await open(t)];
+    for (const world of [one, other]) await world.fill(1);
+    await one.fill(1, 5);
+    await other.fill(1, 6);
+    const marks = (world: typeof one) => [0, 1, 2, 3].map((revision) => world.pinset.feed.mark(revision));
+    const [mine, theirs] = [marks(one), marks(other)];
+    t.same(mine[0], new Uint8Array(0));
+    t.ok(mine[1]?.length);
+    t.notSame(mine[2], theirs[2]);
+    t.equal(mine[3], undefined);
+    t.same(marks(one), mine);
+  });
+
   t.test('old rows go, the last stays, and who is too far behind is told', async (t) => {
     const world = await open(t, { feedAgeMs: day });
     await world.pinset.start();

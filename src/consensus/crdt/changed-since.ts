@@ -1,9 +1,9 @@
-import { byteString } from '../../model/bytes.ts';
+import { byteString, equalBytes } from '../../model/bytes.ts';
 import type { PinKey } from '../../model/pin.ts';
 import { mark } from '../../runtime/mark.ts';
 import { decodeOperations } from './codec/operations.ts';
 import { CHANGED_KEYS_MAX } from './constants.ts';
-import { decodePosition } from './core/position.ts';
+import { decodePosition, type Head } from './core/position.ts';
 import type { IncEntry } from './core/types.ts';
 import { unlessLogDamaged } from './log/kept-batch.ts';
 import type { Replica } from './state/replicas.ts';
@@ -16,6 +16,10 @@ export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] |
   if (!entries.every((entry) => store.replicas.flushedCovers(entry))) {
     mark('watch: the peer has not seen what the token names');
     return 'ahead';
+  }
+  if (!entries.every((entry) => isOfThisHistory(store, entry))) {
+    mark('watch: the token is of another history');
+    return 'gone';
   }
   const covered = new Map(entries.map(({ rid, sequence }) => [byteString(rid), sequence]));
   const keys = new Map<string, PinKey>();
@@ -35,6 +39,14 @@ export function changedSince(store: CrdtStore, position: Uint8Array): PinKey[] |
 function isForked({ replicas }: CrdtStore, { rid, sequence }: IncEntry): boolean {
   const firsts = replicas.taken(byteString(rid))?.settled.keys() ?? [];
   return [...firsts].some((first) => sequence >= first);
+}
+
+/** Whether the history here goes through where the position ends. Also false where the log does not reach back so far. */
+function isOfThisHistory(store: CrdtStore, { rid, sequence, hash }: Head): boolean {
+  const replica = store.replicas.taken(byteString(rid));
+  if (hash.length === 0 || replica === undefined) return true;
+  const head = unlessLogDamaged(() => store.flushedHashAt(replica, sequence));
+  return head !== undefined && equalBytes(head.subarray(0, hash.length), hash);
 }
 
 /** False: more keys than it is worth, or the log is damaged. */

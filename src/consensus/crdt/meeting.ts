@@ -322,15 +322,7 @@ export class Meeting {
   /** A clock ends where a batch does (I9): one that ends elsewhere, or in another batch, is of another history. */
   #isOther({ sequence, hashPrefix }: HeardEntry, known: Replica): boolean {
     if (hashPrefix.length === 0 || sequence > known.flushedSequence) return false;
-    const own = sequence === known.flushedSequence ? known.flushedHash : this.#hashAt(sequence, known);
+    const own = unlessLogDamaged(() => this.#needs.store.flushedHashAt(known, sequence));
     return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
-  }
-
-  /** Undefined: the log does not reach back so far, or is damaged there. */
-  #hashAt(sequence: number, replica: Replica): Uint8Array | undefined {
-    if (sequence <= replica.floor) return undefined;
-    const batch = unlessLogDamaged(() => this.#needs.store.loggedAsSigned(replica, sequence));
-    if (batch === undefined) return undefined;
-    return batch.head.last === sequence ? batch.hash : new Uint8Array(8);
   }
 }

@@ -269,9 +269,11 @@ export class StoreChecker {
   #checkRow(reader: Reader, set: TableSet, key: string): void {
     const stored = reader.get(set.pins, Buffer.from(key, 'hex'));
     const row = stored === undefined ? [] : decodePinRow(stored);
-    const is = JSON.stringify(this.#named(row));
-    const should = JSON.stringify(this.truth.row(key));
-    if (is !== should && row.length === 0 && !this.#damaged.keys.has(key) && this.#damages.isForgotten(key)) {
+    const [named, truth] = [this.#named(row), this.truth.row(key)];
+    const [is, should] = [JSON.stringify(named), JSON.stringify(truth)];
+    const isLess = is !== should && isPartOf(named, truth);
+    // What was written on where it was forgotten has not seen it.
+    if (isLess && !this.#damaged.keys.has(key) && this.#damages.isForgotten(key)) {
       this.#damaged.add({ what: 'forget', key, bucket: bucketOf(Buffer.from(key, 'hex')), strays: [] });
       return;
     }
@@ -340,4 +342,9 @@ export class StoreChecker {
   #rid(number: number): string {
     return hexOf((this.#names as Names).replicas.name(number));
   }
+}
+
+function isPartOf(row: readonly TrueDot[], whole: readonly TrueDot[]): boolean {
+  const dots = new Set(whole.map((dot) => JSON.stringify(dot)));
+  return row.every((dot) => dots.has(JSON.stringify(dot)));
 }

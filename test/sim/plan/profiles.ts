@@ -192,7 +192,7 @@ export const profiles = {
     peers: [2, 4],
     workRate: [1, 5],
     faultRate: [0.1, 0.4],
-    weights: { write: 20, list: 1, recover: 0.3, bulk: 1, fork: 6, crash: 2, partition: 2, 'slow-disk': 1 },
+    weights: { write: 20, list: 1, recover: 0.3, bulk: 1, watch: 2, fork: 6, crash: 2, partition: 2, 'slow-disk': 1 },
     lateJoins: 0,
     cutsLog: 0,
     comparesForMs: [300, 1_000],

@@ -877,6 +877,32 @@ export const catalogue: readonly PlantedFault[] = [
     ],
   },
   {
+    name: 'revision-of-another-history',
+    says: 'a watch goes on from a revision number that a disk that was put back has given to another change',
+    breaks: ['WATCH'],
+    profile: 'forks',
+    edits: [
+      {
+        file: 'src/cluster/history-at.ts',
+        find: 'return mark && Buffer.concat([consensus.history, mark]);',
+        replace: 'return mark && Buffer.from(consensus.history);',
+      },
+    ],
+  },
+  {
+    name: 'position-of-another-history',
+    says: 'a watch goes on at another peer, which has other operations where the token ends than it speaks of',
+    breaks: ['WATCH'],
+    profile: 'forks',
+    edits: [
+      {
+        file: `${crdt}/changed-since.ts`,
+        find: 'if (hash.length === 0 || replica === undefined)',
+        replace: 'if (hash.length >= 0 || replica === undefined)',
+      },
+    ],
+  },
+  {
     name: 'damaged-log-stands',
     says: 'the floor does not rise above what is damaged of the log, so that whoever lacks it asks for it for ever',
     breaks: ['I8', 'DEFECT', 'CRASH'],
@@ -886,19 +912,6 @@ export const catalogue: readonly PlantedFault[] = [
         file: `${crdt}/log/log-cutter.ts`,
         find: 'store.raiseFloors([replica], floors);',
         replace: 'void floors;',
-      },
-    ],
-  },
-  {
-    name: 'damaged-log-is-another-history',
-    says: 'a batch that the disk has changed is taken for one of another history of its author',
-    breaks: ['I8', 'DEFECT', 'I5', 'I4', 'I2'],
-    profile: 'damage',
-    edits: [
-      {
-        file: `${crdt}/meeting.ts`,
-        find: 'if (batch === undefined) return undefined;',
-        replace: 'if (batch === undefined) return new Uint8Array(8);',
       },
     ],
   },

@@ -7,6 +7,10 @@ import type { IncEntry } from './types.ts';
 
 /** First byte: what it is, and the version of its form. A write is the clock of one entry that is its dot. */
 const CLOCK_V1 = 1;
+/** The same with what the entries are of. */
+const HEADS_V1 = 2;
+/** Of the hash of a batch. */
+const HEAD_BYTES = 8;
 
 const writer = new Writer(1024);
 
@@ -23,24 +27,49 @@ export function encodePosition(entries: Iterable<IncEntry>): Uint8Array {
   return writer.take();
 }
 
-/** Throws INVALID_TOKEN. */
-export function decodePosition(position: Uint8Array): IncEntry[] {
-  if (position[0] !== CLOCK_V1) throw new PinfoldError('INVALID_TOKEN', 'not a position of this kind of consensus');
+/** A clock entry, and the first bytes of the hash of the batch that it ends with: two histories of an author (N4) differ in them. */
+export interface Head extends IncEntry {
+  hash: Uint8Array;
+}
+
+export function encodeHeads(heads: Iterable<Head>): Uint8Array {
+  writer.at = 0;
+  writer.bytes[writer.at++] = HEADS_V1;
+  for (const { rid, sequence, hash } of heads) {
+    writer.ensure(RID_BYTES + 10 + HEAD_BYTES);
+    writer.bytes.set(rid, writer.at);
+    writer.at += RID_BYTES;
+    writer.varint(sequence);
+    writer.bytes.set(hash.subarray(0, HEAD_BYTES), writer.at);
+    writer.at += HEAD_BYTES;
+  }
+  return writer.take();
+}
+
+/** Throws INVALID_TOKEN. Of a position without hashes they are empty. */
+export function decodePosition(position: Uint8Array): Head[] {
+  const [form] = position;
+  if (form !== CLOCK_V1 && form !== HEADS_V1)
+    throw new PinfoldError('INVALID_TOKEN', 'not a position of this kind of consensus');
   try {
-    return readEntries(new Reader(position, 1));
+    return readEntries(new Reader(position, 1), form === HEADS_V1 ? HEAD_BYTES : 0);
   } catch (cause) {
     if (!(cause instanceof Malformed)) throw cause;
     throw new PinfoldError('INVALID_TOKEN', `a damaged position: ${cause.message}`);
   }
 }
 
-function readEntries(reader: Reader): IncEntry[] {
-  const entries: IncEntry[] = [];
+function readEntries(reader: Reader, headBytes: number): Head[] {
+  const entries: Head[] = [];
   while (reader.more) {
     if (reader.end - reader.at < RID_BYTES) throw new Malformed('cut short');
     const rid = reader.bytes.subarray(reader.at, reader.at + RID_BYTES);
     reader.at += RID_BYTES;
-    entries.push({ rid, sequence: reader.varint() });
+    const sequence = reader.varint();
+    if (reader.end - reader.at < headBytes) throw new Malformed('cut short');
+    const hash = reader.bytes.subarray(reader.at, reader.at + headBytes);
+    reader.at += headBytes;
+    entries.push({ rid, sequence, hash });
     if (entries.length > CLOCK_ENTRIES_MAX) throw new Malformed('too long');
   }
   return entries;

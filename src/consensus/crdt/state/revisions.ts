@@ -1,7 +1,9 @@
 import { REVISIONS_REMEMBERED } from '../constants.ts';
-import { encodePosition } from '../core/position.ts';
-import type { IncEntry } from '../core/types.ts';
+import { encodeHeads, type Head } from '../core/position.ts';
 import type { ClockStep, Replica } from './replicas.ts';
+
+/** Where the history of a replica ended. */
+type Ending = Pick<ClockStep, 'sequence' | 'hash'>;
 
 /**
  * Which clock was true at which revision, for the last few thousand transactions (6.4): a resume token must not cover more than
@@ -13,7 +15,7 @@ export class RevisionClocks {
   #flushedRevision: number;
   readonly #steps: { revision: number; steps: readonly ClockStep[] }[] = [];
   /** The clock before the oldest of `#steps`, and up to which revision it is true. */
-  readonly #base = new Map<Replica, number>();
+  readonly #base = new Map<Replica, Ending>();
   #baseRevision: number;
   #newest: Uint8Array | undefined;
 
@@ -21,7 +23,7 @@ export class RevisionClocks {
     this.revision = revision;
     this.#flushedRevision = revision;
     this.#baseRevision = revision;
-    for (const replica of replicas) this.#base.set(replica, replica.sequence);
+    for (const replica of replicas) this.#base.set(replica, { sequence: replica.sequence, hash: replica.hash });
   }
 
   /** A transaction was flushed: it took these steps and is that revision. In order. */
@@ -32,27 +34,27 @@ export class RevisionClocks {
     if (this.#steps.length <= REVISIONS_REMEMBERED) return;
     const oldest = this.#steps.shift() as { revision: number; steps: readonly ClockStep[] };
     this.#baseRevision = oldest.revision;
-    for (const { replica, sequence } of oldest.steps) this.#base.set(replica, sequence);
+    for (const step of oldest.steps) this.#base.set(step.replica, step);
   }
 
   /** The position that covers what is committed at that revision and no more; undefined: not flushed, or too long ago. */
   position(revision: number): Uint8Array | undefined {
     if (revision > this.#flushedRevision || revision < this.#baseRevision) return undefined;
-    if (revision < this.#flushedRevision) return encodePosition(entries(this.#clockAt(revision)));
-    this.#newest ??= encodePosition(entries(this.#clockAt(revision)));
+    if (revision < this.#flushedRevision) return encodeHeads(heads(this.#clockAt(revision)));
+    this.#newest ??= encodeHeads(heads(this.#clockAt(revision)));
     return this.#newest;
   }
 
-  #clockAt(revision: number): Map<Replica, number> {
+  #clockAt(revision: number): Map<Replica, Ending> {
     const clock = new Map(this.#base);
     for (const { revision: at, steps } of this.#steps) {
       if (at > revision) break;
-      for (const { replica, sequence } of steps) clock.set(replica, sequence);
+      for (const step of steps) clock.set(step.replica, step);
     }
     return clock;
   }
 }
 
-function* entries(clock: ReadonlyMap<Replica, number>): Generator<IncEntry> {
-  for (const [{ rid }, sequence] of clock) if (sequence > 0) yield { rid, sequence };
+function* heads(clock: ReadonlyMap<Replica, Ending>): Generator<Head> {
+  for (const [{ rid }, { sequence, hash }] of clock) if (sequence > 0) yield { rid, sequence, hash };
 }

@@ -177,6 +177,17 @@ export class CrdtStore {
     return this.logged(replica, sequence, undefined, (batch) => this.signatures.verify(batch));
   }
 
+  /**
+   * H of a replica at an operation that its flushed clock covers: of the batch that ends there. Empty: none does. Undefined: the log does not
+   * reach back so far. Throws LogDamaged.
+   */
+  flushedHashAt(replica: Replica, sequence: number): Uint8Array | undefined {
+    if (sequence === replica.flushedSequence) return replica.flushedHash;
+    if (sequence < replica.floor) return undefined;
+    const next = this.loggedAsSigned(replica, sequence + 1);
+    return next.head.first === sequence + 1 ? next.head.prev : new Uint8Array(0);
+  }
+
   /** Who cuts the log is told: nobody can be sent what is damaged. */
   onLogDamaged(listener: (damage: LogDamaged) => void): void {
     this.#damageListeners.add(listener);

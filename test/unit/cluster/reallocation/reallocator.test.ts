@@ -22,7 +22,13 @@ function world(standings: Record<string, Standing>, acting = 1) {
   const written: { revision: number; everything: boolean; keys: Uint8Array[] }[] = [];
   const peerIds = Object.keys(standings);
   const find = (key: Uint8Array) => pins.find((pin) => Buffer.compare(pin.key, key) === 0);
-  const feed = { revision: 0, flushedRevision: 0, read: (after: number) => written.slice(after), wait: async () => {} };
+  const feed = {
+    revision: 0,
+    flushedRevision: 0,
+    mark: () => undefined,
+    read: (after: number) => written.slice(after),
+    wait: async () => {},
+  };
   const allocator = balanced(defaults);
   const places = () =>
     new Places(
