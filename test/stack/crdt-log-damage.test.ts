@@ -27,6 +27,10 @@ const harms: Readonly<Record<string, Harm>> = {
   'a bit of its header': flipAt(() => 60),
   'a bit of its first tag': flipAt(() => 0),
   'it is lost': ({ storage }, { key }) => storage.control.damage(logTable, key, undefined),
+  'its key has lost a byte': ({ storage }, { key, value }) => {
+    storage.control.damage(logTable, key, undefined);
+    storage.control.damage(logTable, Buffer.from(key.subarray(0, 11)), value);
+  },
   'it stands in another place': ({ storage }, { key, value }) => {
     storage.control.damage(logTable, key, undefined);
     const moved = Buffer.from(key);

@@ -4,7 +4,7 @@ import type { Reader } from '../../../storage/storage.ts';
 import { decodeSignedBatch, openBatch, verifyBatch } from '../codec/signed-batch.ts';
 import { InvalidBatch } from '../core/invalid-batch.ts';
 import type { Batch } from '../core/types.ts';
-import { logKey } from '../state/keys.ts';
+import { LOG_KEY_BYTES, logKey } from '../state/keys.ts';
 import { logTable } from '../tables.ts';
 
 /** What the log has of a replica is damaged or lost (I7), up to an operation at least. */
@@ -42,7 +42,8 @@ export function keptBatch(
   const place = { replica: number, sequence };
   const range = { from: logKey(number, sequence), to: logKey(number + 1, 0), limit: 1 };
   for (const { key, value } of reader.range(logTable, range)) {
-    const last = Number(Buffer.from(key).readBigUInt64BE(4));
+    // The key may be what is damaged.
+    const last = key.length === LOG_KEY_BYTES ? Number(Buffer.from(key).readBigUInt64BE(4)) : sequence;
     const batch = unlessInvalid(() => checked(openBatch(decodeSignedBatch(value)), { rid, last }, verify));
     if (batch instanceof InvalidBatch) throw new LogDamaged({ ...place, through: last }, batch.message);
     if (batch.head.first <= sequence) return batch;
