@@ -158,7 +158,8 @@ export class LogCutter {
     alerts.raise('LOG_DAMAGED', store.needs.peerId, `${message}. Check the disk`, LOG_DAMAGED_SHOWN_MS);
     const end = Math.min(through, replica.flushedSequence);
     this.#needs.logger.error('what is damaged of the log is given up', { author: peerId, sequence, end });
-    if ((rebuilder.needsLogAbove?.get(ridText) ?? end) < end)
+    const shadow = rebuilder.needsLogAbove;
+    if (shadow !== undefined && (shadow.get(ridText) ?? 0) < end)
       rebuilder.giveUp('the own log is damaged above what it has taken in');
     const floors = new Map([[ridText, end]]);
     store.raiseFloors([replica], floors);
