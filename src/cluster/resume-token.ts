@@ -24,6 +24,8 @@ export interface WatchPlace {
 export interface StatusPlace {
   incarnation: Uint8Array;
   revision: number;
+  /** Of that revision. */
+  mark: Uint8Array;
 }
 
 const version = 1;
@@ -41,10 +43,11 @@ export function encodeResumeToken(place: WatchPlace): Uint8Array {
     sized(place.position ?? new Uint8Array()),
     Uint8Array.of(place.asked.length),
     ...place.asked.map(sized),
-    ...peers.flatMap(([peerId, { incarnation, revision }]) => [
+    ...peers.flatMap(([peerId, { incarnation, revision, mark }]) => [
       parsePeerId(peerId),
       sized(incarnation),
       number(revision),
+      sized(mark),
     ]),
   ]);
   return new Uint8Array(Buffer.concat([body, checksum(body)]));
@@ -66,7 +69,10 @@ export function decodeResumeToken(token: Uint8Array): WatchPlace {
   const position = reader.sized();
   const asked = Array.from({ length: reader.take(1)[0] as number }, () => reader.pinKey());
   const peers = new Map<string, StatusPlace>();
-  while (reader.hasMore) peers.set(reader.peerId(), { incarnation: reader.sized(), revision: reader.number() });
+  while (reader.hasMore) {
+    const member = reader.peerId();
+    peers.set(member, { incarnation: reader.sized(), revision: reader.number(), mark: reader.sized() });
+  }
   return { peerId, storeIncarnation, revision, position: position.length === 0 ? undefined : position, asked, peers };
 }
 

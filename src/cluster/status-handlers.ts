@@ -75,14 +75,13 @@ export function statusHandlers(
  */
 export async function* watchStatus(
   needs: StatusHandlersNeeds,
-  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'fromNow' | 'statuses'>,
+  request: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'mark' | 'fromNow' | 'statuses'>,
   signal: AbortSignal,
 ): AsyncIterable<WatchStatusResponse> {
   const { feed } = needs.tracker;
   let revision = request.fromNow ? feed.revision : Number(request.revision);
   let isCaughtUp = request.fromNow;
-  const isKnown = request.fromNow || equalBytes(request.storeIncarnation, feed.incarnation);
-  if (isKnown && revision <= feed.revision) yield message(feed, { revision, caughtUp: isCaughtUp });
+  if (request.fromNow || isOfThisFeed(feed, request)) yield message(feed, { revision, caughtUp: isCaughtUp });
   else revision = yield* allRows(needs, request.statuses, signal);
   for (;;) {
     const changes = feed.read(revision, STATUS_ROWS_PER_MESSAGE);
@@ -100,6 +99,16 @@ export async function* watchStatus(
     if (isAtEnd) await feed.wait(revision, { signal });
     else await sleep(needs.timers, 0, signal);
   }
+}
+
+/** Whether the feed goes on from there. */
+function isOfThisFeed(
+  feed: StatusFeed,
+  { storeIncarnation, revision, mark }: Pick<WatchStatusRequest, 'storeIncarnation' | 'revision' | 'mark'>,
+): boolean {
+  if (revision > BigInt(feed.revision) || !equalBytes(storeIncarnation, feed.incarnation)) return false;
+  const known = feed.mark(Number(revision));
+  return known !== undefined && equalBytes(known, mark);
 }
 
 async function* allRows(
@@ -125,12 +134,17 @@ async function* allRows(
   return revision;
 }
 
+const noMark = new Uint8Array(0);
+
 function message(
   feed: StatusFeed,
   rest: { reset?: boolean; rows?: readonly WishStatus[]; revision?: number; caughtUp?: boolean },
 ): WatchStatusResponse {
   const { reset = false, rows = [], revision, caughtUp = false } = rest;
-  const place = revision === undefined ? {} : { storeIncarnation: feed.incarnation, revision: BigInt(revision) };
+  const place =
+    revision === undefined
+      ? {}
+      : { storeIncarnation: feed.incarnation, revision: BigInt(revision), mark: feed.mark(revision) ?? noMark };
   return create(WatchStatusResponseSchema, { reset, rows: rows.map(toStatusRow), caughtUp, ...place });
 }
 

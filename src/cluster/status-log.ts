@@ -38,7 +38,7 @@ export interface StatusMessage {
 }
 
 interface LogEntry {
-  to: number;
+  to: StatusPlace;
   rows: readonly WishStatus[];
 }
 
@@ -51,7 +51,7 @@ export class StatusLog {
   readonly #needs: StatusLogNeeds;
   #entries: LogEntry[] = [];
   #rows = 0;
-  #start = 0;
+  #start: StatusPlace | undefined;
   #end: StatusPlace | undefined;
   #upstream: { abort: AbortController; ready: Promise<void>; changed: PromiseWithResolvers<void> } | undefined;
   #users = 0;
@@ -85,15 +85,11 @@ export class StatusLog {
     return this.#end;
   }
 
-  /** Whether all changes after that place are here. */
+  /** Whether all changes after that place are here. One in the middle of an entry is not known to be of the same feed. */
   covers(place: StatusPlace): boolean {
-    const end = this.#end;
-    return (
-      end !== undefined &&
-      equalBytes(place.incarnation, end.incarnation) &&
-      place.revision >= this.#start &&
-      place.revision <= end.revision
-    );
+    if (this.#end === undefined || this.#start === undefined) return false;
+    const known = this.#start.revision === place.revision ? this.#start : this.#entryTo(place.revision)?.to;
+    return known !== undefined && isSame(known, place);
   }
 
   /** The changes after a place that is covered; waits for some. 'lost' when the stream ended or has moved past that place. */
@@ -120,7 +116,9 @@ export class StatusLog {
     using scope = mergeSignals(signal);
     try {
       const request = create(WatchStatusRequestSchema, {
-        ...(from === undefined ? {} : { storeIncarnation: from.incarnation, revision: BigInt(from.revision) }),
+        ...(from === undefined
+          ? {}
+          : { storeIncarnation: from.incarnation, revision: BigInt(from.revision), mark: from.mark }),
         statuses: statuses.map(statusMessage),
       });
       yield* this.#messages(request, scope.signal);
@@ -193,15 +191,15 @@ export class StatusLog {
       signal.throwIfAborted();
       if (reset || place === undefined)
         throw new PinfoldError('HISTORY_GONE', 'the status index of the member began anew');
-      if (this.#end === undefined) this.#start = place.revision;
-      else this.#append(place.revision, rows);
+      if (this.#end === undefined) this.#start = place;
+      else this.#append(place, rows);
       this.#end = place;
       ready.resolve();
       this.#wake();
     }
   }
 
-  #append(to: number, rows: readonly WishStatus[]): void {
+  #append(to: StatusPlace, rows: readonly WishStatus[]): void {
     this.#entries.push({ to, rows });
     this.#rows += rows.length;
     while (this.#rows > STATUS_LOG_ROWS_MAX && this.#entries.length > 1) {
@@ -212,8 +210,13 @@ export class StatusLog {
   }
 
   #indexAfter(revision: number): number {
-    const index = this.#entries.findIndex(({ to }) => to > revision);
+    const index = this.#entries.findIndex(({ to }) => to.revision > revision);
     return index < 0 ? this.#entries.length : index;
+  }
+
+  /** The entry that ends with that revision. */
+  #entryTo(revision: number): LogEntry | undefined {
+    return this.#entries.findLast(({ to }) => to.revision === revision);
   }
 
   #wake(): void {
@@ -229,15 +232,19 @@ export class StatusLog {
     this.#upstream = undefined;
     this.#entries = [];
     this.#rows = 0;
-    this.#end = undefined;
+    this.#start = this.#end = undefined;
     upstream?.abort.abort(reason);
     upstream?.changed.resolve();
   }
 }
 
-function messageOf({ reset, rows, storeIncarnation, revision, caughtUp }: WatchStatusResponse): StatusMessage {
+function isSame(a: StatusPlace, b: StatusPlace): boolean {
+  return a.revision === b.revision && equalBytes(a.incarnation, b.incarnation) && equalBytes(a.mark, b.mark);
+}
+
+function messageOf({ reset, rows, storeIncarnation, revision, mark, caughtUp }: WatchStatusResponse): StatusMessage {
   if (revision > BigInt(Number.MAX_SAFE_INTEGER)) throw wrongAnswer('a revision that is no number');
   const place =
-    storeIncarnation.length === 0 ? undefined : { incarnation: storeIncarnation, revision: Number(revision) };
+    storeIncarnation.length === 0 ? undefined : { incarnation: storeIncarnation, revision: Number(revision), mark };
   return { reset, rows: rows.map(fromStatusRow), place, caughtUp };
 }

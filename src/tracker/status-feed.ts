@@ -13,6 +13,7 @@ import { numberKey, numberOf, statusFeedTable } from './tables.ts';
 import type { StatusFeed } from './tracker.ts';
 
 const incarnationBytes = 8;
+const MARK_BYTES = 8;
 
 interface OldRow {
   revision: number;
@@ -58,6 +59,12 @@ export class StoredStatusFeed implements StatusFeed {
 
   get revision(): number {
     return this.#revision;
+  }
+
+  mark(revision: number): Uint8Array | undefined {
+    if (revision === 0) return new Uint8Array(0);
+    const row = this.#read.get(statusFeedTable, numberKey(revision));
+    return row && hash('sha256', row, 'buffer').subarray(0, MARK_BYTES);
   }
 
   open(state: StatusState | undefined): void {

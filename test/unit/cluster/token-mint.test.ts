@@ -10,7 +10,11 @@ import { virtualTime } from '../../support/virtual-time.ts';
 const self = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5';
 const other = '12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq';
 const cid = parseCid('bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy');
-const place = (revision: number): StatusPlace => ({ incarnation: new Uint8Array(16).fill(1), revision });
+const place = (revision: number): StatusPlace => ({
+  incarnation: new Uint8Array(16).fill(1),
+  revision,
+  mark: Uint8Array.of(1),
+});
 
 async function minting() {
   const time = virtualTime();

@@ -244,8 +244,21 @@ t.test('a resumed watch goes on exactly where it was', async (t) => {
   b.tracker.set(cidOf(3), 'pinned');
   const reset = open(w, a, { resumeToken: token });
   await w.until(() => statusOf(reset, b, cidOf(3)) === 'pinned');
+  await w.time.advance(2_000);
   t.equal(count(reset.events, 'reset'), 1, 'a member whose feed is gone begins anew');
   await reset.stop();
+
+  const later = reset.tokens.at(-1) as Uint8Array;
+  const calm = open(w, a, { resumeToken: later });
+  await w.until(() => calm.caughtUp === 1);
+  await w.time.advance(2_000);
+  t.equal(count(calm.events, 'reset') + count(calm.events, 'status'), 0, 'nothing has changed');
+  await calm.stop();
+  b.tracker.putBack();
+  const putBack = open(w, a, { resumeToken: later });
+  await w.until(() => statusOf(putBack, b, cidOf(3)) === 'pinned');
+  t.equal(count(putBack.events, 'reset'), 1, 'its numbers stand for other changes now: it begins anew');
+  await putBack.stop();
 
   const pinsOnly = open(w, a, { resumeToken: token, pinsOnly: true });
   await w.until(() => pinsOnly.caughtUp === 1 && pinsOnly.pins.size === 1);
@@ -354,10 +367,14 @@ t.test('damaged tokens are refused', async (t) => {
     revision: 5,
     position: Buffer.from('position'),
     asked: [pinKey(cidOf(1), 'default')],
-    peers: new Map([[a.peerId, { incarnation: Buffer.from('i'), revision: 7 }]]),
+    peers: new Map([[a.peerId, { incarnation: Buffer.from('i'), revision: 7, mark: Buffer.from('m') }]]),
   };
   const token = encodeResumeToken(place);
-  t.match(decodeResumeToken(token), { peerId: a.peerId, revision: 5, peers: new Map([[a.peerId, { revision: 7 }]]) });
+  t.match(decodeResumeToken(token), {
+    peerId: a.peerId,
+    revision: 5,
+    peers: new Map([[a.peerId, { revision: 7, mark: Buffer.from('m') }]]),
+  });
   for (let i = 0; i < token.length; i++) {
     const damaged = Uint8Array.from(token, (byte, at) => (at === i ? byte ^ 16 : byte));
     t.throws(() => decodeResumeToken(damaged), { code: 'INVALID_TOKEN' });

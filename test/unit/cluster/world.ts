@@ -37,12 +37,14 @@ function testTracker(peerId: string, pinset: Pick<Pinset, 'claims'>) {
   let changes: { revision: number; cid: Uint8Array }[] = [];
   let revision = 0;
   let oldest = 0;
+  let history = 'as it was';
   let waiters: (() => void)[] = [];
   const feed = {
     incarnation: Buffer.from(`index of ${peerId}`) as Uint8Array,
     get revision() {
       return revision;
     },
+    mark: (at: number) => Buffer.from(`${history} ${at}`),
     read(from: number, limit: number) {
       if (from < oldest) return 'gone' as const;
       const some = changes.filter((change) => change.revision > from).slice(0, limit);
@@ -119,8 +121,9 @@ function testTracker(peerId: string, pinset: Pick<Pinset, 'claims'>) {
       oldest = revision;
       changes = [];
     },
-    beginAnew() {
-      feed.incarnation = Buffer.from(`another index of ${peerId} ${revision}`);
+    /** The disk is put back, and what was told since is told otherwise, under the same numbers. */
+    putBack() {
+      history = 'another';
     },
   };
 }

@@ -251,8 +251,17 @@ t.test('a store that goes on with another history has another status feed', asyn
   await world.tracker.start();
   await world.pin([a]);
   await world.until('pinned', () => world.status(a).status === 'pinned');
-  const { incarnation } = world.tracker.feed;
+  const { incarnation, revision } = world.tracker.feed;
+  const marks = [0, 1, revision, revision + 1].map((at) => world.tracker.feed.mark(at));
+  t.match(
+    marks.map((mark) => mark?.length),
+    [0, 8, 8, undefined],
+  );
   await world.restart();
+  t.same(
+    [0, 1, revision, revision + 1].map((at) => world.tracker.feed.mark(at)),
+    marks,
+  );
   t.same(world.tracker.feed.incarnation, incarnation, 'the same after a restart');
   world.history = new Uint8Array(16).fill(1);
   t.notSame(world.tracker.feed.incarnation, incarnation);
