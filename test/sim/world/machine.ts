@@ -55,6 +55,9 @@ export class Machine {
   isDraining: boolean | undefined = false;
   /** An operator has ever tried to drain it. */
   wasDrained = false;
+  /** How often, and how many of these are not answered yet. */
+  drainActs = 0;
+  drainActsUnderWay = 0;
   /** When no process of it ran, from and to; since when it is so now. */
   readonly absences: [fromMs: number, toMs: number][] = [];
   awaySinceMs: number | undefined = 0;
