@@ -87,7 +87,7 @@ export class StatusLog {
 
   /** Whether all changes after that place are here. One in the middle of an entry is not known to be of the same feed. */
   covers(place: StatusPlace): boolean {
-    if (this.#end === undefined || this.#start === undefined) return false;
+    if (this.#start === undefined) return false;
     const known = this.#start.revision === place.revision ? this.#start : this.#entryTo(place.revision)?.to;
     return known !== undefined && isSame(known, place);
   }

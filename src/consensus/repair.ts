@@ -5,8 +5,8 @@
 export interface Repair {
   /**
    * Compares with every peer that state is taken from and that is reached, and tells how they differ. With `apply` it also writes: rows
-   * here, and, through them, rows there; with `acceptLoss` what none of them can put right is given up in the end. One at a time: LIMIT_REACHED. A peer that fails is an event; rejects with the signal's
-   * reason, JOINING, or STORAGE_FAILED.
+   * here, and, through them, rows there; with `acceptLoss` what none of them can put right is given up in the end. One at a time:
+   * LIMIT_REACHED. A peer that fails is an event; rejects with the signal's reason, JOINING, or STORAGE_FAILED.
    */
   run(options: RepairOptions): AsyncGenerator<RepairEvent>;
 }

@@ -1,13 +1,11 @@
-import { hash } from 'node:crypto';
 import { PinfoldError } from '../model/errors.ts';
+import { revisionMark } from '../model/revision-mark.ts';
 import type { Storage } from '../storage/storage.ts';
 import { decodeFeedRow, type FeedRow } from './codec/feed-row.ts';
 import { Malformed } from './codec/reader.ts';
 import { FEED_WAITERS_MAX } from './constants.ts';
 import type { Feed, FeedEntry } from './pinset.ts';
 import { feedTable } from './tables.ts';
-
-const MARK_BYTES = 8;
 
 interface Waiter {
   revision: number;
@@ -37,9 +35,7 @@ export class StoredFeed implements Feed {
   }
 
   mark(revision: number): Uint8Array | undefined {
-    if (revision === 0) return new Uint8Array(0);
-    const row = this.#storage.read.get(feedTable, revisionKey(revision));
-    return row && hash('sha256', row, 'buffer').subarray(0, MARK_BYTES);
+    return revisionMark(revision, () => this.#storage.read.get(feedTable, revisionKey(revision)));
   }
 
   read(revision: number, limit: number): FeedEntry[] | 'gone' {

@@ -174,10 +174,7 @@ export interface Feed {
   readonly revision: number;
   /** Last revision that is on the disk. */
   readonly flushedRevision: number;
-  /**
-   * A few bytes of what made that revision: a store that is put back and goes on from there has other bytes under the same number. Empty for 0;
-   * undefined where the feed does not reach back.
-   */
+  /** Of that revision (`revisionMark`); undefined where the feed does not reach back. */
   mark(revision: number): Uint8Array | undefined;
   /** Entries after `revision`, oldest first, at most about `limit` keys; 'gone' when the feed does not reach back so far. */
   read(revision: number, limit: number): FeedEntry[] | 'gone';

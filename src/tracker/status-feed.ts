@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { StatusFeedRowSchema, type StatusState } from '../../gen/pinfold/store/v1/store_pb.ts';
 import { byteString } from '../model/bytes.ts';
+import { revisionMark } from '../model/revision-mark.ts';
 import type { WishStatus } from '../model/status.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Random } from '../runtime/random.ts';
@@ -13,7 +14,6 @@ import { numberKey, numberOf, statusFeedTable } from './tables.ts';
 import type { StatusFeed } from './tracker.ts';
 
 const incarnationBytes = 8;
-const MARK_BYTES = 8;
 
 interface OldRow {
   revision: number;
@@ -62,9 +62,7 @@ export class StoredStatusFeed implements StatusFeed {
   }
 
   mark(revision: number): Uint8Array | undefined {
-    if (revision === 0) return new Uint8Array(0);
-    const row = this.#read.get(statusFeedTable, numberKey(revision));
-    return row && hash('sha256', row, 'buffer').subarray(0, MARK_BYTES);
+    return revisionMark(revision, () => this.#read.get(statusFeedTable, numberKey(revision)));
   }
 
   open(state: StatusState | undefined): void {

@@ -87,7 +87,7 @@ export interface StatusFeed {
   readonly incarnation: Uint8Array;
   /** Last flushed revision. */
   readonly revision: number;
-  /** A few bytes of what made that revision, as in the pinset's feed. Empty for 0; undefined where the feed does not reach back. */
+  /** Of that revision (`revisionMark`); undefined where the feed does not reach back. */
   mark(revision: number): Uint8Array | undefined;
   /** Present rows (or `unpinned`) of the wishes that changed after `revision`; 'gone' when the feed does not reach back. */
   read(revision: number, limit: number): { revision: number; rows: WishStatus[] } | 'gone';

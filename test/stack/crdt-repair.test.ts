@@ -44,10 +44,10 @@ async function check(cluster: TestCluster, peer: TestPeer): Promise<void> {
   await cluster.pumped(peer, peer.pinset.scrub.check(buckets));
 }
 
-async function repair(cluster: TestCluster, peer: TestPeer, apply: boolean) {
+async function repair(cluster: TestCluster, peer: TestPeer, apply: boolean, acceptLoss = false) {
   const events: RepairEvent[] = [];
   const run = async () => {
-    for await (const event of peer.consensus.repair.run({ apply, signal: forever })) events.push(event);
+    for await (const event of peer.consensus.repair.run({ apply, acceptLoss, signal: forever })) events.push(event);
   };
   await cluster.pumped(peer, run());
   return {
@@ -55,16 +55,6 @@ async function repair(cluster: TestCluster, peer: TestPeer, apply: boolean) {
     buckets: events.filter((event): event is RepairBucket => event.kind === 'bucket'),
     result: events.at(-1) as RepairResult,
   };
-}
-
-async function acceptLoss(cluster: TestCluster, peer: TestPeer): Promise<RepairResult> {
-  const run = async () => {
-    let last: RepairEvent | undefined;
-    for await (const event of peer.consensus.repair.run({ apply: true, acceptLoss: true, signal: forever }))
-      last = event;
-    return last as RepairResult;
-  };
-  return cluster.pumped(peer, run());
 }
 
 const alertsOf = (peer: TestPeer) => peer.consensus.status().alerts.map(({ kind }) => kind);
@@ -339,7 +329,7 @@ t.test('what nobody has any more: given up, it keeps neither writes out nor who 
   await cluster.time.advance(60_000);
   t.not(b.consensus.status().phase, 'ready', 'damage is not handed on');
   t.match((await repair(cluster, a, true)).result, { damaged: 2, givenUp: 0 });
-  t.match(await acceptLoss(cluster, a), { damaged: 0, givenUp: 1 });
+  t.match((await repair(cluster, a, true, true)).result, { damaged: 0, givenUp: 1 });
   await cluster.until(() => b.consensus.status().phase === 'ready', 'it has joined', 300_000);
   await settled(cluster, [a, b]);
   await b.one(pinOp(1, { name: 'pinned again' }));

@@ -1,4 +1,4 @@
-import { byteString, equalBytes } from '../../model/bytes.ts';
+import { byteString } from '../../model/bytes.ts';
 import type { PinKey } from '../../model/pin.ts';
 import { mark } from '../../runtime/mark.ts';
 import { decodeOperations } from './codec/operations.ts';
@@ -45,8 +45,7 @@ function isForked({ replicas }: CrdtStore, { rid, sequence }: IncEntry): boolean
 function isOfThisHistory(store: CrdtStore, { rid, sequence, hash }: Head): boolean {
   const replica = store.replicas.taken(byteString(rid));
   if (hash.length === 0 || replica === undefined) return true;
-  const head = unlessLogDamaged(() => store.flushedHashAt(replica, sequence));
-  return head !== undefined && equalBytes(head.subarray(0, hash.length), hash);
+  return store.endsWith(replica, sequence, hash) === true;
 }
 
 /** False: more keys than it is worth, or the log is damaged. */

@@ -26,7 +26,6 @@ import {
   HELLO_TIMEOUT_MS,
   PROTOCOL_LEVEL,
 } from './constants.ts';
-import { unlessLogDamaged } from './log/kept-batch.ts';
 import type { CrdtMetrics } from './metrics.ts';
 import type { CrdtOptions } from './options.ts';
 import { only, type PeerCalls } from './peer-calls.ts';
@@ -322,7 +321,6 @@ export class Meeting {
   /** A clock ends where a batch does (I9): one that ends elsewhere, or in another batch, is of another history. */
   #isOther({ sequence, hashPrefix }: HeardEntry, known: Replica): boolean {
     if (hashPrefix.length === 0 || sequence > known.flushedSequence) return false;
-    const own = unlessLogDamaged(() => this.#needs.store.flushedHashAt(known, sequence));
-    return own !== undefined && !equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
+    return this.#needs.store.endsWith(known, sequence, hashPrefix) === false;
   }
 }

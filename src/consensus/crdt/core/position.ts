@@ -14,36 +14,39 @@ const HEAD_BYTES = 8;
 
 const writer = new Writer(1024);
 
-/** A clock as a position: the version, then rid (16 bytes) and sequence (varint) of each entry. */
-export function encodePosition(entries: Iterable<IncEntry>): Uint8Array {
-  writer.at = 0;
-  writer.bytes[writer.at++] = CLOCK_V1;
-  for (const { rid, sequence } of entries) {
-    writer.ensure(RID_BYTES + 10);
-    writer.bytes.set(rid, writer.at);
-    writer.at += RID_BYTES;
-    writer.varint(sequence);
-  }
-  return writer.take();
-}
-
 /** A clock entry, and the first bytes of the hash of the batch that it ends with: two histories of an author (N4) differ in them. */
 export interface Head extends IncEntry {
   hash: Uint8Array;
 }
 
-export function encodeHeads(heads: Iterable<Head>): Uint8Array {
-  writer.at = 0;
-  writer.bytes[writer.at++] = HEADS_V1;
-  for (const { rid, sequence, hash } of heads) {
-    writer.ensure(RID_BYTES + 10 + HEAD_BYTES);
-    writer.bytes.set(rid, writer.at);
-    writer.at += RID_BYTES;
-    writer.varint(sequence);
-    writer.bytes.set(hash.subarray(0, HEAD_BYTES), writer.at);
-    writer.at += HEAD_BYTES;
-  }
+const noHash = new Uint8Array(0);
+
+/** A clock as a position: the version, then rid (16 bytes) and sequence (varint) of each entry. */
+export function encodePosition(entries: Iterable<IncEntry>): Uint8Array {
+  begin(CLOCK_V1);
+  for (const entry of entries) put(entry, noHash);
   return writer.take();
+}
+
+/** The same, each entry with the first 8 bytes of its hash. */
+export function encodeHeads(heads: Iterable<Head>): Uint8Array {
+  begin(HEADS_V1);
+  for (const head of heads) put(head, head.hash.subarray(0, HEAD_BYTES));
+  return writer.take();
+}
+
+function begin(form: number): void {
+  writer.at = 0;
+  writer.bytes[writer.at++] = form;
+}
+
+function put({ rid, sequence }: IncEntry, hash: Uint8Array): void {
+  writer.ensure(RID_BYTES + 10 + hash.length);
+  writer.bytes.set(rid, writer.at);
+  writer.at += RID_BYTES;
+  writer.varint(sequence);
+  writer.bytes.set(hash, writer.at);
+  writer.at += hash.length;
 }
 
 /** Throws INVALID_TOKEN. Of a position without hashes they are empty. */

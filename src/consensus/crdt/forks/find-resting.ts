@@ -21,7 +21,8 @@ export interface Resting {
 
 /**
  * N4: what the log has of operations that saw a dot of `replica` above `common`, and of batches that depend on one. Read once, in slices,
- * while nothing is taken in. What was cut from the log, or is damaged there, is not found: then digests differ, and the operator hears of it (DIVERGED).
+ * while nothing is taken in. What was cut from the log, or is damaged there, is not found: then digests differ, and the operator hears of
+ * it (DIVERGED).
  */
 export async function findResting(
   { store, timers }: { store: CrdtStore; timers: Timers },

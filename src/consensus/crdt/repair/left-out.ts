@@ -2,11 +2,13 @@ import { byteString } from '../../../model/bytes.ts';
 import { bucketOf } from '../../../model/pin-key.ts';
 import { sleep, type Timers } from '../../../runtime/clock.ts';
 import type { Reader } from '../../../storage/storage.ts';
+import { decodeOperations } from '../codec/operations.ts';
 import { clockOf } from '../codec/range-head.ts';
 import { LEFT_OUT_OPERATIONS_MAX } from '../constants.ts';
 import type { DottedOperation } from '../core/bring-on.ts';
+import type { Batch } from '../core/types.ts';
 import { unlessLogDamaged } from '../log/kept-batch.ts';
-import { type LocalBatch, localBatch, localOperation } from '../log/local-batch.ts';
+import { localBatch, localOperation } from '../log/local-batch.ts';
 import type { Replica } from '../state/replicas.ts';
 import type { CrdtStore } from '../state/store.ts';
 
@@ -33,7 +35,7 @@ interface Difference {
 export async function leftOutBetween(difference: Difference): Promise<LeftOut> {
   const buckets = new Set<number>();
   const isWhole = await eachBatch(difference, (batch) => {
-    for (const { key } of batch.content.operations) buckets.add(bucketOf(key));
+    for (const { key } of decodeOperations(batch.ops).operations) buckets.add(bucketOf(key));
   });
   return isWhole ? buckets : 'all';
 }
@@ -47,7 +49,8 @@ export interface OperationsSince {
 /** Those operations, as far as the log has them, of which the key is one of these. */
 export async function operationsOn(keys: ReadonlySet<string>, difference: Difference): Promise<OperationsSince> {
   const byKey = new Map<string, DottedOperation[]>();
-  const isWhole = await eachBatch(difference, (batch, { number }) => {
+  const isWhole = await eachBatch(difference, (logged, { number }) => {
+    const batch = localBatch(logged, difference.store.needs.pinset.names);
     for (const [position, { key }] of batch.content.operations.entries()) {
       const text = byteString(key);
       if (!keys.has(text)) continue;
@@ -62,7 +65,7 @@ export async function operationsOn(keys: ReadonlySet<string>, difference: Differ
 /** False: the log has not all of them, or they are too many. */
 async function eachBatch(
   { reader, other, store, timers, signal }: Difference,
-  visit: (batch: LocalBatch, replica: Replica) => void,
+  visit: (batch: Batch, replica: Replica) => void,
 ): Promise<boolean> {
   let operations = 0;
   for (const { name, sequence } of clockOf(reader)) {
@@ -76,7 +79,7 @@ async function eachBatch(
     while (taken < sequence) {
       const batch = unlessLogDamaged(() => store.logged(replica, taken + 1, reader));
       if (batch === undefined) return false;
-      visit(localBatch(batch, store.needs.pinset.names), replica);
+      visit(batch, replica);
       taken = batch.head.last;
       await sleep(timers, 0, signal); // Others get their turn.
     }

@@ -10,7 +10,7 @@ import type { Commit, Storage } from '../../../storage/storage.ts';
 import { ridOf } from '../codec/header.ts';
 import type { Batch } from '../core/types.ts';
 import { KnownSignatures } from '../known-signatures.ts';
-import { keptBatch, LogDamaged, type Verify } from '../log/kept-batch.ts';
+import { keptBatch, LogDamaged, unlessLogDamaged, type Verify } from '../log/kept-batch.ts';
 import { Turns } from '../rebuild/turns.ts';
 import { Acks } from './acks.ts';
 import { ForkBook } from './fork-book.ts';
@@ -178,10 +178,16 @@ export class CrdtStore {
   }
 
   /**
-   * H of a replica at an operation that its flushed clock covers: of the batch that ends there. Empty: none does. Undefined: the log does not
-   * reach back so far. Throws LogDamaged.
+   * Whether the history of a replica here, at an operation that its flushed clock covers, ends a batch whose hash begins so. Undefined: that
+   * is not known, as the log does not reach back so far or is damaged there.
    */
-  flushedHashAt(replica: Replica, sequence: number): Uint8Array | undefined {
+  endsWith(replica: Replica, sequence: number, hashPrefix: Uint8Array): boolean | undefined {
+    const own = unlessLogDamaged(() => this.#flushedHashAt(replica, sequence));
+    return own && equalBytes(hashPrefix, own.subarray(0, hashPrefix.length));
+  }
+
+  /** Empty: no batch ends there. Undefined: the log does not reach back so far. Throws LogDamaged. */
+  #flushedHashAt(replica: Replica, sequence: number): Uint8Array | undefined {
     if (sequence === replica.flushedSequence) return replica.flushedHash;
     if (sequence < replica.floor) return undefined;
     const next = this.loggedAsSigned(replica, sequence + 1);
