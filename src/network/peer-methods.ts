@@ -310,6 +310,32 @@ export const peerMethods: { readonly [M in PeerMethod]: Readonly<PeerMethodRow<M
     requestBytesMax: KIB,
     responseBytesMax: MIB,
   },
+  // An add each. A message has one block of up to 4 MiB, or smaller ones of 1 MiB together.
+  putBlocks: {
+    caller: 'trusted',
+    kind: 'bidi_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 32,
+    concurrentMax: 64,
+    burst: 64,
+    everyMs: 20,
+    askedMax: 256,
+    requestBytesMax: 5 * MIB,
+    responseBytesMax: 64 * KIB,
+  },
+  // An export each. A message has one block.
+  getBlocks: {
+    caller: 'member',
+    kind: 'bidi_streaming',
+    deadlineMs: undefined,
+    concurrentPerPeerMax: 32,
+    concurrentMax: 64,
+    burst: 64,
+    everyMs: 20,
+    askedMax: 256,
+    requestBytesMax: 64 * KIB,
+    responseBytesMax: 5 * MIB,
+  },
 };
 
 const methodsByName: ReadonlyMap<string, PeerMethod> = new Map(

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file pinfold/v1/pin_service.proto.
  */
 export const file_pinfold_v1_pin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIskBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCRIMCgRwYXRoGAcgASgJIo4BCgtQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgFIAMoCSKUAQoMVW5waW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSKAoJY29uZGl0aW9uGAMgASgLMhUucGluZm9sZC52MS5Db25kaXRpb24SIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkikAEKDVVucGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAki9wEKEVJlcGxhY2VQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghmcm9tX2NpZBgCIAEoCRIOCgZ0b19jaWQYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCWNvbmRpdGlvbhgGIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgHIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJQgcKBV9uYW1lIpUBChJSZXBsYWNlUGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkibwoQV3JpdGVQaW5zUmVxdWVzdBInCgVzdGFydBgBIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVTdGFydEgAEicKBWJhdGNoGAIgASgLMhYucGluZm9sZC52MS5Xcml0ZUJhdGNoSABCCQoHbWVzc2FnZSJDCgpXcml0ZVN0YXJ0EhIKCnN0cmVhbV9rZXkYASABKAkSIQoDYWNrGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbCJLCgpXcml0ZUJhdGNoEg0KBWZpcnN0GAEgASgEEi4KCm9wZXJhdGlvbnMYAiADKAsyGi5waW5mb2xkLnYxLldyaXRlT3BlcmF0aW9uImsKDldyaXRlT3BlcmF0aW9uEiMKA3BpbhgBIAEoCzIULnBpbmZvbGQudjEuV3JpdGVQaW5IABInCgV1bnBpbhgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVVbnBpbkgAQgsKCW9wZXJhdGlvbiKgAQoIV3JpdGVQaW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEigKCWNvbmRpdGlvbhgEIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgFIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieQoKV3JpdGVVbnBpbhIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEigKCWNvbmRpdGlvbhgDIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieAoRV3JpdGVQaW5zUmVzcG9uc2USKwoHc3RhcnRlZBgBIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVTdGFydGVkSAASKwoHZGVjaWRlZBgCIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVEZWNpZGVkSABCCQoHbWVzc2FnZSIfCgxXcml0ZVN0YXJ0ZWQSDwoHZGVjaWRlZBgBIAEoBCK6AQoMV3JpdGVEZWNpZGVkEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQSIwoFbGV2ZWwYAyABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAQgASgMEioKCGZhaWx1cmVzGAUgAygLMhgucGluZm9sZC52MS5Xcml0ZUZhaWx1cmUSEQoJdW5zZWVuX2J5GAYgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgHIAMoCSI/CgxXcml0ZUZhaWx1cmUSDgoGbnVtYmVyGAEgASgEEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJImkKEFdhaXRMZXZlbFJlcXVlc3QSEAoIcG9zaXRpb24YASABKAwSIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhEKCW5hbWVzcGFjZRgDIAEoCRILCgNjaWQYBCABKAkiUQoRV2FpdExldmVsUmVzcG9uc2USIwoFbGV2ZWwYASABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2Fja25vd2xlZGdlZF9ieRgCIAMoCSIvCg5SZXNvbHZlUmVxdWVzdBIMCgRwYXRoGAEgASgJEg8KB29yaWdpbnMYAiADKAkiLAoPUmVzb2x2ZVJlc3BvbnNlEgsKA2NpZBgBIAEoCRIMCgRwYXRoGAIgASgJIi8KDUdldFBpblJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSIuCg5HZXRQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbiL3AQoJUGluRmlsdGVyEhIKCm5hbWVzcGFjZXMYASADKAkSDAoEY2lkcxgCIAMoCRIVCgtuYW1lX2VxdWFscxgDIAEoCUgAEhUKC25hbWVfcHJlZml4GAQgASgJSAASKwoIbWV0YWRhdGEYBSADKAsyGS5waW5mb2xkLnYxLk1ldGFkYXRhRW50cnkSMQoNY3JlYXRlZF9hZnRlchgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgYKBG5hbWUigAEKD0xpc3RQaW5zUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIjCgVvcmRlchgCIAEoDjIULnBpbmZvbGQudjEuUGluT3JkZXISEQoJcGFnZV9zaXplGAMgASgNEg4KBmN1cnNvchgEIAEoDCJBChBMaXN0UGluc1Jlc3BvbnNlEh0KBHBpbnMYASADKAsyDy5waW5mb2xkLnYxLlBpbhIOCgZjdXJzb3IYAiABKAwiRwoTR2V0UGluU3RhdHVzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEhAKCHBlZXJfaWRzGAMgAygJIj0KFEdldFBpblN0YXR1c1Jlc3BvbnNlEiUKBnN0YXR1cxgBIAEoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzIoQCChZMaXN0UGluU3RhdHVzZXNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEisKCHN0YXR1c2VzGAIgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhAKCHBlZXJfaWRzGAMgAygJEhEKCXBhZ2Vfc2l6ZRgEIAEoDRIOCgZjdXJzb3IYBSABKAwSLwoLc2luY2VfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHNpbmNlX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAieQoXTGlzdFBpblN0YXR1c2VzUmVzcG9uc2USJwoIc3RhdHVzZXMYASADKAsyFS5waW5mb2xkLnYxLlBpblN0YXR1cxIOCgZjdXJzb3IYAiABKAwSJQoGZXJyb3JzGAMgAygLMhUucGluZm9sZC52MS5QZWVyRXJyb3IitwEKEFdhdGNoUGluc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISFAoMcmVzdW1lX3Rva2VuGAIgASgMEhEKCXBpbnNfb25seRgDIAEoCBIUCgxjaGFuZ2VzX29ubHkYBCABKAgSKwoIc3RhdHVzZXMYBSADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIcGVlcl9pZHMYBiADKAkiZAoRV2F0Y2hQaW5zUmVzcG9uc2USJgoGZXZlbnRzGAEgAygLMhYucGluZm9sZC52MS5XYXRjaEV2ZW50EhQKDHJlc3VtZV90b2tlbhgCIAEoDBIRCgljYXVnaHRfdXAYAyABKAgi5QEKCldhdGNoRXZlbnQSIQoGcGlubmVkGAEgASgLMg8ucGluZm9sZC52MS5QaW5IABIoCgh1bnBpbm5lZBgCIAEoCzIULnBpbmZvbGQudjEuVW5waW5uZWRIABIrCgZzdGF0dXMYAyABKAsyGS5waW5mb2xkLnYxLlN0YXR1c0NoYW5nZWRIABIoCgVyZXNldBgEIAEoCzIXLnBpbmZvbGQudjEuU3RhdHVzUmVzZXRIABIqCglwZWVyX2xvc3QYBSABKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvckgAQgcKBWV2ZW50IioKCFVucGlubmVkEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkiWAoNU3RhdHVzQ2hhbmdlZBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEicKBHBlZXIYAyABKAsyGS5waW5mb2xkLnYxLlBlZXJQaW5TdGF0dXMiHgoLU3RhdHVzUmVzZXQSDwoHcGVlcl9pZBgBIAEoCSI1ChJSZWNvdmVyUGluc1JlcXVlc3QSDAoEY2lkcxgBIAMoCRIRCgluYW1lc3BhY2UYAiABKAkiZQoTUmVjb3ZlclBpbnNSZXNwb25zZRInCghzdGF0dXNlcxgBIAMoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzEiUKBmVycm9ycxgCIAMoCzIVLnBpbmZvbGQudjEuUGVlckVycm9yInUKCkFkZFJlcXVlc3QSJQoFc3RhcnQYASABKAsyFC5waW5mb2xkLnYxLkFkZFN0YXJ0SAASJQoFZW50cnkYAiABKAsyFC5waW5mb2xkLnYxLkFkZEVudHJ5SAASDgoEZGF0YRgDIAEoDEgAQgkKB21lc3NhZ2UinwEKCEFkZFN0YXJ0EhEKCW5hbWVzcGFjZRgBIAEoCRInCgdvcHRpb25zGAIgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEhsKE3dyYXBfd2l0aF9kaXJlY3RvcnkYAyABKAgSIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkiKwoIQWRkRW50cnkSDAoEcGF0aBgBIAEoCRIRCglkaXJlY3RvcnkYAiABKAgikwEKC0FkZFJlc3BvbnNlEisKCHByb2dyZXNzGAEgASgLMhcucGluZm9sZC52MS5BZGRQcm9ncmVzc0gAEiUKBG5vZGUYAiABKAsyFS5waW5mb2xkLnYxLkFkZGVkTm9kZUgAEiUKBHJvb3QYAyABKAsyFS5waW5mb2xkLnYxLkFkZGVkUm9vdEgAQgkKB21lc3NhZ2UiHAoLQWRkUHJvZ3Jlc3MSDQoFYnl0ZXMYASABKAQiNAoJQWRkZWROb2RlEgwKBHBhdGgYASABKAkSCwoDY2lkGAIgASgJEgwKBHNpemUYAyABKAQijAEKCUFkZGVkUm9vdBIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgFIAMoCSqFAQoIUGluT3JkZXISGQoVUElOX09SREVSX1VOU1BFQ0lGSUVEEAASEQoNUElOX09SREVSX0tFWRABEhIKDlBJTl9PUkRFUl9OQU1FEAISFQoRUElOX09SREVSX0NSRUFURUQQAxIgChxQSU5fT1JERVJfQ1JFQVRFRF9ERVNDRU5ESU5HEAQyjQgKClBpblNlcnZpY2USNgoDUGluEhYucGluZm9sZC52MS5QaW5SZXF1ZXN0GhcucGluZm9sZC52MS5QaW5SZXNwb25zZRI8CgVVbnBpbhIYLnBpbmZvbGQudjEuVW5waW5SZXF1ZXN0GhkucGluZm9sZC52MS5VbnBpblJlc3BvbnNlEksKClJlcGxhY2VQaW4SHS5waW5mb2xkLnYxLlJlcGxhY2VQaW5SZXF1ZXN0Gh4ucGluZm9sZC52MS5SZXBsYWNlUGluUmVzcG9uc2USTAoJV3JpdGVQaW5zEhwucGluZm9sZC52MS5Xcml0ZVBpbnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5Xcml0ZVBpbnNSZXNwb25zZSgBMAESSAoJV2FpdExldmVsEhwucGluZm9sZC52MS5XYWl0TGV2ZWxSZXF1ZXN0Gh0ucGluZm9sZC52MS5XYWl0TGV2ZWxSZXNwb25zZRJCCgdSZXNvbHZlEhoucGluZm9sZC52MS5SZXNvbHZlUmVxdWVzdBobLnBpbmZvbGQudjEuUmVzb2x2ZVJlc3BvbnNlEj8KBkdldFBpbhIZLnBpbmZvbGQudjEuR2V0UGluUmVxdWVzdBoaLnBpbmZvbGQudjEuR2V0UGluUmVzcG9uc2USRwoITGlzdFBpbnMSGy5waW5mb2xkLnYxLkxpc3RQaW5zUmVxdWVzdBocLnBpbmZvbGQudjEuTGlzdFBpbnNSZXNwb25zZTABElEKDEdldFBpblN0YXR1cxIfLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVxdWVzdBogLnBpbmZvbGQudjEuR2V0UGluU3RhdHVzUmVzcG9uc2USXAoPTGlzdFBpblN0YXR1c2VzEiIucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXF1ZXN0GiMucGluZm9sZC52MS5MaXN0UGluU3RhdHVzZXNSZXNwb25zZTABEksKCkV4cGxhaW5QaW4SHS5waW5mb2xkLnYxLkV4cGxhaW5QaW5SZXF1ZXN0Gh4ucGluZm9sZC52MS5FeHBsYWluUGluUmVzcG9uc2USSgoJV2F0Y2hQaW5zEhwucGluZm9sZC52MS5XYXRjaFBpbnNSZXF1ZXN0Gh0ucGluZm9sZC52MS5XYXRjaFBpbnNSZXNwb25zZTABElAKC1JlY292ZXJQaW5zEh4ucGluZm9sZC52MS5SZWNvdmVyUGluc1JlcXVlc3QaHy5waW5mb2xkLnYxLlJlY292ZXJQaW5zUmVzcG9uc2UwARI6CgNBZGQSFi5waW5mb2xkLnYxLkFkZFJlcXVlc3QaFy5waW5mb2xkLnYxLkFkZFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_pinfold_v1_explain, file_pinfold_v1_peer_error, file_pinfold_v1_pin]);
+  fileDesc("ChxwaW5mb2xkL3YxL3Bpbl9zZXJ2aWNlLnByb3RvEgpwaW5mb2xkLnYxIskBCgpQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSJwoHb3B0aW9ucxgDIAEoCzIWLnBpbmZvbGQudjEuUGluT3B0aW9ucxIoCgljb25kaXRpb24YBCABKAsyFS5waW5mb2xkLnYxLkNvbmRpdGlvbhIhCgNhY2sYBSABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCRIMCgRwYXRoGAcgASgJIo4BCgtQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbhIjCgVsZXZlbBgCIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSEAoIcG9zaXRpb24YAyABKAwSEQoJdW5zZWVuX2J5GAQgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgFIAMoCSKUAQoMVW5waW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkSKAoJY29uZGl0aW9uGAMgASgLMhUucGluZm9sZC52MS5Db25kaXRpb24SIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkikAEKDVVucGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAki9wEKEVJlcGxhY2VQaW5SZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIQCghmcm9tX2NpZBgCIAEoCRIOCgZ0b19jaWQYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCWNvbmRpdGlvbhgGIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgHIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwSFwoPaWRlbXBvdGVuY3lfa2V5GAggASgJQgcKBV9uYW1lIpUBChJSZXBsYWNlUGluUmVzcG9uc2USHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkibwoQV3JpdGVQaW5zUmVxdWVzdBInCgVzdGFydBgBIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVTdGFydEgAEicKBWJhdGNoGAIgASgLMhYucGluZm9sZC52MS5Xcml0ZUJhdGNoSABCCQoHbWVzc2FnZSJDCgpXcml0ZVN0YXJ0EhIKCnN0cmVhbV9rZXkYASABKAkSIQoDYWNrGAIgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbCJLCgpXcml0ZUJhdGNoEg0KBWZpcnN0GAEgASgEEi4KCm9wZXJhdGlvbnMYAiADKAsyGi5waW5mb2xkLnYxLldyaXRlT3BlcmF0aW9uImsKDldyaXRlT3BlcmF0aW9uEiMKA3BpbhgBIAEoCzIULnBpbmZvbGQudjEuV3JpdGVQaW5IABInCgV1bnBpbhgCIAEoCzIWLnBpbmZvbGQudjEuV3JpdGVVbnBpbkgAQgsKCW9wZXJhdGlvbiKgAQoIV3JpdGVQaW4SEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEigKCWNvbmRpdGlvbhgEIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgFIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieQoKV3JpdGVVbnBpbhIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEigKCWNvbmRpdGlvbhgDIAEoCzIVLnBpbmZvbGQudjEuQ29uZGl0aW9uEiEKA2FjaxgEIAEoCzIULnBpbmZvbGQudjEuQWNrTGV2ZWwieAoRV3JpdGVQaW5zUmVzcG9uc2USKwoHc3RhcnRlZBgBIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVTdGFydGVkSAASKwoHZGVjaWRlZBgCIAEoCzIYLnBpbmZvbGQudjEuV3JpdGVEZWNpZGVkSABCCQoHbWVzc2FnZSIfCgxXcml0ZVN0YXJ0ZWQSDwoHZGVjaWRlZBgBIAEoBCK6AQoMV3JpdGVEZWNpZGVkEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQSIwoFbGV2ZWwYAyABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAQgASgMEioKCGZhaWx1cmVzGAUgAygLMhgucGluZm9sZC52MS5Xcml0ZUZhaWx1cmUSEQoJdW5zZWVuX2J5GAYgAygJEhcKD2Fja25vd2xlZGdlZF9ieRgHIAMoCSI/CgxXcml0ZUZhaWx1cmUSDgoGbnVtYmVyGAEgASgEEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJImkKEFdhaXRMZXZlbFJlcXVlc3QSEAoIcG9zaXRpb24YASABKAwSIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhEKCW5hbWVzcGFjZRgDIAEoCRILCgNjaWQYBCABKAkiUQoRV2FpdExldmVsUmVzcG9uc2USIwoFbGV2ZWwYASABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhcKD2Fja25vd2xlZGdlZF9ieRgCIAMoCSIvCg5SZXNvbHZlUmVxdWVzdBIMCgRwYXRoGAEgASgJEg8KB29yaWdpbnMYAiADKAkiLAoPUmVzb2x2ZVJlc3BvbnNlEgsKA2NpZBgBIAEoCRIMCgRwYXRoGAIgASgJIi8KDUdldFBpblJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEgsKA2NpZBgCIAEoCSIuCg5HZXRQaW5SZXNwb25zZRIcCgNwaW4YASABKAsyDy5waW5mb2xkLnYxLlBpbiL3AQoJUGluRmlsdGVyEhIKCm5hbWVzcGFjZXMYASADKAkSDAoEY2lkcxgCIAMoCRIVCgtuYW1lX2VxdWFscxgDIAEoCUgAEhUKC25hbWVfcHJlZml4GAQgASgJSAASKwoIbWV0YWRhdGEYBSADKAsyGS5waW5mb2xkLnYxLk1ldGFkYXRhRW50cnkSMQoNY3JlYXRlZF9hZnRlchgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgYKBG5hbWUigAEKD0xpc3RQaW5zUmVxdWVzdBIlCgZmaWx0ZXIYASABKAsyFS5waW5mb2xkLnYxLlBpbkZpbHRlchIjCgVvcmRlchgCIAEoDjIULnBpbmZvbGQudjEuUGluT3JkZXISEQoJcGFnZV9zaXplGAMgASgNEg4KBmN1cnNvchgEIAEoDCJBChBMaXN0UGluc1Jlc3BvbnNlEh0KBHBpbnMYASADKAsyDy5waW5mb2xkLnYxLlBpbhIOCgZjdXJzb3IYAiABKAwiRwoTR2V0UGluU3RhdHVzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEhAKCHBlZXJfaWRzGAMgAygJIj0KFEdldFBpblN0YXR1c1Jlc3BvbnNlEiUKBnN0YXR1cxgBIAEoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzIoQCChZMaXN0UGluU3RhdHVzZXNSZXF1ZXN0EiUKBmZpbHRlchgBIAEoCzIVLnBpbmZvbGQudjEuUGluRmlsdGVyEisKCHN0YXR1c2VzGAIgAygOMhkucGluZm9sZC52MS5UcmFja2VyU3RhdHVzEhAKCHBlZXJfaWRzGAMgAygJEhEKCXBhZ2Vfc2l6ZRgEIAEoDRIOCgZjdXJzb3IYBSABKAwSLwoLc2luY2VfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHNpbmNlX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAieQoXTGlzdFBpblN0YXR1c2VzUmVzcG9uc2USJwoIc3RhdHVzZXMYASADKAsyFS5waW5mb2xkLnYxLlBpblN0YXR1cxIOCgZjdXJzb3IYAiABKAwSJQoGZXJyb3JzGAMgAygLMhUucGluZm9sZC52MS5QZWVyRXJyb3IitwEKEFdhdGNoUGluc1JlcXVlc3QSJQoGZmlsdGVyGAEgASgLMhUucGluZm9sZC52MS5QaW5GaWx0ZXISFAoMcmVzdW1lX3Rva2VuGAIgASgMEhEKCXBpbnNfb25seRgDIAEoCBIUCgxjaGFuZ2VzX29ubHkYBCABKAgSKwoIc3RhdHVzZXMYBSADKA4yGS5waW5mb2xkLnYxLlRyYWNrZXJTdGF0dXMSEAoIcGVlcl9pZHMYBiADKAkiZAoRV2F0Y2hQaW5zUmVzcG9uc2USJgoGZXZlbnRzGAEgAygLMhYucGluZm9sZC52MS5XYXRjaEV2ZW50EhQKDHJlc3VtZV90b2tlbhgCIAEoDBIRCgljYXVnaHRfdXAYAyABKAgi5QEKCldhdGNoRXZlbnQSIQoGcGlubmVkGAEgASgLMg8ucGluZm9sZC52MS5QaW5IABIoCgh1bnBpbm5lZBgCIAEoCzIULnBpbmZvbGQudjEuVW5waW5uZWRIABIrCgZzdGF0dXMYAyABKAsyGS5waW5mb2xkLnYxLlN0YXR1c0NoYW5nZWRIABIoCgVyZXNldBgEIAEoCzIXLnBpbmZvbGQudjEuU3RhdHVzUmVzZXRIABIqCglwZWVyX2xvc3QYBSABKAsyFS5waW5mb2xkLnYxLlBlZXJFcnJvckgAQgcKBWV2ZW50IioKCFVucGlubmVkEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNjaWQYAiABKAkiWAoNU3RhdHVzQ2hhbmdlZBIRCgluYW1lc3BhY2UYASABKAkSCwoDY2lkGAIgASgJEicKBHBlZXIYAyABKAsyGS5waW5mb2xkLnYxLlBlZXJQaW5TdGF0dXMiHgoLU3RhdHVzUmVzZXQSDwoHcGVlcl9pZBgBIAEoCSI1ChJSZWNvdmVyUGluc1JlcXVlc3QSDAoEY2lkcxgBIAMoCRIRCgluYW1lc3BhY2UYAiABKAkiZQoTUmVjb3ZlclBpbnNSZXNwb25zZRInCghzdGF0dXNlcxgBIAMoCzIVLnBpbmZvbGQudjEuUGluU3RhdHVzEiUKBmVycm9ycxgCIAMoCzIVLnBpbmZvbGQudjEuUGVlckVycm9yInUKCkFkZFJlcXVlc3QSJQoFc3RhcnQYASABKAsyFC5waW5mb2xkLnYxLkFkZFN0YXJ0SAASJQoFZW50cnkYAiABKAsyFC5waW5mb2xkLnYxLkFkZEVudHJ5SAASDgoEZGF0YRgDIAEoDEgAQgkKB21lc3NhZ2UihAIKCEFkZFN0YXJ0EhEKCW5hbWVzcGFjZRgBIAEoCRInCgdvcHRpb25zGAIgASgLMhYucGluZm9sZC52MS5QaW5PcHRpb25zEhsKE3dyYXBfd2l0aF9kaXJlY3RvcnkYAyABKAgSIQoDYWNrGAQgASgLMhQucGluZm9sZC52MS5BY2tMZXZlbBIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSKQoGZm9ybWF0GAYgASgOMhkucGluZm9sZC52MS5Db250ZW50Rm9ybWF0EikKBmltcG9ydBgHIAEoCzIZLnBpbmZvbGQudjEuSW1wb3J0T3B0aW9ucxINCgVsb2NhbBgIIAEoCCK3AwoNSW1wb3J0T3B0aW9ucxIPCgdwcm9maWxlGAEgASgJEg8KB2NodW5rZXIYAiABKAkSFAoHdHJpY2tsZRgDIAEoCEgAiAEBEhcKCnJhd19sZWF2ZXMYBCABKAhIAYgBARIYCgtjaWRfdmVyc2lvbhgFIAEoDUgCiAEBEgwKBGhhc2gYBiABKAkSGQoMaW5saW5lX2xpbWl0GAcgASgNSAOIAQESGwoObWF4X2ZpbGVfbGlua3MYCCABKA1IBIgBARIgChNtYXhfZGlyZWN0b3J5X2xpbmtzGAkgASgNSAWIAQESHAoPbWF4X2hhbXRfZmFub3V0GAogASgNSAaIAQESIQoUaGFtdF90aHJlc2hvbGRfYnl0ZXMYCyABKARIB4gBAUIKCghfdHJpY2tsZUINCgtfcmF3X2xlYXZlc0IOCgxfY2lkX3ZlcnNpb25CDwoNX2lubGluZV9saW1pdEIRCg9fbWF4X2ZpbGVfbGlua3NCFgoUX21heF9kaXJlY3RvcnlfbGlua3NCEgoQX21heF9oYW10X2Zhbm91dEIXChVfaGFtdF90aHJlc2hvbGRfYnl0ZXMijwEKCEFkZEVudHJ5EgwKBHBhdGgYASABKAkSEQoJZGlyZWN0b3J5GAIgASgIEhQKB3N5bWxpbmsYAyABKAlIAIgBARIRCgRtb2RlGAQgASgNSAGIAQESJAoFbXRpbWUYBSABKAsyFS5waW5mb2xkLnYxLkVudHJ5VGltZUIKCghfc3ltbGlua0IHCgVfbW9kZSIxCglFbnRyeVRpbWUSDwoHc2Vjb25kcxgBIAEoAxITCgtuYW5vc2Vjb25kcxgCIAEoDSKTAQoLQWRkUmVzcG9uc2USKwoIcHJvZ3Jlc3MYASABKAsyFy5waW5mb2xkLnYxLkFkZFByb2dyZXNzSAASJQoEbm9kZRgCIAEoCzIVLnBpbmZvbGQudjEuQWRkZWROb2RlSAASJQoEcm9vdBgDIAEoCzIVLnBpbmZvbGQudjEuQWRkZWRSb290SABCCQoHbWVzc2FnZSJeCgtBZGRQcm9ncmVzcxINCgVieXRlcxgBIAEoBBIOCgZibG9ja3MYAiABKAQSMAoMZGVzdGluYXRpb25zGAMgAygLMhoucGluZm9sZC52MS5BZGREZXN0aW5hdGlvbiJ4Cg5BZGREZXN0aW5hdGlvbhIPCgdwZWVyX2lkGAEgASgJEg4KBmJsb2NrcxgCIAEoBBINCgVieXRlcxgDIAEoBBITCgtzZW50X2Jsb2NrcxgEIAEoBBISCgpzZW50X2J5dGVzGAUgASgEEg0KBWVycm9yGAYgASgJIjQKCUFkZGVkTm9kZRIMCgRwYXRoGAEgASgJEgsKA2NpZBgCIAEoCRIMCgRzaXplGAMgASgEIowBCglBZGRlZFJvb3QSHAoDcGluGAEgASgLMg8ucGluZm9sZC52MS5QaW4SIwoFbGV2ZWwYAiABKAsyFC5waW5mb2xkLnYxLkFja0xldmVsEhAKCHBvc2l0aW9uGAMgASgMEhEKCXVuc2Vlbl9ieRgEIAMoCRIXCg9hY2tub3dsZWRnZWRfYnkYBSADKAkiWwoNRXhwb3J0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSDAoEcGF0aBgCIAEoCRIpCgZmb3JtYXQYAyABKA4yGS5waW5mb2xkLnYxLkNvbnRlbnRGb3JtYXQiVQoORXhwb3J0UmVzcG9uc2USKAoFZW50cnkYASABKAsyFy5waW5mb2xkLnYxLkV4cG9ydEVudHJ5SAASDgoEZGF0YRgCIAEoDEgAQgkKB21lc3NhZ2UirQEKC0V4cG9ydEVudHJ5EgwKBHBhdGgYASABKAkSCwoDY2lkGAIgASgJEhEKCWRpcmVjdG9yeRgDIAEoCBIUCgdzeW1saW5rGAQgASgJSACIAQESEQoEbW9kZRgFIAEoDUgBiAEBEiQKBW10aW1lGAYgASgLMhUucGluZm9sZC52MS5FbnRyeVRpbWUSDAoEc2l6ZRgHIAEoBEIKCghfc3ltbGlua0IHCgVfbW9kZSqFAQoIUGluT3JkZXISGQoVUElOX09SREVSX1VOU1BFQ0lGSUVEEAASEQoNUElOX09SREVSX0tFWRABEhIKDlBJTl9PUkRFUl9OQU1FEAISFQoRUElOX09SREVSX0NSRUFURUQQAxIgChxQSU5fT1JERVJfQ1JFQVRFRF9ERVNDRU5ESU5HEAQqRwoNQ29udGVudEZvcm1hdBIeChpDT05URU5UX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkNPTlRFTlRfRk9STUFUX0NBUhABMtAICgpQaW5TZXJ2aWNlEjYKA1BpbhIWLnBpbmZvbGQudjEuUGluUmVxdWVzdBoXLnBpbmZvbGQudjEuUGluUmVzcG9uc2USPAoFVW5waW4SGC5waW5mb2xkLnYxLlVucGluUmVxdWVzdBoZLnBpbmZvbGQudjEuVW5waW5SZXNwb25zZRJLCgpSZXBsYWNlUGluEh0ucGluZm9sZC52MS5SZXBsYWNlUGluUmVxdWVzdBoeLnBpbmZvbGQudjEuUmVwbGFjZVBpblJlc3BvbnNlEkwKCVdyaXRlUGlucxIcLnBpbmZvbGQudjEuV3JpdGVQaW5zUmVxdWVzdBodLnBpbmZvbGQudjEuV3JpdGVQaW5zUmVzcG9uc2UoATABEkgKCVdhaXRMZXZlbBIcLnBpbmZvbGQudjEuV2FpdExldmVsUmVxdWVzdBodLnBpbmZvbGQudjEuV2FpdExldmVsUmVzcG9uc2USQgoHUmVzb2x2ZRIaLnBpbmZvbGQudjEuUmVzb2x2ZVJlcXVlc3QaGy5waW5mb2xkLnYxLlJlc29sdmVSZXNwb25zZRI/CgZHZXRQaW4SGS5waW5mb2xkLnYxLkdldFBpblJlcXVlc3QaGi5waW5mb2xkLnYxLkdldFBpblJlc3BvbnNlEkcKCExpc3RQaW5zEhsucGluZm9sZC52MS5MaXN0UGluc1JlcXVlc3QaHC5waW5mb2xkLnYxLkxpc3RQaW5zUmVzcG9uc2UwARJRCgxHZXRQaW5TdGF0dXMSHy5waW5mb2xkLnYxLkdldFBpblN0YXR1c1JlcXVlc3QaIC5waW5mb2xkLnYxLkdldFBpblN0YXR1c1Jlc3BvbnNlElwKD0xpc3RQaW5TdGF0dXNlcxIiLnBpbmZvbGQudjEuTGlzdFBpblN0YXR1c2VzUmVxdWVzdBojLnBpbmZvbGQudjEuTGlzdFBpblN0YXR1c2VzUmVzcG9uc2UwARJLCgpFeHBsYWluUGluEh0ucGluZm9sZC52MS5FeHBsYWluUGluUmVxdWVzdBoeLnBpbmZvbGQudjEuRXhwbGFpblBpblJlc3BvbnNlEkoKCVdhdGNoUGlucxIcLnBpbmZvbGQudjEuV2F0Y2hQaW5zUmVxdWVzdBodLnBpbmZvbGQudjEuV2F0Y2hQaW5zUmVzcG9uc2UwARJQCgtSZWNvdmVyUGlucxIeLnBpbmZvbGQudjEuUmVjb3ZlclBpbnNSZXF1ZXN0Gh8ucGluZm9sZC52MS5SZWNvdmVyUGluc1Jlc3BvbnNlMAESOgoDQWRkEhYucGluZm9sZC52MS5BZGRSZXF1ZXN0GhcucGluZm9sZC52MS5BZGRSZXNwb25zZSgBMAESQQoGRXhwb3J0EhkucGluZm9sZC52MS5FeHBvcnRSZXF1ZXN0GhoucGluZm9sZC52MS5FeHBvcnRSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_pinfold_v1_explain, file_pinfold_v1_peer_error, file_pinfold_v1_pin]);
 
 /**
  * @generated from message pinfold.v1.PinRequest
@@ -1282,7 +1282,7 @@ export type AddRequest = Message<"pinfold.v1.AddRequest"> & {
     case: "start";
   } | {
     /**
-     * Begins the next file or directory.
+     * Begins the next file, directory or symbolic link. Not with CAR.
      *
      * @generated from field: pinfold.v1.AddEntry entry = 2;
      */
@@ -1290,7 +1290,7 @@ export type AddRequest = Message<"pinfold.v1.AddRequest"> & {
     case: "entry";
   } | {
     /**
-     * Content of the file that was begun last, in order; at most 1 MiB a message.
+     * Content of the file that was begun last, or of the CAR, in order; at most 1 MiB a message.
      *
      * @generated from field: bytes data = 3;
      */
@@ -1336,6 +1336,25 @@ export type AddStart = Message<"pinfold.v1.AddStart"> & {
    * @generated from field: string idempotency_key = 5;
    */
   idempotencyKey: string;
+
+  /**
+   * @generated from field: pinfold.v1.ContentFormat format = 6;
+   */
+  format: ContentFormat;
+
+  /**
+   * How files become blocks. Not with CAR.
+   *
+   * @generated from field: pinfold.v1.ImportOptions import = 7;
+   */
+  import?: ImportOptions | undefined;
+
+  /**
+   * Blocks go to the IPFS node of the answering peer only, which is then one of the allocations; the others fetch them from it.
+   *
+   * @generated from field: bool local = 8;
+   */
+  local: boolean;
 };
 
 /**
@@ -1344,6 +1363,94 @@ export type AddStart = Message<"pinfold.v1.AddStart"> & {
  */
 export const AddStartSchema: GenMessage<AddStart> = /*@__PURE__*/
   messageDesc(file_pinfold_v1_pin_service, 38);
+
+/**
+ * What decides the CIDs that content gets, as in `ipfs add`. What is not set is as the profile has it.
+ *
+ * @generated from message pinfold.v1.ImportOptions
+ */
+export type ImportOptions = Message<"pinfold.v1.ImportOptions"> & {
+  /**
+   * Of Kubo: "unixfs-v0-2015" (or "legacy-cid-v0"), "unixfs-v1-2025", "test-cid-v1", "test-cid-v1-wide". Empty: "default", what Kubo does without a
+   * profile.
+   *
+   * @generated from field: string profile = 1;
+   */
+  profile: string;
+
+  /**
+   * "size-BYTES", "rabin", "rabin-BYTES", "rabin-MIN-AVG-MAX" or "buzhash".
+   *
+   * @generated from field: string chunker = 2;
+   */
+  chunker: string;
+
+  /**
+   * @generated from field: optional bool trickle = 3;
+   */
+  trickle?: boolean | undefined;
+
+  /**
+   * @generated from field: optional bool raw_leaves = 4;
+   */
+  rawLeaves?: boolean | undefined;
+
+  /**
+   * 0 or 1.
+   *
+   * @generated from field: optional uint32 cid_version = 5;
+   */
+  cidVersion?: number | undefined;
+
+  /**
+   * "sha2-256", "sha2-512", "sha3-256", "blake2b-256", "blake3"...
+   *
+   * @generated from field: string hash = 6;
+   */
+  hash: string;
+
+  /**
+   * Blocks of at most so many bytes become part of their CIDs. 0: none do.
+   *
+   * @generated from field: optional uint32 inline_limit = 7;
+   */
+  inlineLimit?: number | undefined;
+
+  /**
+   * Links of an inner node of a file.
+   *
+   * @generated from field: optional uint32 max_file_links = 8;
+   */
+  maxFileLinks?: number | undefined;
+
+  /**
+   * Links of a directory, above which it is sharded. 0: only its size counts.
+   *
+   * @generated from field: optional uint32 max_directory_links = 9;
+   */
+  maxDirectoryLinks?: number | undefined;
+
+  /**
+   * Children of a node of a sharded directory: a power of two, 8 to 1024.
+   *
+   * @generated from field: optional uint32 max_hamt_fanout = 10;
+   */
+  maxHamtFanout?: number | undefined;
+
+  /**
+   * Estimated bytes of a directory's links, above which it is sharded.
+   *
+   * @generated from field: optional uint64 hamt_threshold_bytes = 11;
+   */
+  hamtThresholdBytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message pinfold.v1.ImportOptions.
+ * Use `create(ImportOptionsSchema)` to create a new message.
+ */
+export const ImportOptionsSchema: GenMessage<ImportOptions> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 39);
 
 /**
  * @generated from message pinfold.v1.AddEntry
@@ -1360,6 +1467,27 @@ export type AddEntry = Message<"pinfold.v1.AddEntry"> & {
    * @generated from field: bool directory = 2;
    */
   directory: boolean;
+
+  /**
+   * Of a symbolic link: what it leads to, kept as it is.
+   *
+   * @generated from field: optional string symlink = 3;
+   */
+  symlink?: string | undefined;
+
+  /**
+   * Unix permission bits, at most 07777. Not set: none are kept.
+   *
+   * @generated from field: optional uint32 mode = 4;
+   */
+  mode?: number | undefined;
+
+  /**
+   * Not set: none is kept.
+   *
+   * @generated from field: pinfold.v1.EntryTime mtime = 5;
+   */
+  mtime?: EntryTime | undefined;
 };
 
 /**
@@ -1367,7 +1495,31 @@ export type AddEntry = Message<"pinfold.v1.AddEntry"> & {
  * Use `create(AddEntrySchema)` to create a new message.
  */
 export const AddEntrySchema: GenMessage<AddEntry> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 39);
+  messageDesc(file_pinfold_v1_pin_service, 40);
+
+/**
+ * @generated from message pinfold.v1.EntryTime
+ */
+export type EntryTime = Message<"pinfold.v1.EntryTime"> & {
+  /**
+   * Since 1970.
+   *
+   * @generated from field: int64 seconds = 1;
+   */
+  seconds: bigint;
+
+  /**
+   * @generated from field: uint32 nanoseconds = 2;
+   */
+  nanoseconds: number;
+};
+
+/**
+ * Describes the message pinfold.v1.EntryTime.
+ * Use `create(EntryTimeSchema)` to create a new message.
+ */
+export const EntryTimeSchema: GenMessage<EntryTime> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 41);
 
 /**
  * @generated from message pinfold.v1.AddResponse
@@ -1406,7 +1558,7 @@ export type AddResponse = Message<"pinfold.v1.AddResponse"> & {
  * Use `create(AddResponseSchema)` to create a new message.
  */
 export const AddResponseSchema: GenMessage<AddResponse> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 40);
+  messageDesc(file_pinfold_v1_pin_service, 42);
 
 /**
  * @generated from message pinfold.v1.AddProgress
@@ -1418,6 +1570,20 @@ export type AddProgress = Message<"pinfold.v1.AddProgress"> & {
    * @generated from field: uint64 bytes = 1;
    */
   bytes: bigint;
+
+  /**
+   * Blocks made, or read from the CAR, so far.
+   *
+   * @generated from field: uint64 blocks = 2;
+   */
+  blocks: bigint;
+
+  /**
+   * The peers that the blocks go to.
+   *
+   * @generated from field: repeated pinfold.v1.AddDestination destinations = 3;
+   */
+  destinations: AddDestination[];
 };
 
 /**
@@ -1425,13 +1591,63 @@ export type AddProgress = Message<"pinfold.v1.AddProgress"> & {
  * Use `create(AddProgressSchema)` to create a new message.
  */
 export const AddProgressSchema: GenMessage<AddProgress> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 41);
+  messageDesc(file_pinfold_v1_pin_service, 43);
+
+/**
+ * @generated from message pinfold.v1.AddDestination
+ */
+export type AddDestination = Message<"pinfold.v1.AddDestination"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * On its disk so far, those included that it had before.
+   *
+   * @generated from field: uint64 blocks = 2;
+   */
+  blocks: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * Of these, sent to it now; the others it had.
+   *
+   * @generated from field: uint64 sent_blocks = 4;
+   */
+  sentBlocks: bigint;
+
+  /**
+   * @generated from field: uint64 sent_bytes = 5;
+   */
+  sentBytes: bigint;
+
+  /**
+   * Not empty: it gets no more blocks of this add.
+   *
+   * @generated from field: string error = 6;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message pinfold.v1.AddDestination.
+ * Use `create(AddDestinationSchema)` to create a new message.
+ */
+export const AddDestinationSchema: GenMessage<AddDestination> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 44);
 
 /**
  * @generated from message pinfold.v1.AddedNode
  */
 export type AddedNode = Message<"pinfold.v1.AddedNode"> & {
   /**
+   * Of a root of a CAR: empty.
+   *
    * @generated from field: string path = 1;
    */
   path: string;
@@ -1442,7 +1658,7 @@ export type AddedNode = Message<"pinfold.v1.AddedNode"> & {
   cid: string;
 
   /**
-   * Cumulative size of its DAG, bytes.
+   * Cumulative size of its DAG, bytes. Of a root of a CAR: not known, 0.
    *
    * @generated from field: uint64 size = 3;
    */
@@ -1454,7 +1670,7 @@ export type AddedNode = Message<"pinfold.v1.AddedNode"> & {
  * Use `create(AddedNodeSchema)` to create a new message.
  */
 export const AddedNodeSchema: GenMessage<AddedNode> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 42);
+  messageDesc(file_pinfold_v1_pin_service, 45);
 
 /**
  * @generated from message pinfold.v1.AddedRoot
@@ -1491,7 +1707,122 @@ export type AddedRoot = Message<"pinfold.v1.AddedRoot"> & {
  * Use `create(AddedRootSchema)` to create a new message.
  */
 export const AddedRootSchema: GenMessage<AddedRoot> = /*@__PURE__*/
-  messageDesc(file_pinfold_v1_pin_service, 43);
+  messageDesc(file_pinfold_v1_pin_service, 46);
+
+/**
+ * @generated from message pinfold.v1.ExportRequest
+ */
+export type ExportRequest = Message<"pinfold.v1.ExportRequest"> & {
+  /**
+   * Only of pins of this namespace. Empty: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * A CID that is pinned, or a path that begins with one: "CID/photos/cat.jpg". "/ipfs/" before it may be left out.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * @generated from field: pinfold.v1.ContentFormat format = 3;
+   */
+  format: ContentFormat;
+};
+
+/**
+ * Describes the message pinfold.v1.ExportRequest.
+ * Use `create(ExportRequestSchema)` to create a new message.
+ */
+export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 47);
+
+/**
+ * @generated from message pinfold.v1.ExportResponse
+ */
+export type ExportResponse = Message<"pinfold.v1.ExportResponse"> & {
+  /**
+   * @generated from oneof pinfold.v1.ExportResponse.message
+   */
+  message: {
+    /**
+     * First of a file, directory or symbolic link. A directory comes before what is in it. Not with CAR.
+     *
+     * @generated from field: pinfold.v1.ExportEntry entry = 1;
+     */
+    value: ExportEntry;
+    case: "entry";
+  } | {
+    /**
+     * Content of the file that was begun last, or of the CAR, in order.
+     *
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message pinfold.v1.ExportResponse.
+ * Use `create(ExportResponseSchema)` to create a new message.
+ */
+export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 48);
+
+/**
+ * @generated from message pinfold.v1.ExportEntry
+ */
+export type ExportEntry = Message<"pinfold.v1.ExportEntry"> & {
+  /**
+   * Below what was asked for, which is "" itself.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string cid = 2;
+   */
+  cid: string;
+
+  /**
+   * @generated from field: bool directory = 3;
+   */
+  directory: boolean;
+
+  /**
+   * @generated from field: optional string symlink = 4;
+   */
+  symlink?: string | undefined;
+
+  /**
+   * @generated from field: optional uint32 mode = 5;
+   */
+  mode?: number | undefined;
+
+  /**
+   * @generated from field: pinfold.v1.EntryTime mtime = 6;
+   */
+  mtime?: EntryTime | undefined;
+
+  /**
+   * Of a file, bytes.
+   *
+   * @generated from field: uint64 size = 7;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message pinfold.v1.ExportEntry.
+ * Use `create(ExportEntrySchema)` to create a new message.
+ */
+export const ExportEntrySchema: GenMessage<ExportEntry> = /*@__PURE__*/
+  messageDesc(file_pinfold_v1_pin_service, 49);
 
 /**
  * @generated from enum pinfold.v1.PinOrder
@@ -1537,6 +1868,36 @@ export type PinOrder = (typeof PinOrder)[keyof typeof PinOrder] | UnknownEnum;
  */
 export const PinOrderSchema: GenEnum<PinOrder> = /*@__PURE__*/
   enumDesc(file_pinfold_v1_pin_service, 0);
+
+/**
+ * @generated from enum pinfold.v1.ContentFormat
+ */
+export const ContentFormat = {
+  /**
+   * Files and directories, as UnixFS.
+   *
+   * @generated from enum value: CONTENT_FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Blocks as a content-addressable archive: taken in versions 1 and 2, given out in version 1. https://ipld.io/specs/transport/car/
+   *
+   * @generated from enum value: CONTENT_FORMAT_CAR = 1;
+   */
+  CAR: 1,
+} as const;
+
+/**
+ * @generated from enum pinfold.v1.ContentFormat
+ */
+export type ContentFormat = (typeof ContentFormat)[keyof typeof ContentFormat] | UnknownEnum;
+
+/**
+ * Describes the enum pinfold.v1.ContentFormat.
+ */
+export const ContentFormatSchema: GenEnum<ContentFormat> = /*@__PURE__*/
+  enumDesc(file_pinfold_v1_pin_service, 1);
 
 /**
  * The pinset, and how far the cluster is with it. Any request may go to any peer.
@@ -1671,7 +2032,8 @@ export const PinService: GenService<{
     output: typeof RecoverPinsResponseSchema;
   },
   /**
-   * Takes files and directories, stores them in the answering peer's IPFS node, and pins them.
+   * Takes files, directories or a CAR, stores their blocks in the IPFS nodes of the peers that are to keep them, and then pins them there. What
+   * is cut before its end pins nothing.
    *
    * @generated from rpc pinfold.v1.PinService.Add
    */
@@ -1679,6 +2041,17 @@ export const PinService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof AddRequestSchema;
     output: typeof AddResponseSchema;
+  },
+  /**
+   * A pinned DAG, or what a path into it leads to, from the IPFS node here or those of the allocations, each block checked: as files,
+   * or as a CAR whose blocks come depth first, each once.
+   *
+   * @generated from rpc pinfold.v1.PinService.Export
+   */
+  export: {
+    methodKind: "server_streaming";
+    input: typeof ExportRequestSchema;
+    output: typeof ExportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pinfold_v1_pin_service, 0);
