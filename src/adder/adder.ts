@@ -2,18 +2,15 @@ import { type ImportCandidate, type ImportResult, importer } from 'ipfs-unixfs-i
 import { fixedSize } from 'ipfs-unixfs-importer/chunker';
 import { balanced } from 'ipfs-unixfs-importer/layout';
 import type { CID } from 'multiformats/cid';
-import type { Connector } from '../ipfs/connector.ts';
-import { nodeError } from '../ipfs/node-error.ts';
 import { invalidField } from '../model/errors.ts';
 import { iterateUntil } from '../runtime/abort.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
-import { BlockBatches } from './block-batches.ts';
+import { BlockBatches, type BlockSink } from './block-batches.ts';
 import { CHUNK_BYTES_MAX, CHUNKS_IN_FLIGHT_MAX, NODE_LINKS_MAX, ROOTS_HELD_MAX } from './constants.ts';
 import { EntryPaths } from './entry-paths.ts';
 import { type AdderMetrics, adderMetrics } from './metrics.ts';
 
 export interface AdderNeeds {
-  blocks: Pick<Connector, 'putBlocks' | 'protect'>;
   metrics: MetricsRegister;
 }
 
@@ -42,8 +39,14 @@ export interface AddOptions {
   chunkBytes?: number;
   /** Links of an inner node of a file. Default 174. */
   nodeLinks?: number;
-  /** Called with the bytes of content read so far, after each piece that came in. */
-  onProgress?: (bytes: number) => void;
+  /** Called after each piece that came in, and each block that was made. */
+  onProgress?: (sofar: AddProgress) => void;
+}
+
+export interface AddProgress {
+  /** Of content, read so far. */
+  bytes: number;
+  blocks: number;
 }
 
 export interface Added {
@@ -60,24 +63,23 @@ export interface Added {
 
 export interface Adder {
   /**
-   * Makes UnixFS DAGs of what streams in and stores their blocks, in constant memory but for the names. Yields every file and
-   * directory (but empty ones inside others) when it is made, each root after everything of it is on the disk, the roots last of what lies in
-   * them. Nothing is pinned: until that is done the caller holds a `protect()` of its own; the one held here ends with
-   * the stream. Throws PinfoldError (INVALID_ARGUMENT naming the field, DISK_FULL, IPFS_UNAVAILABLE, IPFS_FAILED),
-   * the signal's reason, or what the content threw.
+   * Makes UnixFS DAGs of what streams in and hands their blocks to the sink, in constant memory but for the names. Yields every file and
+   * directory (but empty ones inside others) when it is made, each root after the sink has stored everything of it, the roots last of what
+   * lies in them. Throws PinfoldError (INVALID_ARGUMENT naming the field), what the sink rejected with, the signal's reason, or what the content
+   * threw; when it ends, nothing is on its way to the sink any more.
    */
-  add(entries: AsyncIterable<AddEntry>, options: AddOptions): AsyncGenerator<Added, void, undefined>;
+  add(entries: AsyncIterable<AddEntry>, sink: BlockSink, options: AddOptions): AsyncGenerator<Added, void, undefined>;
 }
 
 export function adder(needs: AdderNeeds): Adder {
   let open = 0;
   const metrics = adderMetrics(needs.metrics, { open: () => open });
   return {
-    async *add(entries, options) {
+    async *add(entries, sink, options) {
       let outcome = 'aborted';
       open++;
       try {
-        yield* add(needs.blocks, metrics, entries, options);
+        yield* add(sink, metrics, entries, options);
         outcome = 'done';
       } catch (cause) {
         if (!options.signal.aborted) outcome = 'failed';
@@ -91,30 +93,29 @@ export function adder(needs: AdderNeeds): Adder {
 }
 
 async function* add(
-  sink: AdderNeeds['blocks'],
+  sink: BlockSink,
   metrics: AdderMetrics,
   entries: AsyncIterable<AddEntry>,
   options: AddOptions,
 ): AsyncGenerator<Added> {
   const settings = checked(options);
-  const protection = sink.protect();
   const batches = new BlockBatches(sink, options);
+  const sofar: AddProgress = { bytes: 0, blocks: 0 };
   try {
     const store = {
       put: async (cid: CID, bytes: Uint8Array) => {
         await batches.put({ cid: cid.bytes, bytes });
         metrics.blocks.add(1);
         metrics.blockBytes.add(bytes.length);
+        sofar.blocks++;
+        options.onProgress?.(sofar);
         return cid;
       },
     };
-    const results = importer(candidates(entries, options, metrics), store as Parameters<typeof importer>[1], settings);
+    const results = importer(candidates(entries, sofar, options, metrics), store as Parameters<typeof importer>[1], settings);
     yield* heldUntilStored(results, batches, options);
-  } catch (cause) {
-    throw nodeError(cause);
   } finally {
     await batches.settled();
-    protection.release();
   }
 }
 
@@ -142,11 +143,11 @@ async function* heldUntilStored(
 
 async function* candidates(
   entries: AsyncIterable<AddEntry>,
+  sofar: AddProgress,
   options: AddOptions,
   metrics: AdderMetrics,
 ): AsyncGenerator<ImportCandidate> {
   const paths = new EntryPaths();
-  let bytes = 0;
   for await (const entry of iterateUntil(entries, options.signal)) {
     paths.add(entry.path, entry.content !== undefined);
     const { path, content } = entry;
@@ -158,9 +159,9 @@ async function* candidates(
     const counted = (async function* () {
       for await (const piece of iterateUntil(content, options.signal)) {
         yield piece;
-        bytes += piece.length;
+        sofar.bytes += piece.length;
         metrics.contentBytes.add(piece.length);
-        options.onProgress?.(bytes);
+        options.onProgress?.(sofar);
       }
     })();
     yield { path, content: counted, ...kept };

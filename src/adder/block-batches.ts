@@ -1,7 +1,7 @@
 import type { Block, CallOptions } from '../ipfs/connector.ts';
 import { BATCH_BLOCKS_MAX, BATCH_BYTES_MAX, BATCHES_IN_FLIGHT_MAX } from './constants.ts';
 
-/** Who takes the blocks: `Connector` does. When `putBlocks` resolves, they are on the disk. */
+/** Who takes the blocks: a `Connector` does, or all peers that are to store them. When `putBlocks` resolves, they are on the disk. */
 export interface BlockSink {
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void>;
 }

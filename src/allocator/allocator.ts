@@ -21,8 +21,8 @@ export interface AllocationInput {
   current: readonly string[];
   /** Preferred by the user: they come before all others. */
   userAllocations: readonly string[];
-  /** Must be one of the allocations, whatever is known of it: the peer that already has the blocks. */
-  must?: string;
+  /** Must be among the allocations, whatever is known of them: the peers that already have the blocks. At most max. */
+  must?: readonly string[];
 }
 
 export interface AllocatablePeer {

@@ -36,16 +36,13 @@ function place(tree: PeerTree, pin: AllocationInput, spread: boolean): string[] 
 }
 
 /** The valid current allocations, in the order they had, and `must`: at most max of them. */
-function keptPeers(tree: PeerTree, { current, must, ...pin }: AllocationInput, picks: () => Picks): string[] {
-  const valid = [...new Set(current)].filter((peerId) => tree.leaves.has(peerId) || peerId === must);
-  if (must !== undefined && !valid.includes(must)) valid.push(must);
+function keptPeers(tree: PeerTree, { current, must = [], ...pin }: AllocationInput, picks: () => Picks): string[] {
+  const mayStay = [...current].filter((peerId) => tree.leaves.has(peerId) || must.includes(peerId));
+  const valid = [...new Set([...mayStay, ...must])];
   if (valid.length <= pin.replicationMax) return valid;
   const from = picks();
-  const kept = new Set<string>();
-  if (must !== undefined) {
-    from.take(must);
-    kept.add(must);
-  }
+  const kept = new Set<string>(must);
+  for (const peerId of must) from.take(peerId);
   const leaves = valid.flatMap((peerId) => tree.leaves.get(peerId) ?? []);
   const takers = new Set(tree.takers.flat());
   const inTurn = [named(tree, pin, new Set(leaves)), leaves.filter((leaf) => takers.has(leaf)), leaves];

@@ -43,8 +43,11 @@ export interface Pins {
   bulkDecided(stream: Uint8Array): Promise<number>;
   /** Throws PIN_NOT_FOUND. */
   get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin;
-  /** Throws what `pin` would refuse whatever the CID is: for content that would be taken in for nothing. */
-  check(write: Pick<PinWrite, 'namespace' | 'options'>, ack: AckLevel, call: CallContext): void;
+  /**
+   * For content that is yet to come: the peers that a pin of this CID would lie on, were it new (none: everywhere), and how many of them it
+   * needs (-1: everywhere). Throws what `pin` would refuse.
+   */
+  plan(write: Pick<PinWrite, 'cid' | 'namespace' | 'options'>, ack: AckLevel, call: CallContext): PinPlan;
 }
 
 export interface PinWrite {
@@ -54,10 +57,15 @@ export interface PinWrite {
   /** Factors 0: the cluster's. `createdMs` is set here. */
   options: Omit<PinFields, 'createdMs' | 'type' | 'updatedFrom'>;
   condition: Condition | undefined;
-  /** A peer that must be among the allocations, as it has the blocks. */
-  must?: string;
+  /** Peers that must be among the allocations, as they have the blocks. */
+  must?: readonly string[];
   /** In bulk: instead of the stream's. */
   ack?: AckLevel;
+}
+
+export interface PinPlan {
+  peerIds: string[];
+  replicationMin: number;
 }
 
 export interface UnpinWrite {
@@ -147,7 +155,7 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     key: PinKey,
     fields: PinFields,
     current: () => StoredPin | undefined,
-    must: string | undefined,
+    must: readonly string[] | undefined,
   ): string[] {
     if (fields.replicationMin === everywhere) return [];
     const pin = current();
@@ -309,11 +317,14 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
 
     get,
 
-    check(write, ack, call) {
+    plan(write, ack, call) {
       checkNamespace(write.namespace);
       checkMayWrite(write.namespace, call);
       levels.check(ack);
-      fieldsOf(write.options);
+      const fields = fieldsOf(write.options);
+      const key = pinKey(write.cid, write.namespace);
+      const peerIds = allocationsOf(key, fields, () => undefined, undefined);
+      return { peerIds, replicationMin: fields.replicationMin };
     },
   };
 }

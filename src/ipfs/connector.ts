@@ -39,6 +39,12 @@ export interface Connector {
   /** Stores blocks; when it resolves they are on the disk. A block that does not match its CID: INVALID_DAG. */
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void>;
 
+  /**
+   * Which of these blocks the node's own store lacks, in their order. A hint what need not be put: where looking is dear, a node looks at
+   * the first, and names all when that one is not there.
+   */
+  missingBlocks(cids: readonly Uint8Array[], options: CallOptions): Promise<Uint8Array[]>;
+
   /** A block from the node's own store, undefined when it is not there. Never fetches. */
   getBlock(cid: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined>;
 

@@ -46,9 +46,7 @@ export class ShardLookup {
 
   constructor(name: string) {
     this.#name = name;
-    const digest = murmur3128.digest(new TextEncoder().encode(name));
-    if (digest instanceof Promise) throw new TypeError('hash functions must be synchronous');
-    this.#hash = Buffer.from(digest.digest).readBigUInt64BE();
+    this.#hash = shardHash(name);
   }
 
   /** The link to the entry, or to the shard below that would have it; `undefined`: there is no such entry. */
@@ -65,9 +63,21 @@ export class ShardLookup {
     this.#bitsUsed += bits;
     if (this.#bitsUsed > HASH_BITS) throw new RangeError('shards below shards for more bits than a hash has');
     const index = (this.#hash >> BigInt(HASH_BITS - this.#bitsUsed)) & ((1n << BigInt(bits)) - 1n);
-    return index
-      .toString(16)
-      .toUpperCase()
-      .padStart(Math.ceil(bits / 4), '0');
+    return shardPrefix(Number(index), bits);
   }
+}
+
+/** By which shards place a name, highest bits first: murmur3-x64-64. */
+export function shardHash(name: string): bigint {
+  const digest = murmur3128.digest(new TextEncoder().encode(name));
+  if (digest instanceof Promise) throw new TypeError('hash functions must be synchronous');
+  return Buffer.from(digest.digest).readBigUInt64BE();
+}
+
+/** What the names of links begin with in a shard of so many bits. */
+export function shardPrefix(index: number, bits: number): string {
+  return index
+    .toString(16)
+    .toUpperCase()
+    .padStart(Math.ceil(bits / 4), '0');
 }

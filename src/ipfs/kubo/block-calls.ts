@@ -5,8 +5,9 @@ import { type Block, ConnectorError } from '../connector.ts';
 import { BLOCK_BYTES_MAX } from '../constants.ts';
 import { checkBlock, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
 import { wishCid } from '../wish-cid.ts';
+import { forEachLimited } from '../for-each-limited.ts';
 import { putBlockLine } from './answers.ts';
-import { PUT_BLOCKS_MAX, PUT_BYTES_MAX } from './constants.ts';
+import { PUT_BLOCKS_MAX, PUT_BYTES_MAX, STATS_AT_ONCE } from './constants.ts';
 import { multipart } from './multipart.ts';
 import type { KuboRpc } from './rpc.ts';
 import { isRefusal, RpcError } from './rpc-error.ts';
@@ -67,6 +68,44 @@ export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], s
   }
   if (missing.size > 0) {
     throw new RpcError('garbled', `of ${blocks.length} blocks the IPFS node did not confirm ${missing.size}`);
+  }
+}
+
+/**
+ * Which of these blocks the node lacks. A question costs about as much as the putting of a small block, so only who has the first one is
+ * asked for the others.
+ */
+export async function missingBlocks(
+  rpc: KuboRpc,
+  cids: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
+  const [first, ...others] = cids;
+  if (first === undefined) return [];
+  if (!(await isThere(rpc, first, signal))) return [...cids];
+  const missing = new Set<Uint8Array>();
+  await forEachLimited(others, STATS_AT_ONCE, async (cid) => {
+    if (!(await isThere(rpc, cid, signal))) missing.add(cid);
+  });
+  return others.filter((cid) => missing.has(cid));
+}
+
+async function isThere(rpc: KuboRpc, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  const cid = wishCid(bytes);
+  if (cid.multihash.code === IDENTITY_CODE) return true;
+  try {
+    await rpc.one({
+      command: 'block/stat',
+      query: [
+        ['arg', formatCid(cid.bytes)],
+        ['offline', 'true'],
+      ],
+      signal,
+    });
+    return true;
+  } catch (cause) {
+    if (isRefusal(cause, notLocal)) return false;
+    throw cause;
   }
 }
 

@@ -92,3 +92,6 @@ export const WATCH_TIMEOUT_MS = 5_000;
 
 /** A node without space is trusted again with so many free bytes on its disk: twice what makes it full. */
 export const FREE_BYTES_ENOUGH = 256 * 1024 * 1024;
+
+/** Questions at once whether blocks are there. */
+export const STATS_AT_ONCE = 8;

@@ -25,7 +25,7 @@ import { Turns } from '../turns.ts';
 import { wishCid } from '../wish-cid.ts';
 import type { RpcAddress } from './address.ts';
 import { collectedLine, repoSize } from './answers.ts';
-import { type CheckedBlock, checkedBlocks, getBlock, putBlocks, putRequests } from './block-calls.ts';
+import { type CheckedBlock, checkedBlocks, getBlock, missingBlocks, putBlocks, putRequests } from './block-calls.ts';
 import { CollectionGate } from './collection-gate.ts';
 import { Condition } from './condition.ts';
 import {
@@ -177,6 +177,10 @@ export class KuboConnector implements Connector {
         await forEachLimited(parents, 1, put);
       });
     });
+  }
+
+  missingBlocks(cids: readonly Uint8Array[], options: CallOptions): Promise<Uint8Array[]> {
+    return this.#command(options, (signal) => missingBlocks(this.#rpc, cids, signal));
   }
 
   getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {

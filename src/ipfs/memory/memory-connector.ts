@@ -112,6 +112,11 @@ class FaultyConnector implements MemoryConnector {
     await this.#node.putBlocks(blocks, options);
   }
 
+  async missingBlocks(cids: readonly Uint8Array[], options: CallOptions): Promise<Uint8Array[]> {
+    await this.#pass(options);
+    return this.#node.missingBlocks(cids, options);
+  }
+
   async getBlock(cid: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
     await this.#pass(options);
     return this.#node.getBlock(cid, options);

@@ -116,6 +116,21 @@ export class NodeConnector implements Connector {
     });
   }
 
+  missingBlocks(cids: readonly Uint8Array[], options: CallOptions): Promise<Uint8Array[]> {
+    return this.#calls.run(options, async () => {
+      const { blocks } = this.#needs;
+      const there = await Promise.all(
+        cids.map((bytes) => {
+          const { multihash } = wishCid(bytes);
+          return multihash.code === IDENTITY_CODE || blocks.has(multihash.bytes);
+        }),
+      );
+      // What `has` tells of may still be on its way to the disk.
+      if (there.includes(true)) await blocks.settled();
+      return cids.filter((_, at) => !there[at]);
+    });
+  }
+
   getBlock(bytes: Uint8Array, options: CallOptions): Promise<Uint8Array | undefined> {
     return this.#calls.run(options, async () => {
       const { multihash } = wishCid(bytes);
