@@ -37,6 +37,8 @@ export async function benchNetwork(mergeRange: PeerRpcHandlers['mergeRange']): P
       listStatuses: none,
       watchStatus: none,
       recover: none,
+      putBlocks: none,
+      getBlocks: none,
       explainWish: none,
       getConnections: none,
       reportUntrusted: none,

@@ -1,5 +1,4 @@
 import * as client from 'prom-client';
-import { adder } from '../src/adder/adder.ts';
 import { apiMetrics } from '../src/api/metrics.ts';
 import { ipfsNode } from '../src/daemon/ipfs-node.ts';
 import { loadPeerConfig } from '../src/daemon/options.ts';
@@ -47,7 +46,6 @@ export function peerMetrics(): DescribedMetric[] {
       ...common,
     },
   );
-  adder({ blocks: connector, metrics });
   apiMetrics(metrics);
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -43,6 +43,8 @@ export interface Pins {
   bulkDecided(stream: Uint8Array): Promise<number>;
   /** Throws PIN_NOT_FOUND. */
   get(cid: Uint8Array, namespace: string, call: CallContext): StoredPin;
+  /** Throws what `pin` would refuse whatever the CID is: for content that would be taken in for nothing. */
+  check(write: Pick<PinWrite, 'namespace' | 'options'>, ack: AckLevel, call: CallContext): void;
   /**
    * For content that is yet to come: the peers that a pin of this CID would lie on, were it new (none: everywhere), and how many of them it
    * needs (-1: everywhere). Throws what `pin` would refuse.
@@ -204,6 +206,13 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
     checkNamespaceAllowed(namespace, call);
   }
 
+  function checked(write: Pick<PinWrite, 'namespace' | 'options'>, ack: AckLevel, call: CallContext): PinFields {
+    checkNamespace(write.namespace);
+    checkMayWrite(write.namespace, call);
+    levels.check(ack);
+    return fieldsOf(write.options);
+  }
+
   function bulkRequest(write: BulkWrite, ack: AckLevel, call: CallContext, stream: Request['stream']): Request {
     if (write.kind === 'invalid') throw write.error;
     checkMayWrite(write.namespace, call);
@@ -317,11 +326,12 @@ export function pins(init: PinsInit, needs: PinsNeeds): Pins {
 
     get,
 
+    check(write, ack, call) {
+      checked(write, ack, call);
+    },
+
     plan(write, ack, call) {
-      checkNamespace(write.namespace);
-      checkMayWrite(write.namespace, call);
-      levels.check(ack);
-      const fields = fieldsOf(write.options);
+      const fields = checked(write, ack, call);
       const key = pinKey(write.cid, write.namespace);
       const peerIds = allocationsOf(key, fields, () => undefined, undefined);
       return { peerIds, replicationMin: fields.replicationMin };

@@ -1,9 +1,16 @@
+import { adder } from '../adder/adder.ts';
 import { balanced } from '../allocator/balanced.ts';
+import { type AddContent, addContent } from '../cluster/adding/add.ts';
+import type { Destination } from '../cluster/adding/destinations.ts';
+import { ownNode } from '../cluster/adding/own-node.ts';
+import { PutBlocksCall } from '../cluster/adding/put-blocks-call.ts';
+import { putBlocksHandlers } from '../cluster/adding/put-blocks-handler.ts';
 import { type Alerts, alerts } from '../cluster/alerts.ts';
 import { type Collecting, collecting, collectingHandlers } from '../cluster/collecting.ts';
 import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { type ExplainPin, explainPin } from '../cluster/explain.ts';
+import { heldHere } from '../cluster/held-here.ts';
 import { levels } from '../cluster/levels.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
 import { type Membership, membership } from '../cluster/membership.ts';
@@ -118,6 +125,7 @@ export interface PeerCore {
   readonly collecting: Collecting;
   readonly resolving: Resolving;
   readonly rebalancing: Rebalancing;
+  readonly add: AddContent;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
   readonly components: readonly Component[];
 }
@@ -212,6 +220,7 @@ export function peerCore(
     },
   );
   const ipfsState = () => nodeStates?.current ?? nodeUp;
+  const held = heldHere({ tracker: work, timers });
   const connecting = { network, monitor: monitored, ipfsState, clock, timers };
   network.rpc.serve({
     ...consensus.handlers,
@@ -220,6 +229,7 @@ export function peerCore(
     ...pinWorkHandlers({ tracker: work, ipfsState }),
     ...drainingHandlers(monitored),
     ...collectingHandlers({ connector, clock }),
+    ...putBlocksHandlers({ connector, held, timers }),
   });
   const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
@@ -246,22 +256,19 @@ export function peerCore(
   const pinnedWaits = new PinnedWaits({ ...shared, ...common, shared: watching });
   const acks = levels({ ...shared, ...common, consensus, pinned: pinnedWaits });
   const status = clusterStatus({ ...shared, clock, timers });
+  const writes = pins(
+    { replicationMin, replicationMax, follower },
+    { consensus, pinset: pinned, levels: acks, placing, clock },
+  );
+  const destination = (peer: string): Destination =>
+    peer === peerId ? ownNode({ peerId, connector, held }) : new PutBlocksCall(peer, { rpc: network.rpc, timers });
   return {
     pinset: pinned,
     network,
     monitor: monitored,
     consensus,
     tracker: work,
-    pins: pins(
-      { replicationMin, replicationMax, follower },
-      {
-        consensus,
-        pinset: pinned,
-        levels: acks,
-        placing,
-        clock,
-      },
-    ),
+    pins: writes,
     listPins: listPins({ pinset: pinned, timers }),
     status,
     explainPin: explainPin({
@@ -287,6 +294,7 @@ export function peerCore(
     draining: draining({ ...shared, places, clock, timers }),
     collecting: collecting({ ...shared, connector, clock, timers }),
     resolving: resolving({ ...shared, connector, addresses: (peerIds) => ipfsAddresses(monitored, peerIds) }),
+    add: addContent({ peerId, adder: adder({ metrics }), pins: writes, placing, destination, logger }),
     rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },

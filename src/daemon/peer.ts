@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { ClusterService } from '../../gen/pinfold/v1/cluster_service_pb.ts';
 import { PeerService } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { PinService } from '../../gen/pinfold/v1/pin_service_pb.ts';
-import { adder } from '../adder/adder.ts';
 import { anonymous, callScopes } from '../api/call-scope.ts';
 import { grpcServer } from '../api/grpc/grpc-server.ts';
 import { health } from '../api/grpc/health.ts';
@@ -16,8 +15,6 @@ import { apiMetrics } from '../api/metrics.ts';
 import { clusterService } from '../api/services/cluster-service.ts';
 import { peerService } from '../api/services/peer-service.ts';
 import { pinService } from '../api/services/pin-service.ts';
-import { addContent } from '../cluster/add.ts';
-import { heldHere } from '../cluster/held-here.ts';
 import { statusRowCodecs } from '../cluster/status-row-codecs.ts';
 import { storeKeeping } from '../cluster/store-keeping.ts';
 import type { Monitor } from '../monitor/monitor.ts';
@@ -99,7 +96,6 @@ async function assemble(
   let monitored: Monitor | undefined;
   const guard = storeGuard({ folder: paths.store, peerId, storage, monitor: () => monitored, timers, logger });
   const node = ipfsNode({ config, folder: paths.ipfs, secret, version }, common);
-  const { connector } = node;
   const addresses = addressFile(paths.addresses, logger);
   const core = peerCore(
     {
@@ -142,11 +138,7 @@ async function assemble(
         explainPin: core.explainPin,
         watchPins: core.watchPins,
         resolving: core.resolving,
-        add: addContent({
-          adder: adder({ blocks: connector, metrics }),
-          held: heldHere({ tracker: core.tracker, timers }),
-          ...{ pins: core.pins, connector, peerId },
-        }),
+        add: core.add,
       }),
     ),
     mount(ClusterService, clusterService(core)),

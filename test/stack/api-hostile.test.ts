@@ -13,6 +13,7 @@ import {
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import type { Mounted } from '../../src/api/handlers.ts';
 import { add } from '../../src/api/services/add.ts';
+import type { AddedContent } from '../../src/cluster/adding/add.ts';
 import { eventually, GrpcClient, openDoors } from '../support/doors.ts';
 import { pinServiceWith } from '../support/pin-handlers.ts';
 
@@ -25,12 +26,13 @@ const services: Mounted[] = [
     add: (requests, call) => add(collect, requests as AsyncIterable<AddRequest>, call),
   }),
 ];
-async function* collect(_start: unknown, entries: AsyncIterable<{ content?: AsyncIterable<Uint8Array> }>) {
+async function* collect(_start: unknown, content: AddedContent) {
   let bytes = 0;
   try {
+    const entries = content.kind === 'files' ? content.entries : [{ content: content.bytes }];
     for await (const { content } of entries) for await (const chunk of content ?? []) bytes += chunk.length;
     adds.push(`whole ${bytes}`);
-    yield { kind: 'progress' as const, bytes };
+    yield { kind: 'progress' as const, bytes, blocks: 0, destinations: [] };
   } catch (error) {
     adds.push(`broken ${(error as { code?: string }).code}`);
     throw error;

@@ -119,6 +119,8 @@ export function handlers(own: Partial<PeerRpcHandlers> = {}): PeerRpcHandlers {
       yield create(SetDrainingResponseSchema);
     },
     async *collectGarbage() {},
+    async *putBlocks() {},
+    async *getBlocks() {},
     async *repairBuckets() {
       yield create(RepairBucketsResponseSchema);
     },

@@ -1371,8 +1371,7 @@ export const AddStartSchema: GenMessage<AddStart> = /*@__PURE__*/
  */
 export type ImportOptions = Message<"pinfold.v1.ImportOptions"> & {
   /**
-   * Of Kubo: "unixfs-v0-2015" (or "legacy-cid-v0"), "unixfs-v1-2025", "test-cid-v1", "test-cid-v1-wide". Empty: "default", what Kubo does without a
-   * profile.
+   * One of Kubo's: "unixfs-v1-2025", "unixfs-v0-2015" (or "legacy-cid-v0"). Empty or "default": what Kubo does without one.
    *
    * @generated from field: string profile = 1;
    */
@@ -1403,7 +1402,7 @@ export type ImportOptions = Message<"pinfold.v1.ImportOptions"> & {
   cidVersion?: number | undefined;
 
   /**
-   * "sha2-256", "sha2-512", "sha3-256", "blake2b-256", "blake3"...
+   * "sha2-256", "sha2-512", "sha3-256", "blake2b-256", "blake3", and what else IPFS nodes accept.
    *
    * @generated from field: string hash = 6;
    */
@@ -1438,7 +1437,7 @@ export type ImportOptions = Message<"pinfold.v1.ImportOptions"> & {
   maxHamtFanout?: number | undefined;
 
   /**
-   * Estimated bytes of a directory's links, above which it is sharded.
+   * Bytes of a directory's links, above which it is sharded. 0: none is.
    *
    * @generated from field: optional uint64 hamt_threshold_bytes = 11;
    */

@@ -1,7 +1,7 @@
 import * as dagPb from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
-import type { MultihashHasher } from 'multiformats/hashes/interface';
 import { identity } from 'multiformats/hashes/identity';
+import type { MultihashHasher } from 'multiformats/hashes/interface';
 
 export const RAW = 0x55;
 export const DAG_PB = dagPb.code;

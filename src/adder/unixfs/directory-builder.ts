@@ -6,7 +6,7 @@ import { type Attributes, dataBytes, encodeNode, encodeUnixfs, type Link, linkBy
 export interface DirectoryForm {
   /** Above so many links it is sharded; 0: only its size counts. */
   linksMax: number;
-  /** Above so many bytes, estimated or of its block, it is sharded. */
+  /** Above so many bytes, estimated or of its block, it is sharded; 0: it never is. */
   shardAboveBytes: number;
   sizeBy: 'links' | 'block';
   /** Bits of a name's hash for each level of a sharded one. */
@@ -30,6 +30,7 @@ export async function buildDirectory(
 
 /** The sizes that Kubo reckons with, whatever the order in which entries came. */
 function isSharded(links: readonly Link[], data: Uint8Array, form: DirectoryForm): boolean {
+  if (form.shardAboveBytes === 0) return false;
   if (form.linksMax > 0 && links.length > form.linksMax) return true;
   const byBlock = form.sizeBy === 'block';
   let bytes = byBlock ? dataBytes(data) : 0;
@@ -57,7 +58,10 @@ class Sharder {
     const used = bitsUsed + this.#bits;
     if (used > 64) {
       const names = entries.slice(0, 2).map(({ link }) => `"${link.name}"`);
-      throw new PinfoldError('INVALID_ARGUMENT', `the hashes of ${names.join(' and ')} are equal: they cannot lie in one sharded directory`);
+      throw new PinfoldError(
+        'INVALID_ARGUMENT',
+        `the hashes of ${names.join(' and ')} are equal: they cannot lie in one sharded directory`,
+      );
     }
     const places = new Map<number, Hashed[]>();
     for (const entry of entries) {

@@ -1,5 +1,6 @@
 import * as dagPb from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
+import { varint } from '../../model/bytes.ts';
 
 /** https://specs.ipfs.tech/unixfs/#data: the types that are made here. */
 export const UNIXFS = { raw: 0, directory: 1, file: 2, symlink: 4, shard: 5 } as const;
@@ -62,7 +63,11 @@ export function encodeNode(links: readonly Link[], data: Uint8Array): Uint8Array
 }
 
 /** A leaf: `encodeNode` of no links and a file with this data, in one copy. */
-export function encodeLeaf(type: typeof UNIXFS.raw | typeof UNIXFS.file, data: Uint8Array, kept: Attributes): Uint8Array {
+export function encodeLeaf(
+  type: typeof UNIXFS.raw | typeof UNIXFS.file,
+  data: Uint8Array,
+  kept: Attributes,
+): Uint8Array {
   const head = Uint8Array.of(0x08, type);
   const length = varint(data.length);
   const rest = encodeUnixfs({ type, fileSize: data.length, ...kept }).subarray(2);
@@ -89,12 +94,4 @@ function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++;
   return bytes;
-}
-
-function varint(value: number | bigint): Uint8Array {
-  const bytes: number[] = [];
-  let rest = BigInt(value);
-  for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
-  bytes.push(Number(rest));
-  return Uint8Array.from(bytes);
 }

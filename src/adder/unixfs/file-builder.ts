@@ -113,11 +113,7 @@ class FileBuilder {
     return await this.#leaf(chunk, type, {});
   }
 
-  async #leaf(
-    data: Uint8Array,
-    type: typeof UNIXFS.raw | typeof UNIXFS.file,
-    kept: Attributes,
-  ): Promise<BuiltFile> {
+  async #leaf(data: Uint8Array, type: typeof UNIXFS.raw | typeof UNIXFS.file, kept: Attributes): Promise<BuiltFile> {
     const isRaw = this.#form.rawLeaves;
     const bytes = isRaw ? data : encodeLeaf(type, data, kept);
     const cid = await this.#blocks.put(isRaw ? RAW : DAG_PB, bytes);

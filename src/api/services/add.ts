@@ -1,14 +1,19 @@
 import { hash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
+  type AddProgress,
+  AddProgressSchema,
   type AddRequest,
   type AddResponse,
   AddResponseSchema,
   type AddStart as AddStartMessage,
   AddStartSchema,
+  ContentFormat,
+  type ImportOptions as ImportOptionsMessage,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddEntry } from '../../adder/adder.ts';
-import type { AddContent, AddEvent, AddStart } from '../../cluster/add.ts';
+import { type ImportOptions, importForm } from '../../adder/import-options.ts';
+import type { AddContent, AddEvent, AddedContent, AddStart } from '../../cluster/adding/add.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { formatCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
@@ -27,7 +32,8 @@ export async function* add(
   if (first.done || first.value.message.case !== 'start') throw invalidField('start', 'must be the first message');
   const start = first.value.message.value;
   try {
-    for await (const event of content(startFrom(start, call), inputsOf(incoming), call)) yield eventMessage(event);
+    const added = contentFrom(start, incoming);
+    for await (const event of content(startFrom(start, call), added, call)) yield eventMessage(event);
   } finally {
     await incoming.return?.();
   }
@@ -38,7 +44,7 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
   return {
     namespace: namespaceOf(start.namespace),
     options: pinOptionsFrom(start.options),
-    wrapWithDirectory: start.wrapWithDirectory,
+    local: start.local,
     ack: ackFrom(start.ack),
     idempotency:
       key === ''
@@ -50,15 +56,59 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
   };
 }
 
+function contentFrom(start: AddStartMessage, incoming: AsyncIterator<AddRequest>): AddedContent {
+  const { format, wrapWithDirectory } = start;
+  switch (format) {
+    case ContentFormat.UNSPECIFIED: {
+      const options = importOptionsFrom(start.import);
+      // What is wrong with them is told before content is read.
+      importForm(options);
+      return { kind: 'files', entries: entriesOf(incoming), wrapWithDirectory, import: options };
+    }
+    case ContentFormat.CAR:
+      if (wrapWithDirectory)
+        throw invalidField('start.wrap_with_directory', 'the roots of a CAR are pinned as they are');
+      if (start.import !== undefined) throw invalidField('start.import', 'the blocks of a CAR are taken as they are');
+      return { kind: 'car', bytes: carOf(incoming) };
+    default:
+      throw invalidField('start.format', `${format} is not known here`);
+  }
+}
+
+/** What is not set is left to the profile. */
+function importOptionsFrom(message: ImportOptionsMessage | undefined): ImportOptions {
+  if (message === undefined) return {};
+  const { $typeName: _, $unknown: __, hamtThresholdBytes, ...options } = message;
+  return {
+    ...options,
+    ...(hamtThresholdBytes === undefined ? {} : { hamtThresholdBytes: Number(hamtThresholdBytes) }),
+  };
+}
+
+async function* carOf(incoming: AsyncIterator<AddRequest>): AsyncGenerator<Uint8Array> {
+  for (let next = await incoming.next(); !next.done; next = await incoming.next()) {
+    const { message } = next.value;
+    if (message.case !== 'data') throw invalidField('data', 'a CAR has data only');
+    yield checkedData(message.value);
+  }
+}
+
 /** The flat stream of messages as entries with content. An entry must be read to its end before the next is asked for. */
-async function* inputsOf(incoming: AsyncIterator<AddRequest>): AsyncIterable<AddEntry> {
+async function* entriesOf(incoming: AsyncIterator<AddRequest>): AsyncGenerator<AddEntry> {
   let next = await incoming.next();
   while (!next.done) {
     const { message } = next.value;
     if (message.case !== 'entry') throw invalidField('entry', 'must come before its data');
-    const { path, directory } = message.value;
+    const { path, directory, symlink, mode, mtime } = message.value;
+    if (directory && symlink !== undefined) throw invalidField('entry', `"${path}" is a directory and a link`);
     const content = contentOf(incoming);
-    yield directory ? { path } : { path, content: content.chunks };
+    yield {
+      path,
+      ...(mode === undefined ? {} : { mode }),
+      ...(mtime === undefined ? {} : { mtime: { secs: mtime.seconds, nsecs: mtime.nanoseconds } }),
+      ...(symlink === undefined ? {} : { symlink }),
+      ...(directory || symlink !== undefined ? {} : { content: content.chunks }),
+    };
     next = await content.rest();
   }
 }
@@ -91,7 +141,7 @@ function checkedData(data: Uint8Array): Uint8Array {
 function eventMessage(event: AddEvent): AddResponse {
   switch (event.kind) {
     case 'progress':
-      return create(AddResponseSchema, { message: { case: 'progress', value: { bytes: BigInt(event.bytes) } } });
+      return create(AddResponseSchema, { message: { case: 'progress', value: progressMessage(event) } });
     case 'added': {
       const { path, cid, dagBytes } = event.added;
       const value = { path, cid: formatCid(cid), size: BigInt(dagBytes) };
@@ -109,4 +159,19 @@ function eventMessage(event: AddEvent): AddResponse {
       return create(AddResponseSchema, { message: { case: 'root', value } });
     }
   }
+}
+
+function progressMessage({ bytes, blocks, destinations }: AddEvent & { kind: 'progress' }): AddProgress {
+  return create(AddProgressSchema, {
+    bytes: BigInt(bytes),
+    blocks: BigInt(blocks),
+    destinations: destinations.map(({ peerId, error, ...sofar }) => ({
+      peerId,
+      blocks: BigInt(sofar.blocks),
+      bytes: BigInt(sofar.bytes),
+      sentBlocks: BigInt(sofar.sentBlocks),
+      sentBytes: BigInt(sofar.sentBytes),
+      error: error?.message ?? '',
+    })),
+  });
 }

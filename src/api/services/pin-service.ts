@@ -6,7 +6,7 @@ import {
   RecoverPinsResponseSchema,
   ResolveResponseSchema,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import type { AddContent } from '../../cluster/add.ts';
+import type { AddContent } from '../../cluster/adding/add.ts';
 import type { ExplainPin } from '../../cluster/explain.ts';
 import type { ListPins } from '../../cluster/listing.ts';
 import type { Pins } from '../../cluster/pins.ts';

@@ -17,6 +17,8 @@ import { wrongAnswer } from '../status-rows.ts';
 import { DESTINATION_STALL_MS, PARCEL_BYTES } from './constants.ts';
 import type { Destination, Sent } from './destinations.ts';
 
+type PutMessage = NonNullable<MessageInitShape<typeof PutBlocksRequestSchema>['message']>;
+
 interface OpenBatch {
   cids: number;
   wants: Deferred<readonly number[]>;
@@ -103,7 +105,7 @@ export class PutBlocksCall implements Destination {
     }
   }
 
-  async #send(message: MessageInitShape<typeof PutBlocksRequestSchema>['message'], signal: AbortSignal): Promise<void> {
+  async #send(message: PutMessage, signal: AbortSignal): Promise<void> {
     const isTaken = await this.#requests.push(requestOf(message), { signal });
     if (!isTaken) throw new PinfoldError('PEER_UNREACHABLE', `${this.peerId} takes no more blocks`);
   }
@@ -160,7 +162,7 @@ export class PutBlocksCall implements Destination {
   }
 }
 
-function requestOf(message: MessageInitShape<typeof PutBlocksRequestSchema>['message']): PutBlocksRequest {
+function requestOf(message: PutMessage): PutBlocksRequest {
   return create(PutBlocksRequestSchema, { message });
 }
 

@@ -164,7 +164,7 @@ class Taking {
     await this.#answer({ case: 'stored', value: { batch } });
   }
 
-  async #answer(message: MessageInitShape<typeof PutBlocksResponseSchema>['message']): Promise<void> {
+  async #answer(message: NonNullable<MessageInitShape<typeof PutBlocksResponseSchema>['message']>): Promise<void> {
     await this.answers.push(create(PutBlocksResponseSchema, { message }), { signal: this.#signal });
   }
 }

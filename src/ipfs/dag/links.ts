@@ -17,6 +17,11 @@ export function isLeaf(cid: CID): boolean {
   return leafCodecs.has(cid.code);
 }
 
+/** Whether it can be told what such a block links to. */
+export function isKnownCodec(cid: CID): boolean {
+  return isLeaf(cid) || cid.code === dagPb.code || cid.code === dagCbor.code || cid.code === DAG_JSON;
+}
+
 /**
  * What a block links to, in its order, doubles kept. A block of a codec that is not known here cannot be shown to be
  * complete, so it is INVALID_DAG like one that cannot be decoded, and not taken for a leaf.

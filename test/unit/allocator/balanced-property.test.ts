@@ -36,14 +36,15 @@ const somePin: fc.Arbitrary<AllocationInput> = fc
       extra: fc.integer({ min: 0, max: 3 }),
       current: someIds,
       userAllocations: someIds,
-      must: fc.constantFrom('a', 'unknown'),
+      must: fc.constantFrom(['a'], ['unknown'], ['a', 'unknown']),
     },
     { requiredKeys: ['number', 'replicationMin', 'extra', 'current', 'userAllocations'] },
   )
   .map(({ number, extra, ...rest }) => ({
     ...rest,
     key: keyOf(number),
-    replicationMax: rest.replicationMin + extra,
+    // As many as have the blocks have their place.
+    replicationMax: Math.max(rest.replicationMin + extra, rest.must?.length ?? 0),
   }));
 
 const someOptions = fc.record({
@@ -57,23 +58,23 @@ t.test('whatever comes in: within the factors, what is valid kept, must included
   fc.assert(
     fc.property(someOptions, somePeers, somePin, (options, peers, pin) => {
       const place = balanced(options).over(peers);
-      const { replicationMin: min, replicationMax: max, current, must } = pin;
+      const { replicationMin: min, replicationMax: max, current, must = [] } = pin;
       const standing = new Map(peers.map((one) => [one.peerId, one.standing]));
       const may = (peerId: string) => (standing.get(peerId) ?? 'leaves') !== 'leaves';
-      const valid = new Set(current.filter((peerId) => may(peerId) || peerId === must));
+      const valid = new Set(current.filter((peerId) => may(peerId) || must.includes(peerId)));
       const named = pin.userAllocations.filter((peerId) => standing.get(peerId) === 'named');
       const takers = peers.filter((one) => one.standing === 'takes').map(({ peerId }) => peerId);
-      const usable = new Set([...valid, ...named, ...takers, ...(must === undefined ? [] : [must])]);
+      const usable = new Set([...valid, ...named, ...takers, ...must]);
       const result = attempt(() => place(pin));
       if (result === 'NOT_ENOUGH_PEERS') return usable.size < min;
-      const room = max - (must === undefined || valid.has(must) ? 0 : 1);
+      const room = max - must.filter((peerId) => !valid.has(peerId)).length;
       const kept = [...valid].filter((peerId) => result.includes(peerId));
       return (
         new Set(result).size === result.length &&
         result.length === Math.min(max, usable.size) &&
         result.length >= min &&
         result.every((peerId) => usable.has(peerId)) &&
-        (must === undefined || result.includes(must)) &&
+        must.every((peerId) => result.includes(peerId)) &&
         kept.length >= Math.min(valid.size, room) &&
         JSON.stringify(result.slice(0, kept.length)) === JSON.stringify(kept)
       );

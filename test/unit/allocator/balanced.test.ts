@@ -66,16 +66,17 @@ t.test('the rule by example', async (t) => {
     ['surplus goes, least free space first', { current: ['a', 'b', 'c', 'd'] }, ['b', 'c', 'd']],
     ['surplus spares the named', { current: ['a', 'b', 'c', 'd'], userAllocations: ['a'] }, ['a', 'b', 'c']],
     ['surplus goes first where nothing new is taken', { current: ['full', 'a', 'c', 'd'] }, ['a', 'c', 'd']],
-    ['must is one of them', { must: 'a' }, ['a', 'b', 'c']],
-    ['must comes behind what is kept', { must: 'a', current: ['d'] }, ['d', 'a', 'b']],
-    ['must displaces a current one at max', { must: 'a', current: ['d', 'c', 'b'] }, ['c', 'b', 'a']],
-    ['must need not take pins', { must: 'full', replicationMin: 1, replicationMax: 1 }, ['full']],
-    ['must need not be known', { must: 'x', replicationMin: 1, replicationMax: 2 }, ['x', 'b']],
+    ['must is one of them', { must: ['a'] }, ['a', 'b', 'c']],
+    ['must comes behind what is kept', { must: ['a'], current: ['d'] }, ['d', 'a', 'b']],
+    ['must displaces a current one at max', { must: ['a'], current: ['d', 'c', 'b'] }, ['c', 'b', 'a']],
+    ['must need not take pins', { must: ['full'], replicationMin: 1, replicationMax: 1 }, ['full']],
+    ['must can be several', { must: ['a', 'full'], current: ['d', 'c', 'b'] }, ['b', 'a', 'full']],
+    ['must need not be known', { must: ['x'], replicationMin: 1, replicationMax: 2 }, ['x', 'b']],
   ];
   for (const [name, changes, expected] of rows) {
     t.same(place(input({ replicationMin: 2, replicationMax: 3, ...changes })), expected, name);
   }
-  t.same(strict([]).over([])(input({ must: 'x' })), ['x'], 'must alone can be enough');
+  t.same(strict([]).over([])(input({ must: ['x'] })), ['x'], 'must alone can be enough');
 });
 
 t.test('says how many peers there are and how many are needed', async (t) => {
@@ -96,7 +97,7 @@ t.test('what lies somewhere already counts for its group', async (t) => {
   const three = { replicationMin: 3, replicationMax: 3 };
   t.same(place(input({ ...three, current: ['eu2'] })), ['eu2', 'us1', 'ap1']);
   t.same(place(input({ ...three, current: ['us2'] })), ['us2', 'eu1', 'ap1'], 'also at a peer that takes nothing');
-  t.same(place(input({ ...three, must: 'ap1' })), ['ap1', 'eu1', 'us1']);
+  t.same(place(input({ ...three, must: ['ap1'] })), ['ap1', 'eu1', 'us1']);
   t.same(place(input({ ...three, userAllocations: ['eu1', 'eu2'] })), ['eu1', 'eu2', 'us1']);
   const surplus = { replicationMin: 2, replicationMax: 2, current: ['eu1', 'eu2', 'us1'] };
   t.same(place(input(surplus)), ['eu1', 'us1'], 'surplus goes where there are several');

@@ -78,7 +78,7 @@ t.test('preferred peers come first, and what is pinned again stays where it is',
     peer4,
     peer3,
   ]);
-  const must = { ...pin('c2'), must: peer1 };
+  const must = { ...pin('c2'), must: [peer1] };
   t.ok((await pins.pin(must, durable, anyone())).pin?.pin.allocations.includes(peer1));
 });
 
