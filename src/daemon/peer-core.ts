@@ -10,6 +10,8 @@ import { type Collecting, collecting, collectingHandlers } from '../cluster/coll
 import { type Connectivity, connectionHandlers, connectivity } from '../cluster/connectivity.ts';
 import { expiry } from '../cluster/expiry.ts';
 import { type ExplainPin, explainPin } from '../cluster/explain.ts';
+import { type Exporting, exporting } from '../cluster/export/exporting.ts';
+import { getBlocksHandlers } from '../cluster/export/get-blocks-handler.ts';
 import { heldHere } from '../cluster/held-here.ts';
 import { levels } from '../cluster/levels.ts';
 import { type ListPins, listPins } from '../cluster/listing.ts';
@@ -124,6 +126,7 @@ export interface PeerCore {
   readonly draining: Draining;
   readonly collecting: Collecting;
   readonly resolving: Resolving;
+  readonly exporting: Exporting;
   readonly rebalancing: Rebalancing;
   readonly add: AddContent;
   /** In the order in which they are to start. The store, which is to be closed last, is not among them. */
@@ -230,6 +233,7 @@ export function peerCore(
     ...drainingHandlers(monitored),
     ...collectingHandlers({ connector, clock }),
     ...putBlocksHandlers({ connector, held, timers }),
+    ...getBlocksHandlers({ connector }),
   });
   const alerting = alerts({ monitor: monitored, consensus, timers, metrics });
 
@@ -295,6 +299,7 @@ export function peerCore(
     collecting: collecting({ ...shared, connector, clock, timers }),
     resolving: resolving({ ...shared, connector, addresses: (peerIds) => ipfsAddresses(monitored, peerIds) }),
     add: addContent({ peerId, adder: adder({ metrics }), pins: writes, placing, destination, logger }),
+    exporting: exporting({ ...shared, connector, pins: writes, network, timers }),
     rebalancing: rebalancing(pace, { ...shared, consensus, places, timers }),
     components: [
       { name: 'pinset', start: () => pinned.open().then(() => pinned.start()), stop: () => pinned.stop() },

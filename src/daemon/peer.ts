@@ -139,6 +139,7 @@ async function assemble(
         watchPins: core.watchPins,
         resolving: core.resolving,
         add: core.add,
+        exporting: core.exporting,
       }),
     ),
     mount(ClusterService, clusterService(core)),

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { collectingHandlers } from '../../src/cluster/collecting.ts';
 import { connectionHandlers } from '../../src/cluster/connectivity.ts';
+import { getBlocksHandlers } from '../../src/cluster/export/get-blocks-handler.ts';
 import { pinWorkHandlers } from '../../src/cluster/pin-work.ts';
 import { drainingHandlers } from '../../src/cluster/reallocation/draining.ts';
 import { clusterStatus, type PinStatus } from '../../src/cluster/status.ts';
@@ -98,6 +99,8 @@ function cluster() {
       ...pinWorkHandlers({ tracker, ipfsState: () => nodeUp }),
       ...drainingHandlers(members),
       ...collectingHandlers({ connector, ...time }),
+      ...getBlocksHandlers({ connector }),
+      putBlocks: async function* () {},
     };
     network.rpc.serve(handlers);
     await connector.start();

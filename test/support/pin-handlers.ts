@@ -23,6 +23,7 @@ export function pinServiceWith(handlers: Partial<Handlers<typeof PinService>>): 
     watchPins: missingStream,
     recoverPins: missingStream,
     add: missingStream,
+    export: missingStream,
     ...handlers,
   });
 }

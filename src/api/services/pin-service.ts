@@ -8,6 +8,7 @@ import {
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddContent } from '../../cluster/adding/add.ts';
 import type { ExplainPin } from '../../cluster/explain.ts';
+import type { Exporting } from '../../cluster/export/exporting.ts';
 import type { ListPins } from '../../cluster/listing.ts';
 import type { Pins } from '../../cluster/pins.ts';
 import type { Resolving } from '../../cluster/resolving.ts';
@@ -21,6 +22,7 @@ import { add } from './add.ts';
 import type { BulkLoad } from './answers-in-order.ts';
 import { msOf, namespaceOf, pinMessage } from './convert.ts';
 import { explanationMessage } from './explain.ts';
+import { exportContent } from './export.ts';
 import { cursorFrom, filterFrom, orderFrom, peersFrom, statusesFrom } from './pin-filter.ts';
 import { pinPage } from './pin-pages.ts';
 import { pinWrites } from './pin-writes.ts';
@@ -37,6 +39,7 @@ export interface PinServiceNeeds {
   watchPins: WatchPins;
   resolving: Resolving;
   add: AddContent;
+  exporting: Exporting;
 }
 
 export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> {
@@ -125,6 +128,8 @@ export function pinService(needs: PinServiceNeeds): Handlers<typeof PinService> 
     },
 
     add: (requests, call) => add(needs.add, requests, call),
+
+    export: (request, call) => exportContent(needs.exporting, request, call),
   };
 }
 
