@@ -8,6 +8,7 @@ import { TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import {
   type AddedNode,
   type AddedRoot,
+  type AddProgress,
   AddRequestSchema,
   type AddResponse,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
@@ -27,20 +28,21 @@ const bigBytes = 32 * 1024 * 1024;
 const big = seededBytes('big file', bigBytes);
 await writeFile(join(files, 'big.bin'), big);
 
-/** Of `ipfs add --cid-version=1 --raw-leaves`. */
+/** Of `ipfs add`. */
 const known = {
-  'hello.txt': 'bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4',
-  nothing: 'bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku',
+  'hello.txt': 'QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o',
+  nothing: 'QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH',
 };
 
 t.test('files and directories through the command line; CIDs as Kubo makes them', async (t) => {
   for (const [name, cid] of Object.entries(known)) {
     const { root } = await addPath(one, join(files, name), '-r', '1');
-    t.match(root?.pin, { cid, options: { name }, allocations: [one.peerId] });
-    await pinnedOn(two, cid, [one.peerId]);
+    t.match(root?.pin, { cid, options: { name } });
+    t.equal(root?.pin?.allocations.length, 1);
+    await pinnedOn(two, cid, root!.pin!.allocations);
   }
   const { nodes, root } = await addPath(one, join(files, 'tree'), '-r', '2', '--name', 'a tree');
-  t.same(nodes.map(({ path }) => path).sort(), ['tree', 'tree/a.txt', 'tree/nothing']);
+  t.same(nodes.map(({ path }) => path).sort(), ['tree', 'tree/a.txt', 'tree/empty', 'tree/nothing']);
   t.equal(nodes.find(({ path }) => path === 'tree/a.txt')?.cid, known['hello.txt']);
   t.equal(root?.pin?.options?.name, 'a tree');
   t.equal(root?.pin?.allocations.length, 2);
@@ -70,26 +72,31 @@ t.test('a big file: progress on the way; the other allocation holds all of it wh
   if (last?.case !== 'root') throw new Error('the last message is not the root');
   const { cid, allocations } = last.value.pin!;
   t.equal(allocations.length, 2);
-  t.ok(allocations.includes(one.peerId), 'who has the blocks is always among them');
-  t.equal(
-    (await addPath(one, join(files, 'big.bin'), '-r', '2')).root?.pin?.cid,
-    cid,
-    'the command line makes the same',
-  );
+  const sent = responses.findLast(({ case: kind }) => kind === 'progress')?.value as AddProgress;
+  t.same(sent.destinations.map(({ peerId }) => peerId).sort(), [...allocations].sort());
+  for (const destination of sent.destinations) {
+    t.ok(destination.sentBytes >= bigBytes, `${destination.sentBytes} bytes sent`);
+    t.equal(destination.blocks, sent.blocks);
+    t.equal(destination.error, '');
+  }
 
-  const other = [two, three].find(({ peerId }) => allocations.includes(peerId))!;
+  const again = await addPath(one, join(files, 'big.bin'), '-r', '2');
+  t.equal(again.root?.pin?.cid, cid, 'the command line makes the same');
+  const resent = again.progress.at(-1)!.destinations.filter(({ peerId }) => allocations.includes(peerId));
+  for (const { sentBlocks = 0 } of resent) t.equal(Number(sentBlocks), 0, 'what is there is not sent again');
+
+  const peers = [one, two, three];
+  const [first, second] = peers.filter(({ peerId }) => allocations.includes(peerId)) as [LocalPeer, LocalPeer];
   await pinnedOn(three, cid, allocations);
-  const here = await blocksOf(one);
-  t.equal(await one.kill('SIGKILL'), 137);
-  t.equal((await statusOn(other, cid, other.peerId))?.status, TrackerStatus.PINNED, 'alone, it still says pinned');
-  const there = await blocksOf(other);
-  const leaf = CID.parse(cid);
-  t.ok(there.has(nameOf(leaf)), 'the root is on its disk');
+  const leaf = nameOf(CID.parse(cid));
+  const there = await blocksOf(first);
+  t.ok(there.has(leaf), 'the root is on its disk');
   t.ok(there.size >= bigBytes / 262_144, `${there.size} blocks`);
-  const missing = [...there].filter((name) => !here.has(name));
-  t.same(missing, [], 'the same blocks');
-  await one.start({ bootstrap: [two.address] });
-  await until('it has joined again', async () => (await refusal(one.clients.pins.getPin({ cid }))) === 'OK');
+  t.ok((await blocksOf(second)).has(leaf));
+  t.equal(await first.kill('SIGKILL'), 137);
+  t.equal((await statusOn(second, cid, second.peerId))?.status, TrackerStatus.PINNED, 'alone, it still says pinned');
+  await first.start({ bootstrap: [second.address] });
+  await until('it has joined again', async () => (await refusal(first.clients.pins.getPin({ cid }))) === 'OK');
 });
 
 t.test('a stream that is cut pins nothing', async (t) => {
@@ -207,6 +214,7 @@ async function addPath(peer: LocalPeer, ...args: string[]) {
     .map((line) => JSON.parse(line));
   return {
     nodes: lines.flatMap(({ node }) => (node === undefined ? [] : [node as AddedNode])),
+    progress: lines.flatMap(({ progress }) => (progress === undefined ? [] : [progress as AddProgress])),
     root: lines.find(({ root }) => root !== undefined)?.root as AddedRoot | undefined,
   };
 }
