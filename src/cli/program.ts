@@ -4,6 +4,7 @@ import { clusterCommands } from './commands/cluster.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { daemonCommand } from './commands/daemon.ts';
+import { getCommand } from './commands/get.ts';
 import { initCommand } from './commands/init.ts';
 import { ipfsCommands } from './commands/ipfs.ts';
 import { pinCommands } from './commands/pin.ts';
@@ -33,6 +34,7 @@ export function program({ silent = false } = {}): Command {
   pinCommands(root, run);
   statusCommands(root, run);
   addCommand(root, run);
+  getCommand(root, run);
   placementCommands(root, run);
   storeCareCommands(root, run);
   storeCommands(root, run);
