@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { CID } from 'multiformats/cid';
 import {
   type AddProgress,
@@ -86,10 +86,17 @@ export async function smallFiles(root: string, folders: number, filesEach: numbe
 }
 
 /** A CAR of one file with leaves of 256 KiB, the root first, made as it is asked for; and the digest of the file. */
-export function carOfFile(seed: string, leaves: number): { root: CID; pieces: () => Generator<Uint8Array<ArrayBuffer>> } {
+export function carOfFile(
+  seed: string,
+  leaves: number,
+): { root: CID; pieces: () => Generator<Uint8Array<ArrayBuffer>> } {
   const leafBytes = 256 * 1024;
   const leaf = (i: number) => seededBytes(`${seed} ${i}`, leafBytes);
-  const links = Array.from({ length: leaves }, (_, i) => ({ name: '', cid: cidOf(0x55, leaf(i)), dagBytes: leafBytes }));
+  const links = Array.from({ length: leaves }, (_, i) => ({
+    name: '',
+    cid: cidOf(0x55, leaf(i)),
+    dagBytes: leafBytes,
+  }));
   const blockSizes = links.map(() => leafBytes);
   const node = encodeNode(links, encodeUnixfs({ type: UNIXFS.file, fileSize: leaves * leafBytes, blockSizes }));
   const root = cidOf(0x70, node);
@@ -110,4 +117,3 @@ function cidOf(codec: number, bytes: Uint8Array): CID {
   if (digest === undefined || digest instanceof Promise) throw new Error('SHA-256 is synchronous');
   return CID.createV1(codec, digest);
 }
-
