@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { add } from './add.ts';
 import { allocator } from './allocator.ts';
 import { catchUp } from './catch-up.ts';
 import { Figures } from './figures.ts';
@@ -30,6 +31,7 @@ const benchmarks = {
   tracker,
   allocator,
   status,
+  add,
 };
 
 export interface BenchContext {

@@ -18,10 +18,7 @@ import { benchNetwork } from './bench-network.ts';
 const [address = '', folder = ''] = process.argv.slice(2);
 await mkdir(folder, { recursive: true });
 const storage = await lmdbStorage({ path: join(folder, 'data.mdb'), tables: [{ name: 'pins', writeOnly: true }] });
-// biome-ignore lint/correctness/useYield: it serves nothing
-const network = await benchNetwork(async function* () {
-  throw new Error('not served');
-});
+const network = await benchNetwork({});
 const { signal } = new AbortController();
 const source = await network.dial(address, { signal });
 

@@ -23,13 +23,17 @@ interface Piece {
 }
 
 const pieces = encoded();
-const network = await benchNetwork(async function* (requests) {
-  for await (const { from, to } of requests) {
-    for (const piece of pieces) {
-      if (piece.from >= from && piece.from < to) yield encodedBy(create(MergeRangeResponseSchema), () => piece.bytes);
+const network = await benchNetwork({
+  async *mergeRange(requests) {
+    for await (const { from, to } of requests) {
+      for (const piece of pieces) {
+        if (piece.from >= from && piece.from < to) {
+          yield encodedBy(create(MergeRangeResponseSchema), () => piece.bytes);
+        }
+      }
+      yield create(MergeRangeResponseSchema, { message: { case: 'end', value: create(RangeEndSchema, { to }) } });
     }
-    yield create(MergeRangeResponseSchema, { message: { case: 'end', value: create(RangeEndSchema, { to }) } });
-  }
+  },
 });
 console.log(network.addresses()[0]);
 
