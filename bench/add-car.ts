@@ -30,11 +30,13 @@ async function made(putBlocks: (blocks: readonly Block[]) => Promise<void>): Pro
 const root = await made(async () => {});
 const target = await open(file, 'w');
 await target.write(carHeader([root]));
-await made(async (blocks) => {
-  for (const { cid, bytes } of blocks) {
-    await target.write(carSectionHead(CID.decode(cid), bytes));
-    await target.write(bytes);
-  }
+let written: Promise<unknown> = Promise.resolve();
+await made((blocks) => {
+  const pieces = blocks.flatMap(({ cid, bytes }) => [carSectionHead(CID.decode(cid), bytes), bytes]);
+  // Batches come before those before them are written.
+  const writing = written.then(() => target.writev(pieces)).then(() => {});
+  written = writing;
+  return writing;
 });
 await target.close();
 console.log(JSON.stringify({ cid: root.toString() }));

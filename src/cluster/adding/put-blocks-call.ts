@@ -34,6 +34,8 @@ export class PutBlocksCall implements Destination {
   readonly #batches = new Map<number, OpenBatch>();
   readonly #prepared = deferred();
   readonly #scope = mergeSignals();
+  /** Settled when the messages before have been taken. */
+  #sent: Promise<void> = Promise.resolve();
   #lastBatch = 0;
   #failure: { cause: unknown } | undefined;
   #isEnding = false;
@@ -83,12 +85,10 @@ export class PutBlocksCall implements Destination {
 
   pinned(cids: readonly Uint8Array[]): void {
     this.#isEnding = true;
-    void this.#requests
-      .push(requestOf({ case: 'pinned', value: { cids: cids.map(bytesOf) } }), { signal: this.#scope.signal })
-      .then(
-        () => this.#requests.close(),
-        () => {},
-      );
+    void this.#send({ case: 'pinned', value: { cids: cids.map(bytesOf) } }, this.#scope.signal).then(
+      () => this.#requests.close(),
+      () => {},
+    );
   }
 
   release(): void {
@@ -105,8 +105,14 @@ export class PutBlocksCall implements Destination {
     }
   }
 
+  /** One after the other, in the order of the calls: the queue would let them overtake each other. */
   async #send(message: PutMessage, signal: AbortSignal): Promise<void> {
-    const isTaken = await this.#requests.push(requestOf(message), { signal });
+    const sending = this.#sent.then(() => this.#requests.push(requestOf(message), { signal }));
+    this.#sent = sending.then(
+      () => {},
+      () => {},
+    );
+    const isTaken = await sending;
     if (!isTaken) throw new PinfoldError('PEER_UNREACHABLE', `${this.peerId} takes no more blocks`);
   }
 
