@@ -31,13 +31,25 @@ export class PieceReader {
       this.#piece = this.#piece.subarray(length);
       return whole;
     }
-    const buffer = new Uint8Array(length);
-    return buffer.subarray(0, await this.fill(buffer, 0));
+    return await this.#copied(length);
   }
 
   /** Ends the source, also before its end. */
   async close(): Promise<void> {
     await this.#pieces.return?.();
+  }
+
+  /** In memory of their own size: most files are much smaller than a chunk, and their blocks wait by the thousand. */
+  async #copied(length: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let missing = length;
+    while (missing > 0 && (this.#piece.length > 0 || (await this.#next()))) {
+      const part = this.#piece.subarray(0, missing);
+      parts.push(part);
+      missing -= part.length;
+      this.#piece = this.#piece.subarray(part.length);
+    }
+    return Buffer.concat(parts);
   }
 
   async #next(): Promise<boolean> {
