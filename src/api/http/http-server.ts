@@ -128,7 +128,7 @@ function serveRouter(app: FastifyInstance, { services, logger }: HttpServerNeeds
     app.all(handler.requestPath, (request, reply) => {
       reply.hijack();
       const values = createContextValues().set(requestKey, request.raw);
-      handler(universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values))
+      handler(streaming(universalRequestFromNodeRequest(request.raw, reply.raw, undefined, values)))
         .then((answer) => universalResponseToNodeResponse(answer, reply.raw))
         .catch((error) => {
           logger.debug('an answer could not be sent over HTTP', { error });
@@ -136,6 +136,14 @@ function serveRouter(app: FastifyInstance, { services, logger }: HttpServerNeeds
         });
     });
   }
+}
+
+/**
+ * Connect refuses streams in both directions by the version of HTTP, because a client of HTTP/1.1 may hear nothing before it has sent all. Our
+ * handlers answer while they read and need no reader for that, so such clients are served, too.
+ */
+function streaming<R extends { httpVersion: string }>(request: R): R {
+  return { ...request, httpVersion: '2.0' };
 }
 
 function addService(router: ConnectRouter, { service, methods }: Mounted, needs: HttpCallNeeds): void {
