@@ -217,11 +217,6 @@ t.test('gRPC: an add that is cut is never taken for whole', async (t) => {
   t.strictSame(adds, ['whole 5'], 'and the same with its end is whole');
 });
 
-t.test('HTTP/1.1 has no streams in both directions', async (t) => {
-  const { status } = await fetch(`${doors.httpUrl}${addPath}`, post(addBytes, 'application/connect+proto'));
-  t.equal(status, 505);
-});
-
 t.test('HTTP: what is malformed is refused and counted', async (t) => {
   const refused = async (bytes: string | Buffer, status: number, name: string) => {
     const before = doors.refused.length;

@@ -62,9 +62,8 @@ export function httpServer(init: HttpServerInit, needs: HttpServerNeeds): HttpSe
     if (!reached.has(raw)) needs.metrics.refused('http', String(statusCode));
   });
   app.addHook('onRequest', async ({ raw }, reply) => {
-    const { socket } = raw;
     reply.raw.once('finish', () => {
-      if (!raw.readableEnded && hasBody(raw)) endConnection(socket, needs.scopes);
+      if (!raw.readableEnded && hasBody(raw)) passOverRest(raw, needs.scopes);
     });
   });
   const callNeeds: HttpCallNeeds = {
@@ -153,9 +152,21 @@ function addService(router: ConnectRouter, { service, methods }: Mounted, needs:
 }
 
 /**
- * An answer may be complete before its request has been read (one that is too large, say). The rest would stand in the way of the next
- * request for ever, so this was the last of its connection. Cutting it at once could cost the client the answer.
+ * An answer may be complete before its request has been read (one that is too large, say). For a moment the rest is passed over: it stands in
+ * the way of the next request, and some clients read nothing before they have sent all. One that goes on sending has had its last answer.
  */
+function passOverRest(request: IncomingMessage, scopes: CallScopes): void {
+  // By hand: Connect has begun to read it, and a stream that was read in one way does not flow in another.
+  const read = () => {
+    while (request.read() !== null);
+  };
+  request.on('readable', read);
+  const over = new Promise<void>((resolve) => request.once('end', resolve).once('close', resolve));
+  read();
+  scopes.inTime(over).then((isOver) => isOver || endConnection(request.socket, scopes));
+}
+
+/** Cutting it at once could cost the client the answer. */
 function endConnection(socket: Socket, scopes: CallScopes): void {
   const closed = new Promise<void>((resolve) => socket.once('close', resolve));
   socket.end();
