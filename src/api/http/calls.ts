@@ -81,7 +81,9 @@ function openScope(context: HandlerContext, needs: HttpCallNeeds): CallScope {
 /** What Connect says of a message that it cannot read, in our words. */
 function requestFailure(cause: unknown): PinfoldError {
   const { code, rawMessage } = ConnectError.from(cause);
-  if (code === Code.InvalidArgument) return new PinfoldError('INVALID_ARGUMENT', rawMessage, { cause });
+  // `Internal`: bytes that are not the message, or not compressed as was said.
+  if (code === Code.InvalidArgument || code === Code.Internal)
+    return new PinfoldError('INVALID_ARGUMENT', rawMessage, { cause });
   if (code === Code.ResourceExhausted) return new PinfoldError('LIMIT_REACHED', rawMessage, { cause });
   return new PinfoldError('CANCELLED', 'the caller has gone away', { cause });
 }
