@@ -46,20 +46,25 @@ async function get(context: CliContext, path: string, flags: GetFlags): Promise<
   if (place === '') throw usageError('-o takes a path, or - for standard output');
   if (place === '-' && context.out.json) throw usageError('-o - and --output json both write to standard output');
   const { pins } = await context.clients();
-  const interrupted = new AbortController();
-  const stop = () => interrupted.abort();
+  const call = new AbortController();
+  let isInterrupted = false;
+  const stop = () => {
+    isInterrupted = true;
+    call.abort();
+  };
   // A second one ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   const format = flags.car ? ContentFormat.CAR : ContentFormat.UNSPECIFIED;
-  const responses = pins.export({ namespace: flags.namespace, path, format }, { signal: interrupted.signal });
+  const responses = pins.export({ namespace: flags.namespace, path, format }, { signal: call.signal });
   try {
     if (place === '-') await toStandardOutput(responses, flags.car === true);
     else await toDisk(context.out, responses, place, flags.car === true);
   } catch (error) {
-    if (interrupted.signal.aborted)
-      throw new CliError(place === '-' ? 'interrupted' : 'interrupted; nothing was written', 'INTERRUPTED');
-    throw error;
+    if (!isInterrupted) throw error;
+    throw new CliError(place === '-' ? 'interrupted' : 'interrupted; nothing was written', 'INTERRUPTED');
   } finally {
+    // It was begun when it was made, and keeps the process, read or not.
+    call.abort();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
   }
 }
