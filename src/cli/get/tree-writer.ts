@@ -146,10 +146,11 @@ export class TreeWriter {
   }
 }
 
-/** Seconds. */
-function timeOf({ mtime }: ExportEntry): number | undefined {
+/** Node.js takes a negative number for now, and of a date knows no more than milliseconds. */
+function timeOf({ mtime }: ExportEntry): number | Date | undefined {
   if (mtime === undefined || mtime.seconds > secondsMax || mtime.seconds < -secondsMax) return undefined;
-  return Number(mtime.seconds) + mtime.nanoseconds / 1e9;
+  const seconds = Number(mtime.seconds) + mtime.nanoseconds / 1e9;
+  return seconds < 0 ? new Date(seconds * 1_000) : seconds;
 }
 
 function isName(name: string): boolean {
