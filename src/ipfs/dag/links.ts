@@ -94,8 +94,9 @@ function collect(root: unknown, link: (value: object) => CID | undefined): CID[]
   return links;
 }
 
+/** As the decoder makes them. Not `asCID`: that takes a map with the same text under "/" and "bytes" for a CID, too. */
 function cborLink(value: object): CID | undefined {
-  return CID.asCID(value) ?? undefined;
+  return value instanceof CID ? value : undefined;
 }
 
 /** https://ipld.io/specs/codecs/dag-json/spec/#links: a map with the one key "/" and a text. */
