@@ -1,4 +1,5 @@
 import { CID } from 'multiformats/cid';
+import { CID_BYTES_MAX } from '../../ipfs/constants.ts';
 import { DigestSet } from '../../ipfs/dag/digest-set.ts';
 import { IDENTITY_CODE } from '../../ipfs/dag/hashers.ts';
 import { isKnownCodec, isLeaf, linksOf } from '../../ipfs/dag/links.ts';
@@ -7,52 +8,49 @@ import { formatCid, toV1 } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
 import { CAR_AWAITED_MAX, CAR_BLOCKS_MAX, CAR_LINKS_MAX, CAR_MISSING_NAMED } from '../constants.ts';
 
+const RAW = 0x55;
+
 /**
- * Whether all blocks below the roots have come, in whatever order. Blocks that follow what links to them cost 16 bytes of memory; the links of
- * those that come first are kept until something links to them.
+ * Whether all blocks below the roots have come, in whatever order. A block costs 16 bytes of memory, and its links besides until both what
+ * links to it and what it links to have come: few where a DAG comes from its root on or from its leaves up, some of it where blocks are shuffled.
  */
 export class Completeness {
-  /** CIDs that something below a root links to and that have not come, as byte strings in version 1. */
-  readonly #awaited = new Set<string>();
+  /** What something below a root links to and has not come; and the codec that it was linked to by. */
+  readonly #awaited = new Map<string, number>();
   readonly #came = new DigestSet(CAR_BLOCKS_MAX);
-  /** Links, in version 1, of blocks that came before anything below a root linked to them. */
-  readonly #early = new Map<string, Uint8Array[]>();
+  /** Of blocks that came before anything below a root linked to them: their links, unless all below these has come, too. */
+  readonly #early = new Map<string, Uint8Array>();
   #earlyLinks = 0;
   /** A block below a root of which nobody can tell what it links to. */
   #unknown: CID | undefined;
 
+  /** Throws as `came`, of roots that have their content in them. */
   constructor(roots: readonly CID[]) {
     this.#await(roots);
   }
 
   /** Throws ConnectorError for a block that cannot be decoded, RangeError when there are too many. */
   came(cid: CID, bytes: Uint8Array): void {
+    // What links to one of these looks into the CID; that it came as a block, too, says nothing.
+    if (cid.multihash.code === IDENTITY_CODE) return;
     const key = keyOf(cid);
     if (!this.#came.add(key)) return;
-    const links = this.#linksOf(cid, bytes);
-    if (this.#awaited.delete(byteString(key))) {
-      this.#below(cid, links);
-      return;
-    }
+    const isAwaited = this.#awaited.delete(byteString(key));
     if (isLeaf(cid)) return;
-    this.#earlyLinks += links.length;
-    if (this.#earlyLinks > CAR_LINKS_MAX)
-      throw new RangeError(`more than ${CAR_LINKS_MAX} links of blocks that came first`);
-    this.#early.set(
-      byteString(key),
-      links.map((link) => toV1(link.bytes)),
-    );
+    this.#cameAsLeaf(cid);
+    const links = linksBelow(cid, bytes);
+    if (isAwaited) this.#below(cid, links);
+    else this.#keep(byteString(key), links);
   }
 
   /** To be called when all blocks came. Throws INVALID_ARGUMENT naming what is missing. */
   check(): void {
-    if (this.#awaited.size > 0) {
-      const named = [...this.#awaited].slice(0, CAR_MISSING_NAMED).map((key) => formatCid(Buffer.from(key, 'latin1')));
-      const more = this.#awaited.size > named.length ? ` and ${this.#awaited.size - named.length} more` : '';
-      throw invalidField(
-        'data',
-        `the CAR is not complete: ${this.#awaited.size} blocks below its roots are missing: ${named.join(', ')}${more}`,
-      );
+    const missing = this.#awaited.size;
+    if (missing > 0) {
+      const named = [...this.#awaited].slice(0, CAR_MISSING_NAMED).map(nameOf);
+      const more = missing > named.length ? ` and ${missing - named.length} more` : '';
+      const are = missing === 1 ? '1 block below its roots is' : `${missing} blocks below its roots are`;
+      throw invalidField('data', `the CAR is not complete: ${are} missing: ${named.join(', ')}${more}`);
     }
     if (this.#unknown !== undefined) {
       const { bytes, code } = this.#unknown;
@@ -63,8 +61,30 @@ export class Completeness {
     }
   }
 
-  #linksOf(cid: CID, bytes: Uint8Array): CID[] {
-    return isKnownCodec(cid) ? linksOf(cid, bytes) : [];
+  /** A block without links is there when its bytes are, whatever they came as. */
+  #cameAsLeaf(cid: CID): void {
+    const key = leafKey(cid);
+    this.#came.add(key);
+    this.#awaited.delete(byteString(key));
+  }
+
+  #keep(text: string, links: readonly CID[]): void {
+    const open = new Map<string, Uint8Array>();
+    for (const link of links) if (this.#isOpen(link)) open.set(byteString(keyOf(link)), toV1(link.bytes));
+    if (open.size === 0) return;
+    this.#earlyLinks += 1 + open.size;
+    if (this.#earlyLinks > CAR_LINKS_MAX) {
+      throw new RangeError(`more than ${CAR_LINKS_MAX} blocks and links that came before what links to them`);
+    }
+    this.#early.set(text, packed(open.values()));
+  }
+
+  /** Whether there is anything left to be found out about what that leads to. */
+  #isOpen(link: CID): boolean {
+    if (!isKnownCodec(link)) return true;
+    if (link.multihash.code === IDENTITY_CODE) return !isLeaf(link);
+    const key = keyOf(link);
+    return !this.#came.has(key) || this.#early.has(byteString(key));
   }
 
   /** That block is there and lies below a root. */
@@ -74,33 +94,68 @@ export class Completeness {
   }
 
   #await(links: readonly CID[]): void {
-    const pending: CID[] = [...links];
+    const pending = links.toReversed();
     for (let cid = pending.pop(); cid !== undefined; cid = pending.pop()) {
-      const key = keyOf(cid);
-      const text = byteString(key);
-      if (cid.multihash.code === IDENTITY_CODE) {
-        if (!this.#came.add(key)) continue;
-        if (!isKnownCodec(cid)) this.#unknown ??= cid;
-        pending.push(...this.#linksOf(cid, cid.multihash.digest));
-        continue;
-      }
-      if (!this.#came.has(key)) {
-        this.#awaited.add(text);
-        if (this.#awaited.size > CAR_AWAITED_MAX)
-          throw new RangeError(`more than ${CAR_AWAITED_MAX} blocks are awaited`);
-        continue;
-      }
-      if (!isKnownCodec(cid)) this.#unknown ??= cid;
-      const early = this.#early.get(text);
-      if (early === undefined) continue;
-      this.#early.delete(text);
-      this.#earlyLinks -= early.length;
-      pending.push(...early.map((bytes) => CID.decode(bytes)));
+      // One by one: so many arguments as there may be links here no call takes.
+      for (const link of this.#awaitOne(cid)) pending.push(link);
     }
   }
+
+  /** What it leads on to, of what is here already. */
+  #awaitOne(cid: CID): Iterable<CID> {
+    const key = keyOf(cid);
+    const text = byteString(key);
+    if (cid.multihash.code === IDENTITY_CODE) {
+      if (!this.#came.add(key)) return [];
+      if (!isKnownCodec(cid)) this.#unknown ??= cid;
+      return linksBelow(cid, cid.multihash.digest);
+    }
+    if (!this.#came.has(key)) {
+      this.#awaited.set(text, cid.code);
+      if (this.#awaited.size > CAR_AWAITED_MAX) throw new RangeError(`more than ${CAR_AWAITED_MAX} blocks are awaited`);
+      return [];
+    }
+    if (!isKnownCodec(cid)) this.#unknown ??= cid;
+    const early = this.#early.get(text);
+    if (early === undefined) return [];
+    this.#early.delete(text);
+    const further = unpacked(early);
+    this.#earlyLinks -= 1 + further.length;
+    return further;
+  }
+}
+
+function linksBelow(cid: CID, bytes: Uint8Array): CID[] {
+  if (!isKnownCodec(cid)) return [];
+  const links = linksOf(cid, bytes);
+  const long = links.find(({ byteLength }) => byteLength > CID_BYTES_MAX);
+  if (long === undefined) return links;
+  throw new RangeError(`links to a CID of ${long.byteLength} bytes; at most ${CID_BYTES_MAX} are taken`);
 }
 
 /** What has no links counts by its multihash, whatever its codec is called; what has by its whole CID. */
 function keyOf(cid: CID): Uint8Array {
-  return isLeaf(cid) ? CID.createV1(0x55, cid.multihash).bytes : toV1(cid.bytes);
+  return isLeaf(cid) ? leafKey(cid) : toV1(cid.bytes);
+}
+
+function leafKey(cid: CID): Uint8Array {
+  return CID.createV1(RAW, cid.multihash).bytes;
+}
+
+function nameOf([key, codec]: [string, number]): string {
+  const { multihash } = CID.decode(Buffer.from(key, 'latin1'));
+  return formatCid(CID.createV1(codec, multihash).bytes);
+}
+
+/** CIDs in one piece, each after its length: an array of them would cost 200 bytes more for each. */
+function packed(cids: Iterable<Uint8Array>): Uint8Array {
+  return Buffer.concat([...cids].flatMap((cid) => [Uint8Array.of(cid.length), cid]));
+}
+
+function unpacked(bytes: Uint8Array): CID[] {
+  const cids: CID[] = [];
+  for (let at = 0; at < bytes.length; at += 1 + (bytes[at] as number)) {
+    cids.push(CID.decode(bytes.subarray(at + 1, at + 1 + (bytes[at] as number))));
+  }
+  return cids;
 }
