@@ -37,13 +37,16 @@ export const CAR_ROOTS_MAX = 1_000;
 /** A section is a CID and a block. */
 export const CAR_SECTION_BYTES_MAX = BLOCK_BYTES_MAX + CID_BYTES_MAX;
 
-/** Blocks that are remembered of one CAR, at 16 to 43 bytes each (those with links twice): as many as one walk. */
+/** Blocks that are remembered of one CAR, at 21 to 43 bytes each (those with links twice): as many as one walk. */
 export const CAR_BLOCKS_MAX = WALK_BLOCKS_MAX;
 
-/** Blocks that came before what links to them, and their links to what is not complete yet, together. */
+/**
+ * Blocks that came before what links to them, and their links to what is not complete yet, together: measured, 255 bytes a block and 37
+ * a link. None where a DAG comes from its root on, or from its leaves up.
+ */
 export const CAR_LINKS_MAX = 2 * 1024 * 1024;
 
-/** Links to blocks that have not come yet, some 100 bytes each. Few where blocks follow what links to them. */
+/** Links to blocks that have not come yet: measured, 112 bytes each. Few where blocks follow what links to them. */
 export const CAR_AWAITED_MAX = 2 * 1024 * 1024;
 
 /** Missing blocks that an error names. */

@@ -10,22 +10,38 @@ import { CAR_AWAITED_MAX, CAR_BLOCKS_MAX, CAR_LINKS_MAX, CAR_MISSING_NAMED } fro
 
 const RAW = 0x55;
 
+/** What is kept in memory. Above: RangeError. */
+export interface CompletenessLimits {
+  blocksMax: number;
+  awaitedMax: number;
+  linksMax: number;
+}
+
+const limitsOfOne: CompletenessLimits = {
+  blocksMax: CAR_BLOCKS_MAX,
+  awaitedMax: CAR_AWAITED_MAX,
+  linksMax: CAR_LINKS_MAX,
+};
+
 /**
- * Whether all blocks below the roots have come, in whatever order. A block costs 16 bytes of memory, and its links besides until both what
+ * Whether all blocks below the roots have come, in whatever order. A block costs some 32 bytes of memory, and its links besides until both what
  * links to it and what it links to have come: few where a DAG comes from its root on or from its leaves up, some of it where blocks are shuffled.
  */
 export class Completeness {
   /** What something below a root links to and has not come; and the codec that it was linked to by. */
   readonly #awaited = new Map<string, number>();
-  readonly #came = new DigestSet(CAR_BLOCKS_MAX);
+  readonly #came: DigestSet;
   /** Of blocks that came before anything below a root linked to them: their links, unless all below these has come, too. */
   readonly #early = new Map<string, Uint8Array>();
   #earlyLinks = 0;
+  readonly #limits: CompletenessLimits;
   /** A block below a root of which nobody can tell what it links to. */
   #unknown: CID | undefined;
 
   /** Throws as `came`, of roots that have their content in them. */
-  constructor(roots: readonly CID[]) {
+  constructor(roots: readonly CID[], limits = limitsOfOne) {
+    this.#limits = limits;
+    this.#came = new DigestSet(limits.blocksMax);
     this.#await(roots);
   }
 
@@ -73,8 +89,9 @@ export class Completeness {
     for (const link of links) if (this.#isOpen(link)) open.set(byteString(keyOf(link)), toV1(link.bytes));
     if (open.size === 0) return;
     this.#earlyLinks += 1 + open.size;
-    if (this.#earlyLinks > CAR_LINKS_MAX) {
-      throw new RangeError(`more than ${CAR_LINKS_MAX} blocks and links that came before what links to them`);
+    const { linksMax } = this.#limits;
+    if (this.#earlyLinks > linksMax) {
+      throw new RangeError(`more than ${linksMax} blocks and links that came before what links to them`);
     }
     this.#early.set(text, packed(open.values()));
   }
@@ -103,16 +120,19 @@ export class Completeness {
 
   /** What it leads on to, of what is here already. */
   #awaitOne(cid: CID): Iterable<CID> {
+    const isIdentity = cid.multihash.code === IDENTITY_CODE;
+    if (isIdentity && isLeaf(cid)) return [];
     const key = keyOf(cid);
     const text = byteString(key);
-    if (cid.multihash.code === IDENTITY_CODE) {
+    if (isIdentity) {
       if (!this.#came.add(key)) return [];
       if (!isKnownCodec(cid)) this.#unknown ??= cid;
       return linksBelow(cid, cid.multihash.digest);
     }
     if (!this.#came.has(key)) {
       this.#awaited.set(text, cid.code);
-      if (this.#awaited.size > CAR_AWAITED_MAX) throw new RangeError(`more than ${CAR_AWAITED_MAX} blocks are awaited`);
+      const { awaitedMax } = this.#limits;
+      if (this.#awaited.size > awaitedMax) throw new RangeError(`more than ${awaitedMax} blocks are awaited`);
       return [];
     }
     if (!isKnownCodec(cid)) this.#unknown ??= cid;
