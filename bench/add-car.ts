@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { CID } from 'multiformats/cid';
 import { adder } from '../src/adder/adder.ts';
-import { carHeader, carSectionHead } from '../src/adder/car/car-writer.ts';
+import { carHeader, carSection } from '../src/adder/car/car-writer.ts';
 import type { Block } from '../src/ipfs/connector.ts';
 import { noMetrics as metrics } from '../src/runtime/metrics.ts';
 import { contentOf } from './content.ts';
@@ -32,7 +32,7 @@ const target = await open(file, 'w');
 await target.write(carHeader([root]));
 let written: Promise<unknown> = Promise.resolve();
 await made((blocks) => {
-  const pieces = blocks.flatMap(({ cid, bytes }) => [carSectionHead(CID.decode(cid), bytes), bytes]);
+  const pieces = blocks.flatMap(({ cid, bytes }) => carSection(CID.decode(cid), bytes));
   // Batches come before those before them are written.
   const writing = written.then(() => target.writev(pieces)).then(() => {});
   written = writing;

@@ -11,7 +11,7 @@ import {
   ContentFormat,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import type { LocalPeer } from '../../scripts/local-cluster.ts';
-import { carHeader, carSectionHead } from '../../src/adder/car/car-writer.ts';
+import { carHeader, carSection } from '../../src/adder/car/car-writer.ts';
 import { encodeNode, encodeUnixfs, UNIXFS } from '../../src/adder/unixfs/encode.ts';
 import { hashers } from '../../src/ipfs/dag/hashers.ts';
 import { seededBytes } from './seeded-bytes.ts';
@@ -103,10 +103,10 @@ export function carOfFile(
   return {
     root,
     *pieces() {
-      yield Buffer.concat([carHeader([root]), carSectionHead(root, node), node]);
+      yield Buffer.concat([carHeader([root]), ...carSection(root, node)]);
       for (const [i, { cid }] of links.entries()) {
         const bytes = leaf(i);
-        yield Buffer.concat([carSectionHead(cid, bytes), bytes]);
+        yield Buffer.concat(carSection(cid, bytes));
       }
     },
   };

@@ -45,6 +45,7 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
     namespace: namespaceOf(start.namespace),
     options: pinOptionsFrom(start.options),
     local: start.local,
+    quiet: start.quiet,
     ack: ackFrom(start.ack),
     idempotency:
       key === ''

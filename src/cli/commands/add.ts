@@ -78,7 +78,7 @@ Examples:
 async function addPaths(context: CliContext, paths: string[], flags: AddFlags): Promise<void> {
   const { out } = context;
   const ack = ackFrom(flags.ack);
-  const start = startFrom(flags, paths, ack);
+  const start = startFrom(flags, paths, ack, out.json);
   const walk: WalkOptions = {
     hidden: flags.hidden === true,
     dereference: flags.dereferenceSymlinks === true,
@@ -168,7 +168,7 @@ class Told {
 type Start = MessageInitShape<typeof AddStartSchema>;
 
 /** Throws USAGE. */
-function startFrom(flags: AddFlags, paths: readonly string[], ack: Ack | undefined): Start {
+function startFrom(flags: AddFlags, paths: readonly string[], ack: Ack | undefined, isJson: boolean): Start {
   const options = importOptionsFrom(flags);
   const isCar = flags.format === 'car';
   if (!isCar && flags.format !== 'files') throw usageError(`--format must be files or car, not "${flags.format}"`);
@@ -181,6 +181,7 @@ function startFrom(flags: AddFlags, paths: readonly string[], ack: Ack | undefin
     options: pinOptionsFrom(flags),
     wrapWithDirectory: flags.wrap === true,
     local: flags.local === true,
+    quiet: flags.onlyRoots === true && !isJson,
     ...(isCar ? { format: ContentFormat.CAR } : {}),
     ...(options === undefined ? {} : { import: options }),
     ...(ack === undefined ? {} : { ack }),

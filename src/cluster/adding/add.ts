@@ -22,6 +22,8 @@ export interface AddStart {
   options: PinWrite['options'];
   /** Blocks go to this peer's node only; the other allocations fetch them from it. */
   local: boolean;
+  /** Of what was added only the roots are told. */
+  quiet: boolean;
   ack: AckLevel;
   idempotency: WriteOptions['idempotency'];
 }
@@ -115,7 +117,7 @@ class AddRun {
     const roots: Added[] = [];
     for await (const added of this.#made(content)) {
       if (added.isRoot) roots.push(added);
-      await this.events.push({ kind: 'added', added }, { signal });
+      if (added.isRoot || !this.#start.quiet) await this.events.push({ kind: 'added', added }, { signal });
     }
     if (roots.length === 0) throw invalidField('entry', 'nothing was added: send at least one file or directory');
     await this.#destinations.prepare({ signal });

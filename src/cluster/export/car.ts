@@ -1,11 +1,11 @@
 import type { CID } from 'multiformats/cid';
+import { carHeader, carSection } from '../../adder/car/car-writer.ts';
 import { ConnectorError } from '../../ipfs/connector.ts';
 import { WALK_BLOCKS_MAX, WALK_PENDING_MAX } from '../../ipfs/constants.ts';
 import { DigestSet } from '../../ipfs/dag/digest-set.ts';
 import { IDENTITY_CODE } from '../../ipfs/dag/hashers.ts';
 import { linksOf } from '../../ipfs/dag/links.ts';
 import { toV1 } from '../../model/cid.ts';
-import { carHeader, carSection } from './car-form.ts';
 import { UPCOMING_LOOKED_AT_MAX } from './constants.ts';
 import type { ReadAhead } from './read-ahead.ts';
 

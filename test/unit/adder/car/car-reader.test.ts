@@ -4,7 +4,7 @@ import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import t from 'tap';
 import { type CarBlock, readCar } from '../../../../src/adder/car/car-reader.ts';
-import { carHeader, carSectionHead } from '../../../../src/adder/car/car-writer.ts';
+import { carHeader, carSection } from '../../../../src/adder/car/car-writer.ts';
 import { CAR_HEADER_BYTES_MAX, CAR_ROOTS_MAX } from '../../../../src/adder/constants.ts';
 import { varint } from '../../../../src/model/bytes.ts';
 import { isPinfoldError } from '../../../../src/model/errors.ts';
@@ -39,7 +39,7 @@ t.test('what @ipld/car writes is read, and what is written here it reads', async
   await written;
 
   const own = [carHeader([one.root.link])];
-  for (const { link, bytes } of one.blocks) own.push(carSectionHead(link, bytes), bytes);
+  for (const { link, bytes } of one.blocks) own.push(...carSection(link, bytes));
   const reader = await CarReader.fromBytes(Buffer.concat(own));
   t.same((await reader.getRoots()).map(String), expected.roots);
   const seen: unknown[] = [];

@@ -22,6 +22,7 @@ const start: AddStart = {
     expiresMs: 0,
   },
   local: false,
+  quiet: false,
   ack: { kind: 'durable' },
   idempotency: undefined,
 };
@@ -146,6 +147,11 @@ t.test('several roots, each pinned by its path where the blocks are, recursively
   ]);
   const keys = pinned.map(({ options }) => Buffer.from(options.idempotency?.key ?? []).toString('hex'));
   t.equal(new Set(keys).size, 2, 'each with a key of its own');
+  t.strictSame(await collect(world().add({ ...start, quiet: true }, entries('a/b', 'a'), anyone())), [
+    'added a',
+    'progress',
+    'pinned',
+  ]);
   t.strictSame(
     [...ends],
     [
