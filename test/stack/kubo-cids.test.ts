@@ -28,6 +28,8 @@ interface Input {
   mtime?: number;
 }
 
+type Kept = 'mode' | 'mtime';
+
 interface Case {
   name: string;
   inputs: readonly Input[];
@@ -37,7 +39,7 @@ interface Case {
   mode?: number;
   mtime?: { secs: bigint; nsecs?: number };
   /** As it is on disk. */
-  preserves?: readonly ('mode' | 'mtime')[];
+  preserves?: readonly Kept[];
   /** A repository with these settings. Default: those of the profile, if one is asked for. */
   config?: Readonly<Record<string, string>>;
   /** What the directory at the top must have become, so that a border is one. */
@@ -92,8 +94,13 @@ const deep: readonly Input[] = Array.from({ length: 31 }, (_, depth) => ({
 }));
 
 const small = { chunker: 'size-1000' };
+const overfull = wide(1_030, 225);
+const seven = wide(700, 9);
 const tiny = { chunker: 'size-10' };
-const inlined = { inlineLimit: 32, rawLeaves: true };
+const low = {
+  import: { hamtThresholdBytes: 10_000 },
+  config: { 'Import.UnixFSHAMTDirectorySizeThreshold': '10000' },
+};
 const v1 = { profile: 'unixfs-v1-2025' };
 const each = <T>(values: readonly T[], made: (value: T) => Case): Case[] => values.map(made);
 
@@ -103,6 +110,8 @@ const leaves: readonly ImportOptions[] = versions.flatMap((version) => [
   { ...version, rawLeaves: true },
   { ...version, rawLeaves: false },
 ]);
+
+const perVersion = (made: (form: ImportOptions) => Case[]): Case[] => versions.flatMap(made);
 
 const groups: Record<string, readonly Case[]> = {
   'files around the borders of chunks and nodes': [
@@ -219,36 +228,44 @@ const groups: Record<string, readonly Case[]> = {
     { name: 'one byte more, version 1', inputs: wide(1_024, 220, 221), import: { cidVersion: 1 }, isSharded: true },
     { name: 'one byte more, wrapped', inputs: wide(1_024, 222, 223), wrap: true, isSharded: false },
     // A raw block of 6 bytes is a CID of 10.
-    { name: '256 KiB, CIDs with blocks', inputs: wide(1_024, 246), import: inlined, isSharded: false },
-    { name: 'one byte more, CIDs with blocks', inputs: wide(1_024, 246, 247), import: inlined, isSharded: true },
+    ...each([190, 191], (last) => ({
+      name: `CIDs with blocks, ${last}`,
+      inputs: wide(50, 190, last),
+      import: { ...low.import, inlineLimit: 32, rawLeaves: true },
+      config: low.config,
+      isSharded: last === 191,
+    })),
     // Kubo enters each while it is empty, with a shorter CID.
-    ...each([222, 223], (last) => ({
+    ...each([166, 167], (last) => ({
       name: `directories in it, ${last}`,
-      inputs: wide(1_024, 222, last).flatMap(({ path, bytes }) =>
-        bytes === undefined
+      inputs: wide(50, 166, last).flatMap(({ path, bytes = new Uint8Array(0) }) =>
+        path === 'wide'
           ? { path }
           : [{ path }, { path: `${path}/file`, bytes }, { path: `${path}/${'y'.repeat(40)}`, bytes }],
       ),
-      import: { inlineLimit: 32 },
-      isSharded: last === 223,
+      import: { ...low.import, inlineLimit: 32 },
+      config: low.config,
+      isSharded: last === 167,
     })),
     // In a block 46 bytes and the name.
     { name: 'a block of 256 KiB', inputs: wide(1_024, 210, 206), import: v1, isSharded: false },
     { name: 'one byte more of a block', inputs: wide(1_024, 210, 207), import: v1, isSharded: true },
-    ...each([195, 196], (last) => ({
-      name: `a block of 256 KiB with mode and time, ${last}`,
-      inputs: wide(1_024, 210, last),
-      import: { ...v1, rawLeaves: false },
+    ...each([139, 140], (last) => ({
+      name: `a block with mode and time, ${last}`,
+      inputs: wide(50, 154, last),
+      import: { ...v1, ...low.import, rawLeaves: false },
+      config: low.config,
       mode: 0o755,
       mtime: { secs: 1_700_000_000n },
-      isSharded: last === 196,
+      isSharded: last === 140,
     })),
-    ...each([190, 191], (last) => ({
-      name: `a block of 256 KiB with a time before 1970, ${last}`,
-      inputs: wide(1_024, 210, last),
-      import: { ...v1, rawLeaves: false },
+    ...each([132, 133], (last) => ({
+      name: `a block with a time before 1970, ${last}`,
+      inputs: wide(50, 154, last),
+      import: { ...v1, ...low.import, rawLeaves: false },
+      config: low.config,
       mtime: { secs: -1n, nsecs: 5 },
-      isSharded: last === 191,
+      isSharded: last === 133,
     })),
     ...each([100, 101], (count) => ({
       name: `${count} of at most 100 entries`,
@@ -265,7 +282,7 @@ const groups: Record<string, readonly Case[]> = {
     },
     ...each([8, 16, 32, 64, 128, 256, 512, 1_024], (maxHamtFanout) => ({
       name: `shards of ${maxHamtFanout}`,
-      inputs: wide(700, 9),
+      inputs: seven,
       import: { maxDirectoryLinks: 1, maxHamtFanout, cidVersion: maxHamtFanout % 3 === 2 ? 0 : 1 },
       isSharded: true,
     })),
@@ -279,7 +296,7 @@ const groups: Record<string, readonly Case[]> = {
       name: 'a shard with mode and time',
       inputs: wide(300, 9),
       import: { maxDirectoryLinks: 299, cidVersion: 1 },
-      mode: 0o2775,
+      mode: 0o775,
       mtime: { secs: 5n, nsecs: 7 },
       isSharded: true,
     },
@@ -290,16 +307,9 @@ const groups: Record<string, readonly Case[]> = {
       preserves: ['mode', 'mtime'],
       isSharded: true,
     },
-    ...each([14, 15], (last) => ({
-      name: `another threshold, ${last}`,
-      inputs: wide(20, 16, last),
-      import: { hamtThresholdBytes: 998 },
-      config: { 'Import.UnixFSHAMTDirectorySizeThreshold': '998' },
-      isSharded: last === 15,
-    })),
     {
       name: 'never sharded',
-      inputs: wide(1_100, 230),
+      inputs: overfull,
       import: { hamtThresholdBytes: 0 },
       config: { 'Import.UnixFSHAMTDirectorySizeThreshold': '0' },
       isSharded: false,
@@ -317,7 +327,7 @@ const groups: Record<string, readonly Case[]> = {
       import: { profile, ...small },
     })),
     { name: `${profile}, tree`, inputs: tree, import: { profile }, wrap: true },
-    { name: `${profile}, wide`, inputs: wide(2_000, 100), import: { profile } },
+    { name: `${profile}, wide`, inputs: overfull, import: { profile } },
     {
       name: `${profile}, other version`,
       inputs: tree,
@@ -326,7 +336,7 @@ const groups: Record<string, readonly Case[]> = {
     { name: `${profile}, other leaves`, inputs: tree, import: { profile, rawLeaves: profile !== 'unixfs-v1-2025' } },
   ]),
   'modes and times': [
-    ...versions.flatMap((form) => [
+    ...perVersion((form) => [
       ...each([0, 1, 1_000, 1_001, 174_001], (bytes) => ({
         name: `file of ${bytes} bytes`,
         inputs: file(bytes),
@@ -364,7 +374,7 @@ const groups: Record<string, readonly Case[]> = {
       name: 'mode in a CID',
       inputs: tree,
       import: { inlineLimit: 128, cidVersion: 1 },
-      mode: 0o1777,
+      mode: 0o777,
       mtime: { secs: 1n },
     },
     { name: 'mode of an empty directory', inputs: [{ path: 'empty' }], mode: 0o700, mtime: { secs: 1n, nsecs: 1 } },
@@ -390,6 +400,9 @@ function repositoryOf({ import: { profile = '' } = {}, config = {} }: Case): Pro
     const repository = join(folder, `repository-${repositories.size}`);
     await ipfs(repository, 'init', '--empty-repo', '--profile=test');
     if (profile !== '' && profile !== 'default') await ipfs(repository, 'config', 'profile', 'apply', profile);
+    // It forgets everything, at once.
+    await ipfs(repository, 'config', '--json', 'Datastore.Spec', '{"type":"mem"}');
+    await writeFile(join(repository, 'datastore_spec'), 'null');
     for (const [name, value] of Object.entries(config)) {
       await ipfs(repository, 'config', '--json', name, JSON.stringify(value));
     }
