@@ -35,7 +35,8 @@ export async function* add(
     const added = contentFrom(start, incoming);
     for await (const event of content(startFrom(start, call), added, call)) yield eventMessage(event);
   } finally {
-    await incoming.return?.();
+    // Not waited for: who sends nothing more and does not end either would never be told what went wrong.
+    incoming.return?.()?.catch(() => {});
   }
 }
 
