@@ -3,7 +3,7 @@ import type { AddEntry, Added, Adder, AddOptions, AddProgress } from '../../adde
 import type { ImportOptions } from '../../adder/import-options.ts';
 import type { AckLevel } from '../../consensus/consensus.ts';
 import type { CallContext } from '../../model/call-context.ts';
-import { toV1 } from '../../model/cid.ts';
+import { checkCid, toV1 } from '../../model/cid.ts';
 import { invalidField, PinfoldError } from '../../model/errors.ts';
 import { everywhere } from '../../model/pin.ts';
 import { mergeSignals } from '../../runtime/abort.ts';
@@ -116,7 +116,11 @@ class AddRun {
     const { signal } = this.#call;
     const roots: Added[] = [];
     for await (const added of this.#made(content)) {
-      if (added.isRoot) roots.push(added);
+      if (added.isRoot) {
+        // Some CIDs have their content in them, and are too long to be pinned: told before any other root is.
+        checkCid(added.cid, 'root');
+        roots.push(added);
+      }
       if (added.isRoot || !this.#start.quiet) await this.events.push({ kind: 'added', added }, { signal });
     }
     if (roots.length === 0) throw invalidField('entry', 'nothing was added: send at least one file or directory');

@@ -277,6 +277,25 @@ t.test('a CAR has its roots pinned', async (t) => {
   t.match(pinned, [{ write: { cid: testCid('car'), options: { name: 'n' } } }]);
 });
 
+t.test('a root that cannot be pinned is told before any is', async (t) => {
+  const long = Buffer.concat([Uint8Array.of(1, 0x55, 0, 125), new Uint8Array(125)]);
+  const adder: Adder = {
+    ...reading,
+    async *importCar(_content, sink, { signal }) {
+      await putOne(sink, 'car', signal);
+      for (const cid of [testCid('car'), long]) yield { path: '', cid, dagBytes: 0, isRoot: true };
+    },
+  };
+  const { car, pinned, ends } = world({ adder });
+  const bytes = (async function* () {})();
+  await t.rejects(collect(car(start, { kind: 'car', bytes }, anyone())), {
+    code: 'INVALID_CID',
+    message: /^root: 129/,
+  });
+  t.strictSame(pinned, []);
+  t.strictSame([...ends.values()], ['released', 'released']);
+});
+
 t.test('so many adds at once, and no more', async (t) => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { add } = world({ put: () => promise });
