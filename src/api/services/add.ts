@@ -17,6 +17,7 @@ import type { AddContent, AddEvent, AddedContent, AddStart } from '../../cluster
 import type { CallContext } from '../../model/call-context.ts';
 import { formatCid } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
+import { raceSignal } from '../../runtime/abort.ts';
 import { addDataBytesMax } from '../constants.ts';
 import { ackFrom, ackMessage, namespaceOf, pinMessage, pinOptionsFrom } from './convert.ts';
 import { keyHash } from './pin-writes.ts';
@@ -28,10 +29,10 @@ export async function* add(
   call: CallContext,
 ): AsyncIterable<AddResponse> {
   const incoming = requests[Symbol.asyncIterator]();
-  const first = await incoming.next();
-  if (first.done || first.value.message.case !== 'start') throw invalidField('start', 'must be the first message');
-  const start = first.value.message.value;
   try {
+    const first = await raceSignal(incoming.next(), call.signal);
+    if (first.done || first.value.message.case !== 'start') throw invalidField('start', 'must be the first message');
+    const start = first.value.message.value;
     const added = contentFrom(start, incoming);
     for await (const event of content(startFrom(start, call), added, call)) yield eventMessage(event);
   } finally {

@@ -30,3 +30,23 @@ t.test('what went wrong is told also to who sends nothing more, and does not end
   );
   clearTimeout(keepAlive);
 });
+
+t.test('a caller that is gone, or out of time, before it sent anything', async (t) => {
+  async function* requests() {
+    await new Promise(() => {});
+    yield request({ case: 'start', value: {} });
+  }
+  const content: AddContent = () => {
+    throw new Error('there is no start');
+  };
+  const abort = new AbortController();
+  setImmediate(() => abort.abort(new PinfoldError('DEADLINE', 'late')));
+  const keepAlive = setTimeout(() => t.bailout('it hangs'), 10_000);
+  await t.rejects(
+    async () => {
+      for await (const _ of add(content, requests(), anyone(abort.signal)));
+    },
+    { code: 'DEADLINE' },
+  );
+  clearTimeout(keepAlive);
+});
