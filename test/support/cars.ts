@@ -40,7 +40,10 @@ export function carV2Bytes(v1: Uint8Array, init: Version2 = {}): Uint8Array {
   const fixed = Buffer.alloc(40);
   fixed.writeBigUInt64LE(dataOffset, 16);
   fixed.writeBigUInt64LE(dataBytes, 24);
-  fixed.writeBigUInt64LE(init.indexOffset ?? (index === undefined ? 0n : dataOffset + dataBytes), 32);
+  fixed.writeBigUInt64LE(
+    init.indexOffset ?? (index === undefined ? 0n : BigInt.asUintN(64, dataOffset + dataBytes)),
+    32,
+  );
   return Buffer.concat([pragma, fixed, Buffer.alloc(paddingBytes), v1, index ?? Buffer.alloc(0)]);
 }
 
