@@ -1,7 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LocalPeer, runPinfold } from '../scripts/local-cluster.ts';
-import { acquainted } from '../test/support/daemons.ts';
+import { acquainted, type LocalPeer, runPinfold } from '../scripts/local-cluster.ts';
 import { KuboNode, withoutKubo } from '../test/support/kubo.ts';
 import { contentOf } from './content.ts';
 import { benchPeer } from './daemon.ts';

@@ -5,6 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Peer } from '../gen/pinfold/v1/peer_service_pb.ts';
 import { type Clients, connect } from '../src/cli/client.ts';
 
 const pinfold = fileURLToPath(new URL('../bin/pinfold.mjs', import.meta.url));
@@ -249,3 +250,12 @@ async function tail(file: string): Promise<string> {
 }
 
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Every peer knows all others and how much space they have, so that pins can be allocated to them. */
+export async function acquainted(peers: readonly LocalPeer[]): Promise<void> {
+  await until('every peer knows all others', async () => {
+    const seen = await Promise.all(peers.map((peer) => peer.clients.peers.listPeers({})));
+    const isPlaceable = ({ metrics }: Peer) => metrics.some(({ name, valid }) => name === 'freespace' && valid);
+    return seen.every(({ peers: members }) => members.length === peers.length && members.every(isPlaceable));
+  });
+}

@@ -6,11 +6,12 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { ConnectError } from '@connectrpc/connect';
 import t from 'tap';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import type { Peer } from '../../gen/pinfold/v1/peer_service_pb.ts';
 import { type PeerPinStatus, TrackerStatus } from '../../gen/pinfold/v1/pin_pb.ts';
 import type { WatchEvent, WatchPinsRequestSchema, WatchPinsResponse } from '../../gen/pinfold/v1/pin_service_pb.ts';
-import { type LocalPeer, localPeer, peerOfFolder, until } from '../../scripts/local-cluster.ts';
+import { acquainted, type LocalPeer, localPeer, peerOfFolder, until } from '../../scripts/local-cluster.ts';
 import { formatCid } from '../../src/model/cid.ts';
+
+export { acquainted };
 
 /** Daemon processes of one test file, with their folders; all are gone when the file ends, however it ends. */
 export interface Daemons {
@@ -58,15 +59,6 @@ export async function daemons(): Promise<Daemons> {
 
 /** What would take minutes with the defaults. */
 const quick = ['--crdt-anti-entropy-interval-ms=1000', '--tracker-pin-timeout-ms=20000', '--tracker-unpin-delay-ms=0'];
-
-/** Every peer knows all others and how much space they have, so that pins can be allocated to them. */
-export async function acquainted(peers: readonly LocalPeer[]): Promise<void> {
-  await until('every peer knows all others', async () => {
-    const seen = await Promise.all(peers.map((peer) => peer.clients.peers.listPeers({})));
-    const isPlaceable = ({ metrics }: Peer) => metrics.some(({ name, valid }) => name === 'freespace' && valid);
-    return seen.every(({ peers: members }) => members.length === peers.length && members.every(isPlaceable));
-  });
-}
 
 export interface Held {
   digest: string;
