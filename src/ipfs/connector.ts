@@ -37,7 +37,7 @@ export interface Connector {
   connect(addresses: readonly string[], options: CallOptions): Promise<void>;
 
   /** Stores blocks; when it resolves they are on the disk. A block that does not match its CID: INVALID_DAG. */
-  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void>;
+  putBlocks(blocks: readonly Block[], options: PutOptions): Promise<void>;
 
   /**
    * Which of these blocks the node's own store lacks, in their order. A hint what need not be put: where looking is dear, a node looks at
@@ -104,6 +104,11 @@ export interface IpfsNodeId {
 
 export interface CallOptions {
   signal: AbortSignal;
+}
+
+export interface PutOptions extends CallOptions {
+  /** Their CIDs were made of these bytes, or compared with them, in this process: nobody need do it again. */
+  areChecked?: boolean;
 }
 
 export interface ResolveOptions extends CallOptions {

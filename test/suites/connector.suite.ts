@@ -106,6 +106,19 @@ export function connectorSuite(t: Test, makeNode: NodeMaker, traits: ConnectorTr
     }
   });
 
+  test('tells which blocks it lacks', async (t) => {
+    const { connector } = await makeNode(t);
+    const { blocks } = dag('missing');
+    const cids = blocks.map(({ cid }) => cid);
+    const missing = () => connector.missingBlocks(cids, { signal: forever });
+    t.same(await missing(), cids);
+    await connector.putBlocks(blocks.slice(0, 2), { signal: forever, areChecked: true });
+    t.same(await missing(), cids.slice(2));
+    await connector.putBlocks(blocks, { signal: forever });
+    t.same(await missing(), []);
+    t.same(await connector.missingBlocks([], { signal: forever }), []);
+  });
+
   test('direct needs the one block, and no other', async (t) => {
     const { connector } = await makeNode(t);
     const { root } = dag('direct');

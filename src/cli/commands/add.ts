@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
 import {
@@ -23,6 +24,9 @@ import { type BytesProgress, bytesProgressOf } from '../progress.ts';
 import type { Run } from '../run.ts';
 import { noteUnseen } from '../unseen.ts';
 import { waitForPins } from '../wait-for-pins.ts';
+
+/** Of content in one message. */
+const pieceBytes = 512 * 1024;
 
 const billion = 1_000_000_000n;
 
@@ -232,8 +236,11 @@ function entryOf(path: string, directory: boolean, kept: MessageInitShape<typeof
   return create(AddRequestSchema, { message: { case: 'entry', value: { path, directory, ...kept } } });
 }
 
-async function* dataOf({ file, kind }: LocalEntry): AsyncGenerator<AddRequest> {
-  const content = kind === 'stdin' ? process.stdin : createReadStream(file, { highWaterMark: 512 * 1024 });
+async function* dataOf({ file, kind, stats }: LocalEntry): AsyncGenerator<AddRequest> {
+  // Of a small file the stream would cost more than the reading.
+  const isSmall = stats !== undefined && stats.size <= pieceBytes;
+  const content =
+    kind === 'stdin' ? process.stdin : isSmall ? whole(file) : createReadStream(file, { highWaterMark: pieceBytes });
   try {
     for await (const value of content) {
       yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
@@ -242,6 +249,11 @@ async function* dataOf({ file, kind }: LocalEntry): AsyncGenerator<AddRequest> {
     if (!isReadFailure(cause)) throw cause;
     throw new CliError(`cannot read ${kind === 'stdin' ? 'standard input' : file}: ${cause.message}`, 'CANNOT_READ');
   }
+}
+
+async function* whole(file: string): AsyncGenerator<Uint8Array> {
+  const bytes = await readFile(file);
+  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
 }
 
 /** What is kept of entries besides their content. Throws USAGE. */

@@ -9,7 +9,7 @@ export interface OwnNodeNeeds {
   held: (cids: readonly Uint8Array[]) => Promise<void>;
 }
 
-/** This peer's own node as a destination. */
+/** This peer's own node as a destination, of blocks that were made or checked here. */
 export function ownNode({ peerId, connector, held }: OwnNodeNeeds): Destination {
   const protection = connector.protect();
   return {
@@ -34,7 +34,7 @@ async function putMissing(
       ),
     );
     const put = blocks.filter(({ cid }) => missing.has(cid));
-    if (put.length > 0) await connector.putBlocks(put, options);
+    if (put.length > 0) await connector.putBlocks(put, { ...options, areChecked: true });
     return { blocks: put.length, bytes: put.reduce((sum, { bytes }) => sum + bytes.length, 0) };
   } catch (cause) {
     throw nodeError(cause);

@@ -55,11 +55,15 @@ export const hashers: ReadonlyMap<number, MultihashHasher> = new Map<number, Mul
 /** Those that content can be hashed with: codes by name. */
 export const hasherNames: ReadonlyMap<string, number> = new Map(table.map(([code, name]) => [name, code]));
 
+/** Throws INVALID_DAG for more bytes than a block may have. */
+export function checkSize(cid: CID, bytes: Uint8Array): void {
+  if (bytes.length <= BLOCK_BYTES_MAX) return;
+  throw invalid(cid, `has ${bytes.length} bytes, more than a block may have (${BLOCK_BYTES_MAX})`);
+}
+
 /** Throws INVALID_DAG when the bytes are not the block of this CID, or cannot be checked. */
 export function checkBlock(cid: CID, bytes: Uint8Array): void {
-  if (bytes.length > BLOCK_BYTES_MAX) {
-    throw invalid(cid, `has ${bytes.length} bytes, more than a block may have (${BLOCK_BYTES_MAX})`);
-  }
+  checkSize(cid, bytes);
   const expected = cid.multihash;
   const hasher = hashers.get(expected.code);
   if (hasher === undefined)

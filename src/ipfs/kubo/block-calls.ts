@@ -3,7 +3,7 @@ import { byteString } from '../../model/bytes.ts';
 import { formatCid } from '../../model/cid.ts';
 import { type Block, ConnectorError } from '../connector.ts';
 import { BLOCK_BYTES_MAX } from '../constants.ts';
-import { checkBlock, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
+import { checkBlock, checkSize, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
 import { forEachLimited } from '../for-each-limited.ts';
 import { wishCid } from '../wish-cid.ts';
 import { putBlockLine } from './answers.ts';
@@ -12,27 +12,25 @@ import { multipart } from './multipart.ts';
 import type { KuboRpc } from './rpc.ts';
 import { isRefusal, RpcError } from './rpc-error.ts';
 
-export interface CheckedBlock {
+export interface ReadBlock {
   cid: CID;
   bytes: Uint8Array;
 }
 
-/** Throws INVALID_DAG for the first block that is not what its CID says. Blocks that are in their CID need no storing. */
-export function checkedBlocks(blocks: readonly Block[]): CheckedBlock[] {
-  const checked = blocks.map((block) => {
-    const cid = wishCid(block.cid);
-    checkBlock(cid, block.bytes);
-    return { cid, bytes: block.bytes };
-  });
-  return checked.filter(({ cid }) => cid.multihash.code !== IDENTITY_CODE);
+/** Their CIDs read; they are not compared with the bytes, as Kubo does that. Blocks that are in their CID need no storing. */
+export function readBlocks(blocks: readonly Block[]): ReadBlock[] {
+  const read = blocks.map((block) => ({ cid: wishCid(block.cid), bytes: block.bytes }));
+  const inThemselves = read.filter(({ cid }) => cid.multihash.code === IDENTITY_CODE);
+  for (const { cid, bytes } of inThemselves) checkBlock(cid, bytes);
+  return read.filter(({ cid }) => cid.multihash.code !== IDENTITY_CODE);
 }
 
 /**
  * Blocks in the form that one request can have, in their order: of one codec and one hash function, and not too many. Whether
  * they are flushed when the answer is there is a matter of Kubo's datastore: flatfs has `sync` for it, off by default.
  */
-export function* putRequests(blocks: readonly CheckedBlock[]): Generator<CheckedBlock[]> {
-  let request: CheckedBlock[] = [];
+export function* putRequests(blocks: readonly ReadBlock[]): Generator<ReadBlock[]> {
+  let request: ReadBlock[] = [];
   let length = 0;
   for (const block of blocks) {
     const [first] = request;
@@ -47,10 +45,13 @@ export function* putRequests(blocks: readonly CheckedBlock[]): Generator<Checked
   if (request.length > 0) yield request;
 }
 
-const kindOf = ({ cid }: CheckedBlock) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`;
+const kindOf = ({ cid }: ReadBlock) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`;
 
-/** Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
-export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], signal: AbortSignal): Promise<void> {
+/**
+ * Kubo hashes them itself: that it says the same CIDs is the proof that it has them. Where it does not, INVALID_DAG if a block is not what
+ * its CID says.
+ */
+export async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
   const [first] = blocks;
   if (first === undefined) return;
   const { code, digest } = first.cid.multihash;
@@ -61,12 +62,14 @@ export async function putBlocks(rpc: KuboRpc, blocks: readonly CheckedBlock[], s
     // Its own limit is of what others would fetch from it; ours is above.
     ['allow-big-block', 'true'],
   ];
+  for (const { cid, bytes } of blocks) checkSize(cid, bytes);
   const missing = new Set(blocks.map(({ cid }) => byteString(cid.multihash.bytes)));
   const body = multipart(blocks.map(({ bytes }) => bytes));
   for await (const line of rpc.lines({ command: 'block/put', query, body, signal })) {
     missing.delete(byteString(wishCid(putBlockLine(line)).multihash.bytes));
   }
   if (missing.size > 0) {
+    for (const { cid, bytes } of blocks) checkBlock(cid, bytes);
     throw new RpcError('garbled', `of ${blocks.length} blocks the IPFS node did not confirm ${missing.size}`);
   }
 }

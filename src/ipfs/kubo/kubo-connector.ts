@@ -25,7 +25,7 @@ import { Turns } from '../turns.ts';
 import { wishCid } from '../wish-cid.ts';
 import type { RpcAddress } from './address.ts';
 import { collectedLine, repoSize } from './answers.ts';
-import { type CheckedBlock, checkedBlocks, getBlock, missingBlocks, putBlocks, putRequests } from './block-calls.ts';
+import { getBlock, missingBlocks, putBlocks, putRequests, type ReadBlock, readBlocks } from './block-calls.ts';
 import { CollectionGate } from './collection-gate.ts';
 import { Condition } from './condition.ts';
 import {
@@ -168,10 +168,10 @@ export class KuboConnector implements Connector {
    */
   putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
     return this.#whileUp(options, async (signal) => {
-      const checked = checkedBlocks(blocks);
-      const leaves = [...putRequests(checked.filter(({ cid }) => isLeaf(cid)))];
-      const parents = [...putRequests(checked.filter(({ cid }) => !isLeaf(cid)))];
-      const put = (request: readonly CheckedBlock[]) => this.#put(request, { signal });
+      const read = readBlocks(blocks);
+      const leaves = [...putRequests(read.filter(({ cid }) => isLeaf(cid)))];
+      const parents = [...putRequests(read.filter(({ cid }) => !isLeaf(cid)))];
+      const put = (request: readonly ReadBlock[]) => this.#put(request, { signal });
       await this.#gate.pass(signal, async () => {
         await forEachLimited(leaves, 2, put);
         await forEachLimited(parents, 1, put);
@@ -236,7 +236,7 @@ export class KuboConnector implements Connector {
     });
   }
 
-  async #put(request: readonly CheckedBlock[], options: CallOptions): Promise<void> {
+  async #put(request: readonly ReadBlock[], options: CallOptions): Promise<void> {
     this.#condition.requireSpace();
     await this.#command(options, (signal) => putBlocks(this.#rpc, request, signal));
   }

@@ -7,6 +7,7 @@ import type {
   HoldMode,
   IpfsNodeId,
   PinCallOptions,
+  PutOptions,
   Resolved,
   ResolveOptions,
   Wish,
@@ -107,7 +108,7 @@ class FaultyConnector implements MemoryConnector {
     if (!this.faults.isDown) await this.#node.connect(addresses, options);
   }
 
-  async putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
+  async putBlocks(blocks: readonly Block[], options: PutOptions): Promise<void> {
     await this.#pass(options);
     await this.#node.putBlocks(blocks, options);
   }

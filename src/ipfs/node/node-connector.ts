@@ -13,6 +13,7 @@ import {
   type HoldMode,
   type IpfsNodeId,
   type PinCallOptions,
+  type PutOptions,
   type Resolved,
   type ResolveOptions,
   type Wish,
@@ -107,10 +108,11 @@ export class NodeConnector implements Connector {
     return this.#calls.run(options, (signal) => this.#needs.exchange.connect(addresses, { signal }));
   }
 
-  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
+  putBlocks(blocks: readonly Block[], options: PutOptions): Promise<void> {
     return this.#calls.run(options, async () => {
       const { exchange } = this.#needs;
-      const checked = blocks.map((block) => ({ cid: checkedCid(block), bytes: block.bytes }));
+      const cidOf = options.areChecked === true ? ({ cid }: Block) => wishCid(cid) : checkedCid;
+      const checked = blocks.map((block) => ({ cid: cidOf(block), bytes: block.bytes }));
       await Promise.all(checked.map((block) => this.#put(block.cid, block.bytes)));
       for (const { cid, bytes } of checked) exchange.have(cid, bytes);
     });
