@@ -30,7 +30,7 @@ export interface ImportOptions {
   maxDirectoryLinks?: number | undefined;
   /** Default 256. */
   maxHamtFanout?: number | undefined;
-  /** Default 262,144. 0: no directory is sharded. */
+  /** Default 262,144. 0: no directory is sharded, and one with more than `maxDirectoryLinks` is refused. */
   hamtThresholdBytes?: number | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { shardHash, shardPrefix } from '../../ipfs/dag/hamt.ts';
-import { PinfoldError } from '../../model/errors.ts';
+import { invalidField, PinfoldError } from '../../model/errors.ts';
 import { type BlockMaker, DAG_PB } from './block-maker.ts';
 import { type Attributes, dataBytes, encodeNode, encodeUnixfs, type Link, linkBytes, UNIXFS } from './encode.ts';
 
@@ -30,12 +30,21 @@ export async function buildDirectory(
 
 /** The sizes that Kubo reckons with, whatever the order in which entries came. */
 function isSharded(links: readonly Link[], data: Uint8Array, form: DirectoryForm): boolean {
-  if (form.shardAboveBytes === 0) return false;
-  if (form.linksMax > 0 && links.length > form.linksMax) return true;
+  const isOverfull = form.linksMax > 0 && links.length > form.linksMax;
+  if (form.shardAboveBytes === 0) {
+    if (isOverfull) throw tooMany(links, form);
+    return false;
+  }
+  if (isOverfull) return true;
   const byBlock = form.sizeBy === 'block';
   let bytes = byBlock ? dataBytes(data) : 0;
   for (const link of links) bytes += byBlock ? linkBytes(link) : Buffer.byteLength(link.name) + link.cid.byteLength;
   return bytes > form.shardAboveBytes;
+}
+
+function tooMany(links: readonly Link[], { linksMax }: DirectoryForm): PinfoldError {
+  const problem = `${linksMax}, but a directory has ${links.length} entries, and none may be sharded (hamt_threshold_bytes is 0)`;
+  return invalidField('import.max_directory_links', problem);
 }
 
 interface Hashed {
