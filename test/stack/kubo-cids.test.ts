@@ -102,7 +102,7 @@ const low = {
   config: { 'Import.UnixFSHAMTDirectorySizeThreshold': '10000' },
 };
 const v1 = { profile: 'unixfs-v1-2025' };
-const each = <T>(values: readonly T[], made: (value: T) => Case): Case[] => values.map(made);
+const each = <T, C extends Case>(values: readonly T[], made: (value: T) => C): C[] => values.map(made);
 
 const versions: readonly ImportOptions[] = [{ cidVersion: 0 }, { cidVersion: 1 }];
 const leaves: readonly ImportOptions[] = versions.flatMap((version) => [
@@ -199,9 +199,9 @@ const groups: Record<string, readonly Case[]> = {
     import: { ...small, hash },
   })),
   'blocks in their CIDs': [1, 32, 128]
-    .flatMap((inlineLimit) => leaves.map((form) => ({ ...form, inlineLimit })))
+    .flatMap((inlineLimit) => (inlineLimit === 32 ? leaves : versions).map((form) => ({ ...form, inlineLimit })))
     .flatMap((form) => [
-      ...each([0, 1, 2, form.inlineLimit, form.inlineLimit + 1, 3_000], (bytes) => ({
+      ...each([0, form.inlineLimit, form.inlineLimit + 1, 3_000], (bytes) => ({
         name: `${bytes} bytes`,
         inputs: file(bytes),
         import: { ...form, chunker: 'size-100' },
@@ -381,6 +381,48 @@ const groups: Record<string, readonly Case[]> = {
   ],
 };
 
+/** What Kubo refuses, with the field that we name. */
+const refused: readonly (Case & { field: string })[] = [
+  { name: 'a mode in raw leaves', inputs: file(1), import: { rawLeaves: true }, mode: 1, field: 'raw_leaves' },
+  { name: 'a time in raw leaves of a profile', inputs: file(1), import: v1, mtime: { secs: 1n }, field: 'raw_leaves' },
+  {
+    name: 'more than may be, and no shards',
+    inputs: wide(3, 4),
+    import: { maxDirectoryLinks: 2, hamtThresholdBytes: 0 },
+    config: { 'Import.UnixFSHAMTDirectorySizeThreshold': '0' },
+    field: 'max_directory_links',
+  },
+  ...each([4, 9, 2_048], (maxHamtFanout) => ({
+    ...{ name: `shards of ${maxHamtFanout}`, inputs: wide(3, 4), import: { maxHamtFanout } },
+    field: 'max_hamt_fanout',
+  })),
+  ...each(
+    [
+      'size-0',
+      'size-2096897',
+      'size-',
+      'size-1-2',
+      'rabin-15-20-30',
+      'rabin-20-20-30',
+      'rabin-16-30-30',
+      'rabin-20-30',
+      'none',
+    ],
+    (chunker) => ({ name: chunker, inputs: file(1), import: { chunker }, field: 'chunker' }),
+  ),
+  ...each(['rabin-1397932', 'rabin-16-20-2096897'], (chunker) => ({
+    ...{ name: chunker, inputs: file(1), import: { chunker } },
+    field: 'chunker',
+  })),
+  ...each(['md5', 'blake2b-152', 'sha2-999', 'murmur3-x64-64'], (hash) => ({
+    ...{ name: hash, inputs: file(1), import: { hash } },
+    field: 'hash',
+  })),
+  { name: 'version 0', inputs: file(1), import: { cidVersion: 0, hash: 'sha1' }, field: 'cid_version' },
+  { name: 'version 2', inputs: file(1), import: { cidVersion: 2 }, field: 'cid_version' },
+  { name: 'large blocks in CIDs', inputs: file(1), import: { inlineLimit: 129 }, field: 'inline_limit' },
+];
+
 const kubo = findKubo().path ?? '';
 const folder = await mkdtemp(join(tmpdir(), 'pinfold-cids-'));
 t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -526,3 +568,11 @@ for (const [name, cases] of Object.entries(groups)) {
     }
   });
 }
+
+t.test('what Kubo refuses is refused, and the field named', { skip: withoutKubo }, async (t) => {
+  for (const one of refused) {
+    await t.rejects(byKubo(one), /Error/, one.name);
+    const fields = [{ field: `import.${one.field}` }];
+    await t.rejects(byUs(one), { code: 'INVALID_ARGUMENT', details: { fields } }, one.name);
+  }
+});
