@@ -563,7 +563,12 @@ for (const [name, cases] of Object.entries(groups)) {
     for (const one of cases) {
       const [theirs, ours] = await Promise.all([byKubo(one), byUs(one)]);
       const title = `${one.name} ${JSON.stringify(one.import ?? {})}`;
-      t.same(Object.fromEntries(ours.cids), Object.fromEntries(theirs), title);
+      // What differs alone: comparing a thousand names at once takes a second.
+      const paths = [...new Set([...theirs.keys(), ...ours.cids.keys()])];
+      const differing = paths.filter((path) => ours.cids.get(path) !== theirs.get(path));
+      const those = (cids: Map<string, string>) => differing.map((path) => [path, cids.get(path)]);
+      t.same(those(ours.cids), those(theirs), title);
+      t.ok(theirs.size > 0, 'Kubo has said some');
       if (one.isSharded !== undefined) t.equal(ours.isSharded, one.isSharded, `${title}: sharded or not`);
     }
   });
