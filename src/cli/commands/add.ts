@@ -269,7 +269,7 @@ function keptBy(flags: AddFlags): (entry?: LocalEntry) => MessageInitShape<typeo
     const mode =
       fileMode === undefined
         ? flags.preserveMode && entry?.stats && Number(entry.stats.mode & 0o7777n)
-        : Number.parseInt(fileMode, 8);
+        : Number.parseInt(fileMode, 8) & 0o777;
     const time =
       mtime === undefined ? flags.preserveMtime && timeOf(entry) : { seconds: BigInt(mtime), nanoseconds: 0 };
     return { ...(mode ? { mode } : {}), ...(time ? { mtime: time } : {}) };

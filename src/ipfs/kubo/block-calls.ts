@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid';
 import { byteString } from '../../model/bytes.ts';
 import { formatCid } from '../../model/cid.ts';
-import { type Block, ConnectorError } from '../connector.ts';
+import { type Block, ConnectorError, type PutOptions } from '../connector.ts';
 import { BLOCK_BYTES_MAX } from '../constants.ts';
 import { checkBlock, checkSize, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
 import { forEachLimited } from '../for-each-limited.ts';
@@ -17,11 +17,11 @@ export interface ReadBlock {
   bytes: Uint8Array;
 }
 
-/** Their CIDs read; they are not compared with the bytes, as Kubo does that. Blocks that are in their CID need no storing. */
-export function readBlocks(blocks: readonly Block[]): ReadBlock[] {
+/** Throws INVALID_DAG for the first block that is not what its CID says, or is too large. Blocks that are in their CID need no storing. */
+export function readBlocks(blocks: readonly Block[], { areChecked = false }: PutOptions): ReadBlock[] {
   const read = blocks.map((block) => ({ cid: wishCid(block.cid), bytes: block.bytes }));
-  const inThemselves = read.filter(({ cid }) => cid.multihash.code === IDENTITY_CODE);
-  for (const { cid, bytes } of inThemselves) checkBlock(cid, bytes);
+  const check = areChecked ? checkSize : checkBlock;
+  for (const { cid, bytes } of read) check(cid, bytes);
   return read.filter(({ cid }) => cid.multihash.code !== IDENTITY_CODE);
 }
 
@@ -47,10 +47,7 @@ export function* putRequests(blocks: readonly ReadBlock[]): Generator<ReadBlock[
 
 const kindOf = ({ cid }: ReadBlock) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`;
 
-/**
- * Kubo hashes them itself: that it says the same CIDs is the proof that it has them. Where it does not, INVALID_DAG if a block is not what
- * its CID says.
- */
+/** Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
 export async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
   const [first] = blocks;
   if (first === undefined) return;
@@ -62,14 +59,12 @@ export async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], sign
     // Its own limit is of what others would fetch from it; ours is above.
     ['allow-big-block', 'true'],
   ];
-  for (const { cid, bytes } of blocks) checkSize(cid, bytes);
   const missing = new Set(blocks.map(({ cid }) => byteString(cid.multihash.bytes)));
   const body = multipart(blocks.map(({ bytes }) => bytes));
   for await (const line of rpc.lines({ command: 'block/put', query, body, signal })) {
     missing.delete(byteString(wishCid(putBlockLine(line)).multihash.bytes));
   }
   if (missing.size > 0) {
-    for (const { cid, bytes } of blocks) checkBlock(cid, bytes);
     throw new RpcError('garbled', `of ${blocks.length} blocks the IPFS node did not confirm ${missing.size}`);
   }
 }

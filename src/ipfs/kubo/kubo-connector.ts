@@ -14,6 +14,7 @@ import {
   type HoldMode,
   type IpfsNodeId,
   type PinCallOptions,
+  type PutOptions,
   type Resolved,
   type ResolveOptions,
   type Wish,
@@ -166,9 +167,9 @@ export class KuboConnector implements Connector {
    * Leaves first, the others one request after the other in their order. Kubo looks for a block and only then listens for it: a
    * walk under way that comes upon a parent may miss the moment at which its children come, so they are there before.
    */
-  putBlocks(blocks: readonly Block[], options: CallOptions): Promise<void> {
+  putBlocks(blocks: readonly Block[], options: PutOptions): Promise<void> {
     return this.#whileUp(options, async (signal) => {
-      const read = readBlocks(blocks);
+      const read = readBlocks(blocks, options);
       const leaves = [...putRequests(read.filter(({ cid }) => isLeaf(cid)))];
       const parents = [...putRequests(read.filter(({ cid }) => !isLeaf(cid)))];
       const put = (request: readonly ReadBlock[]) => this.#put(request, { signal });

@@ -110,7 +110,7 @@ t.test('wants of what can be no block cost nothing', async (t) => {
   const identity = CID.createV1(RAW, createDigest(0, new TextEncoder().encode('the content itself')));
   const long = CID.createV1(RAW, createDigest(0x12, new Uint8Array(100_000)));
   const longDigest = CID.createV1(RAW, createDigest(0x12, new Uint8Array(100)));
-  const unknown = CID.createV1(RAW, createDigest(0x1e, new Uint8Array(32)));
+  const unknown = CID.createV1(RAW, createDigest(0x22, new Uint8Array(32)));
   wants([identity, long, longDigest, unknown].map(({ bytes }) => want(bytes, 'block', true)));
   await turns();
   t.same(tested.waiting, { outgoing: 0, due: 0, entries: 0 });
