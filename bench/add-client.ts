@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { AddRequestSchema, AddStartSchema, ContentFormat } from '../gen/pinfold/v1/pin_service_pb.ts';
 import { connect } from '../src/cli/client.ts';
+import { tuneGarbageCollection } from '../src/runtime/garbage.ts';
 import { addOf } from './content.ts';
 
 /*
@@ -11,6 +12,7 @@ import { addOf } from './content.ts';
  *     add-client.ts HOST REPLICAS SEED BYTES
  *     add-client.ts HOST REPLICAS car FILE
  */
+tuneGarbageCollection();
 const [host = '', replicas = '1', seed = '0', of = '0'] = process.argv.slice(2);
 const options = { replicationMin: Number(replicas), replicationMax: Number(replicas) };
 const isCar = seed === 'car';

@@ -5,6 +5,7 @@ import { grpcServer } from '../src/api/grpc/grpc-server.ts';
 import { type Handlers, mount } from '../src/api/handlers.ts';
 import { apiMetrics } from '../src/api/metrics.ts';
 import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
+import { tuneGarbageCollection } from '../src/runtime/garbage.ts';
 import { silentLogger as logger } from '../src/runtime/logger.ts';
 import { noMetrics } from '../src/runtime/metrics.ts';
 
@@ -18,6 +19,7 @@ async function* add(requests: AsyncIterable<AddRequest>) {
   yield create(AddResponseSchema, { message: { case: 'root', value: {} } });
 }
 
+tuneGarbageCollection();
 const scopes = callScopes({ clock, timers, authenticate: anonymous });
 const server = grpcServer(
   { host: '127.0.0.1', port: 0 },

@@ -4,9 +4,12 @@ import type { Network } from '../src/network/network.ts';
 import { networkOptions } from '../src/network/options.ts';
 import { type PeerRpcHandlers, peerMethods } from '../src/network/peer-methods.ts';
 import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
+import { tuneGarbageCollection } from '../src/runtime/garbage.ts';
 import { silentLogger as logger } from '../src/runtime/logger.ts';
 import { noMetrics as metrics } from '../src/runtime/metrics.ts';
 import { systemRandom as random } from '../src/runtime/random.ts';
+
+tuneGarbageCollection();
 
 /** The network of a daemon without the daemon, of a secret that both processes know. Serves these calls and no others. */
 export async function benchNetwork(served: Partial<PeerRpcHandlers>): Promise<Network> {
