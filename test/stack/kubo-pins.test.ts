@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { CID } from 'multiformats/cid';
 import t, { type Test } from 'tap';
 import { parseRpcAddress } from '../../src/ipfs/kubo/address.ts';
 import { KuboConnector } from '../../src/ipfs/kubo/kubo-connector.ts';
@@ -247,6 +248,31 @@ t.test('blocks that the node does not confirm are not stored', options, async (t
     return true;
   });
   await failsWith(t, connector.putBlocks([leaf('unconfirmed')], { signal }), 'FAILED');
+});
+
+t.test('the same of many, which are imported', options, async (t) => {
+  const { connector } = await made(t, (command, _query, response) => {
+    if (command !== 'dag/import') return false;
+    response.end('{"Stats":{"BlockCount":38,"BlockBytesCount":38}}\n');
+    return true;
+  });
+  const blocks = Array.from({ length: 40 }, (_, i) => leaf(`unconfirmed ${i}`));
+  await failsWith(t, connector.putBlocks(blocks, { signal }), 'FAILED');
+});
+
+t.test('of many blocks those that Kubo cannot decode are stored, too', options, async (t) => {
+  const { connector } = await made(t);
+  const text = leaf('no dag-pb');
+  const spoilt = { bytes: text.bytes, cid: CID.createV1(0x70, CID.decode(text.cid).multihash).bytes };
+  const blocks = [...Array.from({ length: 40 }, (_, i) => leaf(`beside ${i}`)), spoilt];
+  await connector.putBlocks(blocks, { signal });
+  t.same(
+    await connector.missingBlocks(
+      blocks.map(({ cid }) => cid),
+      { signal },
+    ),
+    [],
+  );
 });
 
 t.test('a block that its disk has spoilt is not handed out', options, async (t) => {

@@ -236,19 +236,26 @@ function entryOf(path: string, directory: boolean, kept: MessageInitShape<typeof
   return create(AddRequestSchema, { message: { case: 'entry', value: { path, directory, ...kept } } });
 }
 
-async function* dataOf({ file, kind, stats }: LocalEntry): AsyncGenerator<AddRequest> {
-  // Of a small file the stream would cost more than the reading.
-  const isSmall = stats !== undefined && stats.size <= pieceBytes;
-  const content =
-    kind === 'stdin' ? process.stdin : isSmall ? whole(file) : createReadStream(file, { highWaterMark: pieceBytes });
+async function* dataOf(entry: LocalEntry): AsyncGenerator<AddRequest> {
+  const content = contentOf(entry);
   try {
     for await (const value of content) {
       yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
     }
   } catch (cause) {
     if (!isReadFailure(cause)) throw cause;
-    throw new CliError(`cannot read ${kind === 'stdin' ? 'standard input' : file}: ${cause.message}`, 'CANNOT_READ');
+    throw new CliError(
+      `cannot read ${entry.kind === 'stdin' ? 'standard input' : entry.file}: ${cause.message}`,
+      'CANNOT_READ',
+    );
   }
+}
+
+function contentOf({ file, kind, stats }: LocalEntry): AsyncIterable<Uint8Array> {
+  if (kind === 'stdin') return process.stdin;
+  // Of a small file the stream would cost more than the reading.
+  const isSmall = stats !== undefined && stats.size <= pieceBytes;
+  return isSmall ? whole(file) : createReadStream(file, { highWaterMark: pieceBytes });
 }
 
 async function* whole(file: string): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid';
-import { carHeader, carSection } from '../../adder/car/car-writer.ts';
 import { ConnectorError } from '../../ipfs/connector.ts';
 import { WALK_BLOCKS_MAX, WALK_PENDING_MAX } from '../../ipfs/constants.ts';
+import { carHeader, carSection } from '../../ipfs/dag/car-writer.ts';
 import { DigestSet } from '../../ipfs/dag/digest-set.ts';
 import { IDENTITY_CODE } from '../../ipfs/dag/hashers.ts';
 import { linksOf } from '../../ipfs/dag/links.ts';

@@ -52,6 +52,15 @@ export function putBlockLine(line: unknown): Uint8Array {
   return cidOf(object(line, 'block/put').Key, 'block/put');
 }
 
+/** Of a line of dag/import: blocks that are said to be imported. */
+export function importedBlocks(line: unknown): number {
+  const { Stats: stats } = object(line, 'dag/import');
+  if (stats === undefined) return 0;
+  const { BlockCount: count } = object(stats, 'dag/import');
+  if (typeof count !== 'number') throw unexpected('dag/import');
+  return count;
+}
+
 export function collectedLine(line: unknown): Uint8Array {
   return cidOf(object(object(line, 'repo/gc').Key, 'repo/gc')['/'], 'repo/gc');
 }

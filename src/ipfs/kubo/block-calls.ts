@@ -3,10 +3,12 @@ import { byteString } from '../../model/bytes.ts';
 import { formatCid } from '../../model/cid.ts';
 import { type Block, ConnectorError, type PutOptions } from '../connector.ts';
 import { BLOCK_BYTES_MAX } from '../constants.ts';
+import { carHeader, carSection } from '../dag/car-writer.ts';
 import { checkBlock, checkSize, hashers, IDENTITY_CODE } from '../dag/hashers.ts';
+import { isKnownCodec } from '../dag/links.ts';
 import { forEachLimited } from '../for-each-limited.ts';
 import { wishCid } from '../wish-cid.ts';
-import { putBlockLine } from './answers.ts';
+import { importedBlocks, putBlockLine } from './answers.ts';
 import { PUT_BLOCKS_MAX, PUT_BYTES_MAX, STATS_AT_ONCE } from './constants.ts';
 import { multipart } from './multipart.ts';
 import type { KuboRpc } from './rpc.ts';
@@ -26,10 +28,15 @@ export function readBlocks(blocks: readonly Block[], { areChecked = false }: Put
 }
 
 /**
- * Blocks in the form that one request can have, in their order: of one codec and one hash function, and not too many. Whether
- * they are flushed when the answer is there is a matter of Kubo's datastore: flatfs has `sync` for it, off by default.
+ * Blocks in the form that one request can have, in their order and not too many. Whether they are flushed when the answer is there is a matter
+ * of Kubo's datastore: flatfs has `sync` for it, off by default.
  */
-export function* putRequests(blocks: readonly ReadBlock[]): Generator<ReadBlock[]> {
+export function putRequests(blocks: readonly ReadBlock[]): Generator<ReadBlock[]> {
+  return alike(blocks, ({ cid }) => (isKnownCodec(cid) ? 'known' : 'unknown'));
+}
+
+/** Runs of blocks of one kind, as many as one request takes. */
+function* alike(blocks: readonly ReadBlock[], kindOf: (block: ReadBlock) => string): Generator<ReadBlock[]> {
   let request: ReadBlock[] = [];
   let length = 0;
   for (const block of blocks) {
@@ -45,10 +52,43 @@ export function* putRequests(blocks: readonly ReadBlock[]): Generator<ReadBlock[
   if (request.length > 0) yield request;
 }
 
-const kindOf = ({ cid }: ReadBlock) => `${cid.code} ${cid.multihash.code} ${cid.multihash.digest.length}`;
+/**
+ * As `putBlocks`, by `dag/import`: half again as fast, at half of the processor time here and there, but no fetch, of Kubo's
+ * or of other nodes that wait for them, hears of the blocks. It decodes them first: what it cannot decode, or does not know, is put as it is.
+ */
+async function importBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
+  if (!blocks.every(({ cid }) => isKnownCodec(cid))) return await putBlocks(rpc, blocks, signal);
+  const query: [string, string][] = [
+    ['pin-roots', 'false'],
+    ['stats', 'true'],
+    // Its own limit is of what others would fetch from it; ours is above.
+    ['allow-big-block', 'true'],
+  ];
+  const body = multipart([[carHeader([]), ...blocks.flatMap(({ cid, bytes }) => carSection(cid, bytes))]]);
+  try {
+    let count = 0;
+    for await (const line of rpc.lines({ command: 'dag/import', query, body, signal })) count += importedBlocks(line);
+    // Kubo hashes them itself: that it has counted as many is the proof that it has them.
+    if (count === blocks.length) return;
+    throw new RpcError('garbled', `of ${blocks.length} blocks the IPFS node has counted ${count}`);
+  } catch (cause) {
+    if (!isRefusal(cause, undecodable)) throw cause;
+    await putBlocks(rpc, blocks, signal);
+  }
+}
 
-/** Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
-export async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
+const undecodable = /import failed/;
+
+async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
+  const kindOf = ({ cid: { code, multihash } }: ReadBlock) => `${code} ${multihash.code} ${multihash.digest.length}`;
+  for (const request of alike(blocks, kindOf)) await putAlike(rpc, request, signal);
+}
+
+/** The two ways in which blocks come into Kubo. */
+export const putCalls = { put: putBlocks, import: importBlocks };
+
+/** Of one codec and one hash function. Kubo hashes them itself: that it says the same CIDs is the proof that it has them. */
+async function putAlike(rpc: KuboRpc, blocks: readonly ReadBlock[], signal: AbortSignal): Promise<void> {
   const [first] = blocks;
   if (first === undefined) return;
   const { code, digest } = first.cid.multihash;
@@ -56,11 +96,10 @@ export async function putBlocks(rpc: KuboRpc, blocks: readonly ReadBlock[], sign
     ['cid-codec', `0x${first.cid.code.toString(16)}`],
     ['mhtype', hashers.get(code)?.name ?? ''],
     ['mhlen', `${digest.length}`],
-    // Its own limit is of what others would fetch from it; ours is above.
     ['allow-big-block', 'true'],
   ];
   const missing = new Set(blocks.map(({ cid }) => byteString(cid.multihash.bytes)));
-  const body = multipart(blocks.map(({ bytes }) => bytes));
+  const body = multipart(blocks.map(({ bytes }) => [bytes]));
   for await (const line of rpc.lines({ command: 'block/put', query, body, signal })) {
     missing.delete(byteString(wishCid(putBlockLine(line)).multihash.bytes));
   }

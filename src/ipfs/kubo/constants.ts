@@ -93,5 +93,9 @@ export const WATCH_TIMEOUT_MS = 5_000;
 /** A node without space is trusted again with so many free bytes on its disk: twice what makes it full. */
 export const FREE_BYTES_ENOUGH = 256 * 1024 * 1024;
 
+/** From so many blocks, or bytes, on they are imported and not put. */
+export const IMPORTED_BLOCKS_MIN = 32;
+export const IMPORTED_BYTES_MIN = 1024 * 1024;
+
 /** Questions at once whether blocks are there. */
 export const STATS_AT_ONCE = 8;

@@ -26,7 +26,7 @@ import { Turns } from '../turns.ts';
 import { wishCid } from '../wish-cid.ts';
 import type { RpcAddress } from './address.ts';
 import { collectedLine, repoSize } from './answers.ts';
-import { getBlock, missingBlocks, putBlocks, putRequests, type ReadBlock, readBlocks } from './block-calls.ts';
+import { getBlock, missingBlocks, putCalls, putRequests, type ReadBlock, readBlocks } from './block-calls.ts';
 import { CollectionGate } from './collection-gate.ts';
 import { Condition } from './condition.ts';
 import {
@@ -49,6 +49,7 @@ import { resolveByKubo } from './resolve.ts';
 import { KuboRpc, type RpcTls } from './rpc.ts';
 import { RpcError } from './rpc-error.ts';
 import { Slots } from './slots.ts';
+import { UnheardBlocks } from './unheard-blocks.ts';
 
 export interface KuboInit {
   address: RpcAddress;
@@ -83,6 +84,7 @@ export class KuboConnector implements Connector {
   readonly #dialler: Dialler;
   readonly #gate: CollectionGate;
   readonly #turns = new Turns();
+  readonly #unheard = new UnheardBlocks();
   readonly #pins = new Slots(PINS_MAX);
   readonly #commands = new Slots(COMMANDS_MAX);
   readonly #calls = new Calls(() => this.#checkUp());
@@ -129,14 +131,16 @@ export class KuboConnector implements Connector {
     return this.#whileUp(options, (signal) =>
       this.#turns.run(byteString(cid.bytes), signal, () =>
         this.#pins.run(signal, () =>
-          this.#gate.passAgain(signal, async ({ signal, holds }) => {
-            const onProgress = (blocks: number) => {
-              holds();
-              options.onProgress?.(blocks);
-            };
-            await this.#watch.verified(signal);
-            await this.#reported(() => this.#pin(cid, wish, { ...options, signal, onProgress }));
-          }),
+          this.#gate.passAgain(signal, ({ signal, holds }) =>
+            this.#unheard.fetching(signal, async () => {
+              const onProgress = (blocks: number) => {
+                holds();
+                options.onProgress?.(blocks);
+              };
+              await this.#watch.verified(signal);
+              await this.#reported(() => this.#pin(cid, wish, { ...options, signal, onProgress }));
+            }),
+          ),
         ),
       ),
     );
@@ -198,7 +202,9 @@ export class KuboConnector implements Connector {
         connect: (addresses: readonly string[], options: CallOptions) => this.#dialler.connect(addresses, options),
         ...this.#needs,
       };
-      return this.#reported(() => resolveByKubo(path, { ...options, signal }, needs));
+      return this.#unheard.fetching(signal, () =>
+        this.#reported(() => resolveByKubo(path, { ...options, signal }, needs)),
+      );
     });
   }
 
@@ -239,7 +245,9 @@ export class KuboConnector implements Connector {
 
   async #put(request: readonly ReadBlock[], options: CallOptions): Promise<void> {
     this.#condition.requireSpace();
-    await this.#command(options, (signal) => putBlocks(this.#rpc, request, signal));
+    await this.#unheard.put(request, (call, blocks) =>
+      this.#command(options, (signal) => putCalls[call](this.#rpc, blocks, signal)),
+    );
   }
 
   async #pin(cid: CID, wish: Wish, options: PinCallOptions): Promise<void> {

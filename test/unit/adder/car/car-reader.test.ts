@@ -4,7 +4,7 @@ import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import t from 'tap';
 import { type CarBlock, readCar } from '../../../../src/adder/car/car-reader.ts';
-import { carHeader, carSection } from '../../../../src/adder/car/car-writer.ts';
+import { carHeader, carSection } from '../../../../src/ipfs/dag/car-writer.ts';
 import { CAR_HEADER_BYTES_MAX, CAR_ROOTS_MAX } from '../../../../src/adder/constants.ts';
 import { varint } from '../../../../src/model/bytes.ts';
 import { isPinfoldError } from '../../../../src/model/errors.ts';
