@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import { CID } from 'multiformats/cid';
 import { adder } from '../src/adder/adder.ts';
-import { carHeader, carSection } from '../src/ipfs/dag/car-writer.ts';
 import type { Block } from '../src/ipfs/connector.ts';
+import { carHeader, carSection } from '../src/ipfs/dag/car-writer.ts';
 import { noMetrics as metrics } from '../src/runtime/metrics.ts';
 import { contentOf } from './content.ts';
 

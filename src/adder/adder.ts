@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid';
 import { invalidField } from '../model/errors.ts';
 import { iterateUntil } from '../runtime/abort.ts';
+import { contentPassed } from '../runtime/garbage.ts';
 import type { MetricsRegister } from '../runtime/metrics.ts';
 import { BlockBatches, type BlockSink } from './block-batches.ts';
 import { importCar } from './car/import-car.ts';
@@ -141,6 +142,7 @@ async function* stored(
         await batches.put({ cid, bytes });
         metrics.blocks.add(1);
         metrics.blockBytes.add(bytes.length);
+        contentPassed(bytes.length);
         sofar.blocks++;
         onProgress?.(sofar);
       },

@@ -13,6 +13,7 @@ import {
   type AddStartSchema,
   ContentFormat,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
+import { contentPassed } from '../../runtime/garbage.ts';
 import { type Ack, ackFlag, ackFrom, isLess, levelText, noteLess } from '../ack-flag.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
@@ -241,6 +242,7 @@ async function* dataOf(entry: LocalEntry): AsyncGenerator<AddRequest> {
   try {
     for await (const value of content) {
       yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
+      contentPassed(value.length);
     }
   } catch (cause) {
     if (!isReadFailure(cause)) throw cause;

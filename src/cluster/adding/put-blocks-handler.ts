@@ -15,6 +15,7 @@ import type { PeerRpcHandlers } from '../../network/peer-methods.ts';
 import { iterateUntil, mergeSignals } from '../../runtime/abort.ts';
 import { BoundedQueue } from '../../runtime/bounded-queue.ts';
 import type { Timers } from '../../runtime/clock.ts';
+import { contentPassed } from '../../runtime/garbage.ts';
 import { BROKEN_ADD_GRACE_MS, PUT_BATCH_BYTES_MAX } from './constants.ts';
 
 export interface PutBlocksNeeds {
@@ -148,6 +149,7 @@ class Taking {
     if (!last) return;
     if (open.wanted.size > 0) throw invalidField('parcel.last', `${open.wanted.size} blocks of the batch are missing`);
     this.#batches.delete(batch);
+    contentPassed(open.bytes);
     const storing = this.#store(batch, open.blocks)
       .catch((failure) => this.answers.fail(nodeError(failure)))
       .finally(() => this.#storing.delete(storing));
