@@ -109,6 +109,8 @@ export interface CallOptions {
 export interface PutOptions extends CallOptions {
   /** Their CIDs were made of these bytes, or compared with them, in this process: nobody need do it again. */
   areChecked?: boolean;
+  /** When one does not match, others may have been stored: so a node that hashes them itself is not forestalled. */
+  mayBePartial?: boolean;
 }
 
 export interface ResolveOptions extends CallOptions {

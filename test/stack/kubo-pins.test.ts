@@ -260,6 +260,17 @@ t.test('the same of many, which are imported', options, async (t) => {
   await failsWith(t, connector.putBlocks(blocks, { signal }), 'FAILED');
 });
 
+t.test('a block among many that is not what its CID says is refused by Kubo, too', options, async (t) => {
+  const { connector } = await made(t);
+  for (const count of [2, 40]) {
+    const blocks = Array.from({ length: count }, (_, i) => leaf(`beside a wrong one ${i}`));
+    const [first, last] = [blocks[0], blocks[count - 1]] as [(typeof blocks)[0], (typeof blocks)[0]];
+    const wrong = [{ cid: first.cid, bytes: last.bytes }, ...blocks.slice(1)];
+    await failsWith(t, connector.putBlocks(wrong, { signal, mayBePartial: true }), 'FAILED');
+    t.same(await connector.missingBlocks([first.cid], { signal }), [first.cid]);
+  }
+});
+
 t.test('of many blocks those that Kubo cannot decode are stored, too', options, async (t) => {
   const { connector } = await made(t);
   const text = leaf('no dag-pb');

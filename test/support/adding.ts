@@ -11,8 +11,8 @@ import {
   ContentFormat,
 } from '../../gen/pinfold/v1/pin_service_pb.ts';
 import type { LocalPeer } from '../../scripts/local-cluster.ts';
-import { carHeader, carSection } from '../../src/ipfs/dag/car-writer.ts';
 import { encodeNode, encodeUnixfs, UNIXFS } from '../../src/adder/unixfs/encode.ts';
+import { carHeader, carSection } from '../../src/ipfs/dag/car-writer.ts';
 import { hashers } from '../../src/ipfs/dag/hashers.ts';
 import { seededBytes } from './seeded-bytes.ts';
 

@@ -103,17 +103,25 @@ async function* entriesOf(incoming: AsyncIterator<AddRequest>): AsyncGenerator<A
     const { message } = next.value;
     if (message.case !== 'entry') throw invalidField('entry', 'must come before its data');
     const { path, directory, symlink, mode, mtime } = message.value;
-    if (directory && symlink !== undefined) throw invalidField('entry', `"${path}" is a directory and a link`);
+    const whole = message.value.content;
+    if ([directory, symlink !== undefined, whole !== undefined].filter(Boolean).length > 1) {
+      throw invalidField('entry', `"${path}" can be one of a directory, a link and a file`);
+    }
     const content = contentOf(incoming);
+    const isFile = !directory && symlink === undefined;
     yield {
       path,
       ...(mode === undefined ? {} : { mode }),
       ...(mtime === undefined ? {} : { mtime: { secs: mtime.seconds, nsecs: mtime.nanoseconds } }),
       ...(symlink === undefined ? {} : { symlink }),
-      ...(directory || symlink !== undefined ? {} : { content: content.chunks }),
+      ...(isFile ? { content: whole === undefined ? content.chunks : only(checkedData(whole)) } : {}),
     };
     next = await content.rest();
   }
+}
+
+async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 function contentOf(incoming: AsyncIterator<AddRequest>) {

@@ -13,7 +13,6 @@ import {
   type AddStartSchema,
   ContentFormat,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import { contentPassed } from '../../runtime/garbage.ts';
 import { type Ack, ackFlag, ackFrom, isLess, levelText, noteLess } from '../ack-flag.ts';
 import { CliError, usageError } from '../cli-error.ts';
 import type { CliContext } from '../context.ts';
@@ -28,6 +27,8 @@ import { waitForPins } from '../wait-for-pins.ts';
 
 /** Of content in one message. */
 const pieceBytes = 512 * 1024;
+/** Up to this size a file is sent together with its name. */
+const wholeBytesMax = 64 * 1024;
 
 const billion = 1_000_000_000n;
 
@@ -219,12 +220,16 @@ async function* requests(
       yield entryOf('', true, kept());
     for await (const entry of localEntries(paths, walk)) {
       const isContent = entry.kind === 'file' || entry.kind === 'stdin';
-      if (flags.format === 'car' && !isContent) throw usageError(`${entry.file} is no file`);
-      if (flags.format !== 'car') {
-        const symlink = entry.target === undefined ? {} : { symlink: entry.target };
-        yield entryOf(entry.path, entry.kind === 'directory', { ...symlink, ...kept(entry) });
+      if (flags.format === 'car') {
+        if (!isContent) throw usageError(`${entry.file} is no file`);
+        yield* dataOf(entry);
+        continue;
       }
-      if (isContent) yield* dataOf(entry);
+      const symlink = entry.target === undefined ? {} : { symlink: entry.target };
+      const content = isSmall(entry) ? await wholeOf(entry) : undefined;
+      const whole = content === undefined ? {} : { content };
+      yield entryOf(entry.path, entry.kind === 'directory', { ...symlink, ...kept(entry), ...whole });
+      if (isContent && content === undefined) yield* dataOf(entry);
     }
   } catch (cause) {
     // A call that failed is thrown in here, too, where the next piece would have been taken.
@@ -238,31 +243,31 @@ function entryOf(path: string, directory: boolean, kept: MessageInitShape<typeof
 }
 
 async function* dataOf(entry: LocalEntry): AsyncGenerator<AddRequest> {
-  const content = contentOf(entry);
+  const isStdin = entry.kind === 'stdin';
+  const content = isStdin ? process.stdin : createReadStream(entry.file, { highWaterMark: pieceBytes });
   try {
     for await (const value of content) {
       yield create(AddRequestSchema, { message: { case: 'data', value: value as Uint8Array<ArrayBuffer> } });
-      contentPassed(value.length);
     }
   } catch (cause) {
     if (!isReadFailure(cause)) throw cause;
-    throw new CliError(
-      `cannot read ${entry.kind === 'stdin' ? 'standard input' : entry.file}: ${cause.message}`,
-      'CANNOT_READ',
-    );
+    throw new CliError(`cannot read ${isStdin ? 'standard input' : entry.file}: ${cause.message}`, 'CANNOT_READ');
   }
 }
 
-function contentOf({ file, kind, stats }: LocalEntry): AsyncIterable<Uint8Array> {
-  if (kind === 'stdin') return process.stdin;
-  // Of a small file the stream would cost more than the reading.
-  const isSmall = stats !== undefined && stats.size <= pieceBytes;
-  return isSmall ? whole(file) : createReadStream(file, { highWaterMark: pieceBytes });
+/** Of a small file a stream would cost more than the reading. */
+function isSmall({ kind, stats }: LocalEntry): boolean {
+  return kind === 'file' && stats !== undefined && stats.size <= wholeBytesMax;
 }
 
-async function* whole(file: string): AsyncGenerator<Uint8Array> {
-  const bytes = await readFile(file);
-  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
+async function wholeOf({ file }: LocalEntry): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    const bytes = await readFile(file);
+    // It may have grown since: then it goes in pieces.
+    return bytes.length <= pieceBytes ? bytes : undefined;
+  } catch (cause) {
+    throw new CliError(`cannot read ${file}: ${(cause as Error).message}`, 'CANNOT_READ');
+  }
 }
 
 /** What is kept of entries besides their content. Throws USAGE. */

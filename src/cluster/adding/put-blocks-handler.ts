@@ -157,7 +157,7 @@ class Taking {
   }
 
   async #store(batch: number, blocks: readonly Block[]): Promise<void> {
-    await this.#needs.connector.putBlocks(blocks, { signal: this.#signal });
+    await this.#needs.connector.putBlocks(blocks, { signal: this.#signal, mayBePartial: true });
     await this.#stored(batch);
   }
 

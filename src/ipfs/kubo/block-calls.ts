@@ -19,10 +19,16 @@ export interface ReadBlock {
   bytes: Uint8Array;
 }
 
-/** Throws INVALID_DAG for the first block that is not what its CID says, or is too large. Blocks that are in their CID need no storing. */
-export function readBlocks(blocks: readonly Block[], { areChecked = false }: PutOptions): ReadBlock[] {
+/**
+ * Throws INVALID_DAG for the first block that is too large or, unless that may be left to Kubo, is not what its CID says. Blocks that are in
+ * their CID need no storing.
+ */
+export function readBlocks(
+  blocks: readonly Block[],
+  { areChecked = false, mayBePartial = false }: PutOptions,
+): ReadBlock[] {
   const read = blocks.map((block) => ({ cid: wishCid(block.cid), bytes: block.bytes }));
-  const check = areChecked ? checkSize : checkBlock;
+  const check = areChecked || mayBePartial ? checkSize : checkBlock;
   for (const { cid, bytes } of read) check(cid, bytes);
   return read.filter(({ cid }) => cid.multihash.code !== IDENTITY_CODE);
 }

@@ -50,3 +50,38 @@ t.test('a caller that is gone, or out of time, before it sent anything', async (
   );
   clearTimeout(keepAlive);
 });
+
+t.test('a small file in the message of its entry', async (t) => {
+  const seen: string[] = [];
+  const content: AddContent = async function* (_start, added) {
+    yield* [];
+    if (added.kind !== 'files') return;
+    for await (const { path, content } of added.entries) {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of content ?? []) pieces.push(piece);
+      seen.push(`${path}: ${content === undefined ? 'none' : Buffer.concat(pieces)}`);
+    }
+  };
+  const sent = async (...messages: MessageInitShape<typeof AddRequestSchema>['message'][]) => {
+    async function* requests() {
+      yield request({ case: 'start', value: {} });
+      for (const message of messages) yield request(message);
+    }
+    for await (const _ of add(content, requests(), anyone()));
+  };
+  const text = (value: string) => new TextEncoder().encode(value);
+  const whole = { case: 'entry' as const, value: { path: 'a', content: text('whole') } };
+  await sent(
+    whole,
+    { case: 'entry', value: { path: 'b' } },
+    { case: 'data', value: text('in ') },
+    { case: 'data', value: text('pieces') },
+    { case: 'entry', value: { path: 'c', content: text('') } },
+    { case: 'entry', value: { path: 'd', directory: true } },
+  );
+  t.strictSame(seen, ['a: whole', 'b: in pieces', 'c: ', 'd: none']);
+  const refused = { code: 'INVALID_ARGUMENT' };
+  await t.rejects(sent(whole, { case: 'data', value: text('more') }), refused);
+  await t.rejects(sent({ case: 'entry', value: { ...whole.value, directory: true } }), refused);
+  await t.rejects(sent({ case: 'entry', value: { ...whole.value, content: new Uint8Array(2 ** 20 + 1) } }), refused);
+});

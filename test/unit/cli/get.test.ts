@@ -5,10 +5,10 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { CID } from 'multiformats/cid';
 import t from 'tap';
 import { ExportEntrySchema } from '../../../gen/pinfold/v1/pin_service_pb.ts';
-import { carHeader, carSection } from '../../../src/ipfs/dag/car-writer.ts';
 import { CarCheck } from '../../../src/cli/get/car-check.ts';
 import { openTarget } from '../../../src/cli/get/target.ts';
 import { TreeWriter } from '../../../src/cli/get/tree-writer.ts';
+import { carHeader, carSection } from '../../../src/ipfs/dag/car-writer.ts';
 import { leaf } from '../../suites/dags.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'pinfold-get-test-'));
