@@ -83,7 +83,18 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
       t.match((await runPinfold(['health', '--host', onKubo.host])).stdout, /IPFS_(RESTARTING|DOWN)/);
       const late = join(here.root, 'late.bin');
       await writeFile(late, seededBytes('late', 500_000));
-      const added = await runPinfold(['add', late, '-r', '-1', '--host', embedded.host, '--output', 'json']);
+      const added = await runPinfold([
+        'add',
+        late,
+        '-r',
+        '-1',
+        '--cid-version',
+        '1',
+        '--host',
+        embedded.host,
+        '--output',
+        'json',
+      ]);
       const lateCid =
         /"cid":\s*"(baf[a-z0-9]+)"/.exec(
           added.stdout.split('\n').findLast((line) => line.includes('"root"')) ?? '',
@@ -148,7 +159,18 @@ t.test('a cluster with the embedded node and with Kubo', { skip: withoutKubo, ti
 
 /** To every node; the CID of the root. */
 async function addFile(peer: LocalPeer, path: string): Promise<string> {
-  const { stdout } = await runPinfold(['add', path, '-r', '-1', '--host', peer.host, '--output', 'json']);
+  const { stdout } = await runPinfold([
+    'add',
+    path,
+    '-r',
+    '-1',
+    '--cid-version',
+    '1',
+    '--host',
+    peer.host,
+    '--output',
+    'json',
+  ]);
   const root = stdout.split('\n').findLast((line) => line.includes('"root"')) ?? '';
   const cid = /"cid":\s*"(baf[a-z0-9]+)"/.exec(root)?.[1];
   if (cid === undefined) throw new Error(`no root in ${stdout}`);

@@ -21,7 +21,19 @@ async function addTree(peer: LocalPeer, name: string): Promise<Tree> {
   await mkdir(join(site, 'docs', 'ein größerer Ordner'), { recursive: true });
   await writeFile(join(site, 'docs', 'readme.md'), `read me, ${name}\n`);
   await writeFile(join(site, 'docs', 'ein größerer Ordner', 'b'), `b, ${name}\n`);
-  const { stdout } = await runPinfold(['add', site, '-r', '1', '--host', peer.host, '--output', 'json']);
+  const { stdout } = await runPinfold([
+    'add',
+    site,
+    '-r',
+    '1',
+    '--local',
+    '--cid-version',
+    '1',
+    '--host',
+    peer.host,
+    '--output',
+    'json',
+  ]);
   const at: Record<string, string> = {};
   let root = '';
   for (const message of lines(stdout)) {
