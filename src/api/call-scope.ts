@@ -35,6 +35,12 @@ export interface CallScopes {
 /** Timers cannot wait longer than this (a 32-bit count of milliseconds). */
 const timerMsMax = 2 ** 31 - 1;
 
+/**
+ * The HTTP/2 of Node.js ends a stream that its client cancels, as if all had been sent, and resets it then: the reset is there at once, or as late
+ * as a busy machine is. So long an end is not believed.
+ */
+const cutToldMsMax = 100;
+
 /** Timers of the transports may fire so much before the deadline by the clock. */
 const timerSlackMs = 2;
 
@@ -88,6 +94,10 @@ export function callScopes(needs: { clock: Clock; timers: Timers; authenticate: 
       await inTime(closing.promise);
     },
     inTime,
-    settled: () => sleep(timers, 0),
+    async settled() {
+      await sleep(timers, cutToldMsMax);
+      // What has come to the socket by now is read before the next turn.
+      await sleep(timers, 0);
+    },
   };
 }

@@ -7,6 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import t, { type Test } from 'tap';
 import {
   type AddRequest,
+  AddRequestSchema,
   GetPinResponseSchema,
   PinService,
   WatchPinsResponseSchema,
@@ -26,11 +27,17 @@ const services: Mounted[] = [
     add: (requests, call) => add(collect, requests as AsyncIterable<AddRequest>, call),
   }),
 ];
+/** Entries that a handler has come to. */
+let begun = 0;
+
 async function* collect(_start: unknown, content: AddedContent) {
   let bytes = 0;
   try {
     const entries = content.kind === 'files' ? content.entries : [{ content: content.bytes }];
-    for await (const { content } of entries) for await (const chunk of content ?? []) bytes += chunk.length;
+    for await (const { content } of entries) {
+      begun++;
+      for await (const chunk of content ?? []) bytes += chunk.length;
+    }
     adds.push(`whole ${bytes}`);
     yield { kind: 'progress' as const, bytes, blocks: 0, destinations: [] };
   } catch (error) {
@@ -319,6 +326,29 @@ t.test('gRPC: the calls of a client whose process has ended end at once', async 
   await eventually('the handler hears of it', () => ended !== undefined);
   t.match(ended, { code: 'CANCELLED' });
   await lonely.stop();
+});
+
+t.test('of many streams that are cut at once none looks like one that has ended', async (t) => {
+  const many = 64;
+  const start = create(AddRequestSchema, { message: { case: 'start', value: {} } });
+  const entry = create(AddRequestSchema, { message: { case: 'entry', value: { path: 'empty' } } });
+  const client = new GrpcClient(doors.grpcHost);
+  for (let round = 0; round < 5; round++) {
+    adds.length = 0;
+    begun = 0;
+    const streams = Array.from({ length: many }, () => client.bidi(PinService.method.add));
+    for (const stream of streams) {
+      stream.on('error', () => {});
+      stream.on('data', () => {});
+      stream.write(start);
+      stream.write(entry);
+    }
+    await eventually('all are being read', () => begun === many);
+    for (const stream of streams) stream.cancel();
+    await eventually('all are over', () => adds.length === many);
+    t.strictSame([...new Set(adds)], ['broken CANCELLED']);
+  }
+  client.close();
 });
 
 t.test('the doors close, and nothing failed unexpectedly', async (t) => {

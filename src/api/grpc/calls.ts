@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from 'node:http2';
 import { toBinary } from '@bufbuild/protobuf';
 import {
   type handleBidiStreamingCall,
@@ -133,13 +134,29 @@ function requestsOf(
   const { signal } = scope.context;
   async function* messages(): AsyncGenerator<unknown, void> {
     for await (const bytes of read(call)) yield decode(method, bytes);
-    // grpc-js lets a broken stream end like a finished one, and only then says that it was cancelled.
+    // A broken stream may end like a finished one, and be reset only then; and grpc-js says later still that it was cancelled.
     await needs.scopes.settled();
     signal.throwIfAborted();
+    if (isCut(call)) throw new PinfoldError('CANCELLED', 'the caller has gone away');
   }
   return requestsUntil(messages(), signal, (cause) =>
     isPinfoldError(cause) ? cause : new PinfoldError('CANCELLED', 'the caller has gone away', { cause }),
   );
+}
+
+/** Of grpc-js: calls lie in calls, and the innermost has the stream. */
+interface CallLayer {
+  call?: CallLayer;
+  nextCall?: CallLayer;
+  stream?: Pick<ServerHttp2Stream, 'closed' | 'destroyed'>;
+}
+
+/** Whether requests that have ended were cut off: the HTTP/2 stream of one that the client has finished is open for the answer. */
+function isCut(call: unknown): boolean {
+  let layer = (call as CallLayer).call;
+  while (layer !== undefined && layer.stream === undefined) layer = layer.nextCall;
+  if (layer?.stream === undefined) throw new Error('grpc-js no longer shows the stream of a call');
+  return layer.stream.closed || layer.stream.destroyed;
 }
 
 /**
