@@ -1,17 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { PinService, type WritePinsRequest, WritePinsResponseSchema } from '../gen/pinfold/v1/pin_service_pb.ts';
-import { anonymous, callScopes } from '../src/api/call-scope.ts';
-import { grpcServer } from '../src/api/grpc/grpc-server.ts';
-import { type Handlers, mount } from '../src/api/handlers.ts';
-import { apiMetrics } from '../src/api/metrics.ts';
+import { type WritePinsRequest, WritePinsResponseSchema } from '../gen/pinfold/v1/pin_service_pb.ts';
 import { parseCid } from '../src/model/cid.ts';
 import { pinKey } from '../src/model/pin-key.ts';
-import { systemClock as clock, systemTimers as timers } from '../src/runtime/clock.ts';
-import { silentLogger as logger } from '../src/runtime/logger.ts';
-import { noMetrics } from '../src/runtime/metrics.ts';
 import { lmdbStorage } from '../src/storage/lmdb/lmdb-storage.ts';
+import { servePins } from './pin-server.ts';
 
 /*
  * The limit of the benchmark `write`: the same gRPC server with a handler that does one put a pin (key of 45 bytes, value of 60) through
@@ -60,15 +54,4 @@ function decided(last: number) {
   return create(WritePinsResponseSchema, { message: { case: 'decided', value: { first: 1n, last: BigInt(last) } } });
 }
 
-const scopes = callScopes({ clock, timers, authenticate: anonymous });
-const server = grpcServer(
-  { host: '127.0.0.1', port: 0 },
-  {
-    services: [mount(PinService, { writePins } as unknown as Handlers<typeof PinService>)],
-    extend: () => {},
-    scopes,
-    logger,
-    metrics: apiMetrics(noMetrics),
-  },
-);
-console.log(await server.start());
+console.log(await servePins({ writePins }));

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid';
+import { DAG_PB } from '../ipfs/dag/links.ts';
 import { invalidField } from '../model/errors.ts';
 import { iterateUntil } from '../runtime/abort.ts';
 import { contentPassed } from '../runtime/garbage.ts';
@@ -10,7 +11,7 @@ import { badPath, namesOf } from './entry-path.ts';
 import { type ImportForm, type ImportOptions, importForm } from './import-options.ts';
 import { type AdderMetrics, adderMetrics } from './metrics.ts';
 import { TreeBuilder } from './tree-builder.ts';
-import { BlockMaker, DAG_PB } from './unixfs/block-maker.ts';
+import { BlockMaker } from './unixfs/block-maker.ts';
 import { type Attributes, encodeNode, encodeUnixfs, type Link, UNIXFS } from './unixfs/encode.ts';
 import { buildFile } from './unixfs/file-builder.ts';
 

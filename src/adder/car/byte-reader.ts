@@ -1,13 +1,13 @@
+import { PieceReader } from '../piece-reader.ts';
 import { badCar } from './bad-car.ts';
 
-/** Reads a stream of pieces of any size by lengths. `what` says what is being read, for the error at an early end. */
+/** Reads a CAR by lengths, and knows where it is. `what` says what is being read, for the error at an early end. */
 export class ByteReader {
-  readonly #pieces: AsyncIterator<Uint8Array>;
-  #piece: Uint8Array = new Uint8Array(0);
+  readonly #reader: PieceReader;
   #offset = 0;
 
   constructor(pieces: AsyncIterable<Uint8Array>) {
-    this.#pieces = pieces[Symbol.asyncIterator]();
+    this.#reader = new PieceReader(pieces);
   }
 
   /** Bytes that were read. */
@@ -15,33 +15,33 @@ export class ByteReader {
     return this.#offset;
   }
 
-  async isAtEnd(): Promise<boolean> {
-    return this.#piece.length === 0 && !(await this.#next());
+  isAtEnd(): Promise<boolean> {
+    return this.#reader.isAtEnd();
   }
 
   /** So many bytes, in place where one piece has them all. */
   async bytes(length: number, what: string): Promise<Uint8Array> {
-    if (this.#piece.length === 0 && length > 0 && !(await this.#next())) throw this.#cut(what);
-    if (this.#piece.length >= length) return this.#take(length);
-    const buffer = new Uint8Array(length);
-    for (let at = 0; at < length; ) {
-      if (this.#piece.length === 0 && !(await this.#next())) throw this.#cut(what);
-      const part = this.#take(Math.min(this.#piece.length, length - at));
-      buffer.set(part, at);
-      at += part.length;
-    }
-    return buffer;
+    const bytes = await this.#reader.take(length);
+    this.#offset += bytes.length;
+    if (bytes.length < length) throw this.#cut(what);
+    return bytes;
   }
 
   async skip(length: number, what: string): Promise<void> {
     for (let left = length; left > 0; ) {
-      if (this.#piece.length === 0 && !(await this.#next())) throw this.#cut(what);
-      left -= this.#take(Math.min(this.#piece.length, left)).length;
+      const part = await this.#reader.some(left);
+      if (part === undefined) throw this.#cut(what);
+      left -= part.length;
+      this.#offset += part.length;
     }
   }
 
   async drain(): Promise<void> {
-    while (!(await this.isAtEnd())) this.#take(this.#piece.length);
+    for (;;) {
+      const part = await this.#reader.some(Number.POSITIVE_INFINITY);
+      if (part === undefined) return;
+      this.#offset += part.length;
+    }
   }
 
   /** An unsigned varint (https://github.com/multiformats/unsigned-varint) in its shortest form, up to `max`. */
@@ -57,22 +57,6 @@ export class ByteReader {
         return value;
       }
       if (shift > 2 ** 42) throw badCar(at, `${what}: a length of too many bytes`);
-    }
-  }
-
-  #take(length: number): Uint8Array {
-    const part = this.#piece.subarray(0, length);
-    this.#piece = this.#piece.subarray(length);
-    this.#offset += length;
-    return part;
-  }
-
-  async #next(): Promise<boolean> {
-    for (;;) {
-      const { done, value } = await this.#pieces.next();
-      if (done === true) return false;
-      this.#piece = value;
-      if (value.length > 0) return true;
     }
   }
 

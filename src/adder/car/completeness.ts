@@ -2,13 +2,11 @@ import { CID } from 'multiformats/cid';
 import { CID_BYTES_MAX } from '../../ipfs/constants.ts';
 import { DigestSet } from '../../ipfs/dag/digest-set.ts';
 import { IDENTITY_CODE } from '../../ipfs/dag/hashers.ts';
-import { isKnownCodec, isLeaf, linksOf } from '../../ipfs/dag/links.ts';
+import { isKnownCodec, isLeaf, linksOf, RAW } from '../../ipfs/dag/links.ts';
 import { byteString } from '../../model/bytes.ts';
 import { formatCid, toV1 } from '../../model/cid.ts';
 import { invalidField } from '../../model/errors.ts';
 import { CAR_AWAITED_MAX, CAR_BLOCKS_MAX, CAR_LINKS_MAX, CAR_MISSING_NAMED } from '../constants.ts';
-
-const RAW = 0x55;
 
 /** What is kept in memory. Above: RangeError. */
 export interface CompletenessLimits {

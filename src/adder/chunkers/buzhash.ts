@@ -1,5 +1,6 @@
+import { PieceReader } from '../piece-reader.ts';
 import { buzhashTable } from './buzhash-table.ts';
-import { type Chunker, PieceReader } from './chunker.ts';
+import type { Chunker } from './chunker.ts';
 
 const BYTES_MIN = 128 * 1024;
 const BYTES_MAX = 512 * 1024;

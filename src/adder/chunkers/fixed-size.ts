@@ -1,4 +1,5 @@
-import { type Chunker, PieceReader } from './chunker.ts';
+import { PieceReader } from '../piece-reader.ts';
+import type { Chunker } from './chunker.ts';
 
 /** Pieces of so many bytes, the last one shorter. */
 export function fixedSize(bytes: number): Chunker {

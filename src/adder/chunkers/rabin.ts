@@ -1,4 +1,5 @@
-import { type Chunker, PieceReader } from './chunker.ts';
+import { PieceReader } from '../piece-reader.ts';
+import type { Chunker } from './chunker.ts';
 
 /** Irreducible, of degree 53: as Kubo has it. */
 const POLYNOMIAL = 17437180132763653n;

@@ -1,10 +1,7 @@
-import * as dagPb from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { identity } from 'multiformats/hashes/identity';
 import type { MultihashHasher } from 'multiformats/hashes/interface';
-
-export const RAW = 0x55;
-export const DAG_PB = dagPb.code;
+import { DAG_PB, type RAW } from '../../ipfs/dag/links.ts';
 
 export interface BlockForm {
   cidVersion: 0 | 1;

@@ -1,6 +1,7 @@
 import { shardHash, shardPrefix } from '../../ipfs/dag/hamt.ts';
+import { DAG_PB } from '../../ipfs/dag/links.ts';
 import { invalidField, PinfoldError } from '../../model/errors.ts';
-import { type BlockMaker, DAG_PB } from './block-maker.ts';
+import type { BlockMaker } from './block-maker.ts';
 import { type Attributes, dataBytes, encodeNode, encodeUnixfs, type Link, linkBytes, UNIXFS } from './encode.ts';
 
 export interface DirectoryForm {

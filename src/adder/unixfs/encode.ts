@@ -1,6 +1,7 @@
 import * as dagPb from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { varint } from '../../model/bytes.ts';
+import { varintSize } from '../../pinset/codec/writer.ts';
 
 /** https://specs.ipfs.tech/unixfs/#data: the types that are made here. */
 export const UNIXFS = { raw: 0, directory: 1, file: 2, symlink: 4, shard: 5 } as const;
@@ -81,17 +82,11 @@ export function encodeLeaf(
 export function linkBytes(link: Link): number {
   const name = Buffer.byteLength(link.name);
   const cid = link.cid.byteLength;
-  const inner = 3 + varintBytes(cid) + cid + varintBytes(name) + name + varintBytes(link.dagBytes);
-  return 1 + varintBytes(inner) + inner;
+  const inner = 3 + varintSize(cid) + cid + varintSize(name) + name + varintSize(link.dagBytes);
+  return 1 + varintSize(inner) + inner;
 }
 
 /** Bytes of the field of a node that the data is in. */
 export function dataBytes(data: Uint8Array): number {
-  return 1 + varintBytes(data.length) + data.length;
-}
-
-function varintBytes(value: number): number {
-  let bytes = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++;
-  return bytes;
+  return 1 + varintSize(data.length) + data.length;
 }

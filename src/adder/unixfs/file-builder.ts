@@ -1,5 +1,6 @@
+import { DAG_PB, RAW } from '../../ipfs/dag/links.ts';
 import type { Chunker } from '../chunkers/chunker.ts';
-import { type BlockMaker, DAG_PB, RAW } from './block-maker.ts';
+import type { BlockMaker } from './block-maker.ts';
 import { type Attributes, encodeLeaf, encodeNode, encodeUnixfs, type Link, UNIXFS } from './encode.ts';
 
 export interface FileForm {

@@ -12,7 +12,7 @@ import {
   type ImportOptions as ImportOptionsMessage,
 } from '../../../gen/pinfold/v1/pin_service_pb.ts';
 import type { AddEntry } from '../../adder/adder.ts';
-import { type ImportOptions, importForm } from '../../adder/import-options.ts';
+import type { ImportOptions } from '../../adder/import-options.ts';
 import type { AddContent, AddEvent, AddedContent, AddStart } from '../../cluster/adding/add.ts';
 import type { CallContext } from '../../model/call-context.ts';
 import { formatCid } from '../../model/cid.ts';
@@ -62,12 +62,11 @@ function startFrom(start: AddStartMessage, call: CallContext): AddStart {
 function contentFrom(start: AddStartMessage, incoming: AsyncIterator<AddRequest>): AddedContent {
   const { format, wrapWithDirectory } = start;
   switch (format) {
-    case ContentFormat.UNSPECIFIED: {
-      const options = importOptionsFrom(start.import);
-      // What is wrong with them is told before content is read.
-      importForm(options);
-      return { kind: 'files', entries: entriesOf(incoming), wrapWithDirectory, import: options };
-    }
+    case ContentFormat.UNSPECIFIED:
+      return {
+        ...{ kind: 'files', entries: entriesOf(incoming), wrapWithDirectory },
+        import: importOptionsFrom(start.import),
+      };
     case ContentFormat.CAR:
       if (wrapWithDirectory)
         throw invalidField('start.wrap_with_directory', 'the roots of a CAR are pinned as they are');

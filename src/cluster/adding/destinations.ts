@@ -48,7 +48,6 @@ export class Destinations {
   readonly #progress = new Map<string, DestinationProgress>();
   #min = 0;
   #isChosen = false;
-  #isOver = false;
 
   constructor(needs: DestinationsNeeds) {
     this.#needs = needs;
@@ -83,7 +82,6 @@ export class Destinations {
 
   /** The end of the add: what was committed (nothing: an add that failed), CIDs in version 1. */
   end(pinned: readonly Uint8Array[]): void {
-    this.#isOver = true;
     for (const destination of this.#live.values()) {
       if (pinned.length > 0) destination.pinned(pinned);
       else destination.release();
@@ -123,7 +121,7 @@ export class Destinations {
     const { peerId } = destination;
     if (!this.#live.delete(peerId)) return;
     progress.error = cause instanceof PinfoldError ? cause : new PinfoldError('INTERNAL', String(cause), { cause });
-    if (!this.#isOver) this.#needs.onFailure(peerId, progress.error);
+    this.#needs.onFailure(peerId, progress.error);
     destination.release();
   }
 

@@ -12,12 +12,18 @@ export interface OwnNodeNeeds {
 /** This peer's own node as a destination, of blocks that were made or checked here. */
 export function ownNode({ peerId, connector, held }: OwnNodeNeeds): Destination {
   const protection = connector.protect();
+  let isPinned = false;
   return {
     peerId,
     put: (blocks, options) => putMissing(connector, blocks, options),
     prepare: async () => {},
-    pinned: (cids) => void held(cids).then(() => protection.release()),
-    release: () => protection.release(),
+    pinned(cids) {
+      isPinned = true;
+      void held(cids).then(() => protection.release());
+    },
+    release() {
+      if (!isPinned) protection.release();
+    },
   };
 }
 

@@ -17,7 +17,7 @@ import { carOf } from './car.ts';
 import { CAR_GATHERED_BYTES, EXPORT_DATA_BYTES_MAX, EXPORT_SOURCES_MAX, EXPORTS_MAX } from './constants.ts';
 import { type FilesEvent, filesOf } from './files.ts';
 import { PeerBlocks } from './peer-blocks.ts';
-import { inPieces } from './pieces.ts';
+import { cut, inPieces } from './pieces.ts';
 import { ReadAhead } from './read-ahead.ts';
 
 /** Content that is pinned, given out again. */
@@ -87,12 +87,8 @@ async function* exported(
   }
   for await (const event of filesOf(root, blocks)) {
     if (event.kind === 'entry') yield event;
-    else for (const bytes of cut(event.bytes)) yield { kind: 'data', bytes };
+    else for (const bytes of cut(event.bytes, EXPORT_DATA_BYTES_MAX)) yield { kind: 'data', bytes };
   }
-}
-
-function* cut(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += EXPORT_DATA_BYTES_MAX) yield bytes.subarray(at, at + EXPORT_DATA_BYTES_MAX);
 }
 
 /** A name would have to be resolved first, and then lead to what is pinned: nothing that could be relied on. */

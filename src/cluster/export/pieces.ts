@@ -1,3 +1,8 @@
+/** The same bytes, none of the pieces above `bytesMax`. */
+export function* cut(bytes: Uint8Array, bytesMax: number): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += bytesMax) yield bytes.subarray(at, at + bytesMax);
+}
+
 /** The same bytes in pieces of about `gatherBytes`, larger ones where they came so, none above `bytesMax`. */
 export async function* inPieces(
   pieces: AsyncIterable<Uint8Array>,
@@ -9,7 +14,7 @@ export async function* inPieces(
     const piece = gathered.length === 1 ? (gathered[0] as Uint8Array) : Buffer.concat(gathered, bytes);
     gathered = [];
     bytes = 0;
-    for (let at = 0; at < piece.length; at += bytesMax) yield piece.subarray(at, at + bytesMax);
+    yield* cut(piece, bytesMax);
   }
   for await (const piece of pieces) {
     gathered.push(piece);

@@ -3,7 +3,7 @@ import { Node, UnixFS } from 'ipfs-unixfs';
 import type { CID } from 'multiformats/cid';
 import { ConnectorError } from '../../ipfs/connector.ts';
 import { type Shard, shardOf } from '../../ipfs/dag/hamt.ts';
-import { asCid, decoded } from '../../ipfs/dag/links.ts';
+import { asCid, DAG_PB, decoded, RAW } from '../../ipfs/dag/links.ts';
 import { formatCid } from '../../model/cid.ts';
 
 /** A block as UnixFS has it. https://specs.ipfs.tech/unixfs/ */
@@ -33,8 +33,6 @@ export interface NamedLink {
   cid: CID;
 }
 
-const RAW = 0x55;
-const DAG_PB = 0x70;
 const noMetadata: Metadata = { mode: undefined, mtime: undefined };
 
 /** Undefined: it is none of UnixFS. Throws INVALID_DAG. */

@@ -5,7 +5,8 @@ import { formatCid } from '../../model/cid.ts';
 import { ConnectorError } from '../connector.ts';
 import { IPLD_DEPTH_MAX } from '../constants.ts';
 
-const RAW = 0x55;
+export const RAW = 0x55;
+export const DAG_PB = dagPb.code;
 const CBOR = 0x51;
 const JSON_CODE = 0x0200;
 const DAG_JSON = 0x0129;
@@ -19,7 +20,7 @@ export function isLeaf(cid: CID): boolean {
 
 /** Whether it can be told what such a block links to. */
 export function isKnownCodec(cid: CID): boolean {
-  return isLeaf(cid) || cid.code === dagPb.code || cid.code === dagCbor.code || cid.code === DAG_JSON;
+  return isLeaf(cid) || cid.code === DAG_PB || cid.code === dagCbor.code || cid.code === DAG_JSON;
 }
 
 /**
@@ -57,7 +58,7 @@ export function decoded<T>(cid: CID, bytes: Uint8Array, read: (node: DecodedNode
 function decode(cid: CID, bytes: Uint8Array): DecodedNode | undefined {
   if (isLeaf(cid)) return { kind: 'leaf' };
   switch (cid.code) {
-    case dagPb.code: {
+    case DAG_PB: {
       const { Links: links, Data: data } = dagPb.decode(bytes);
       return { kind: 'dag-pb', links, data };
     }
